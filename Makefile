@@ -1,0 +1,57 @@
+# `make quickstart` and `make test` do all the set-up themselves; nothing here asks a question.
+
+# PYTHON=… names the interpreter that makes the environment; unset, the first of these with venv and pip is taken.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check
+NAME ?= quickstart-$(shell date +%Y%m%d-%H%M%S)
+JOBS ?= 2
+SOURCES := pyproject.toml setup.py constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint format perf clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+quickstart: $(VENV)/installed  ## install, then train the tiny model on AgentRL/Search-v0; NAME=… names the run, ARGS=… adds options
+	$(BIN)/agentrl train quickstart --name $(NAME) $(ARGS)
+
+test: lint  ## install with [dev], then lint, types and all tests; ARGS=… goes to pytest
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+lint: $(VENV)/installed-dev  ## ruff check, ruff format --check, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev  ## let ruff mend and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+perf: $(VENV)/installed-dev  ## run every measurement of perf/; figures go to build/perf/
+	mkdir -p build/perf
+	set -e; for script in perf/[a-z]*.py; do echo "== $$script"; \
+		$(BIN)/python "$$script" --json "build/perf/$$(basename "$$script" .py).json"; done
+
+clean:  ## remove the environment, caches and builds; never runs/
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
+
+# An interrupted install leaves no stamp, so the next call mends it.
+define environment
+@test -n "$(PYTHON)" || { echo "AgentRL needs Python 3.11 or newer with venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
+$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+endef
+
+$(VENV)/installed: $(SOURCES)
+	$(environment)
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(SOURCES)
+	$(environment)
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $(VENV)/installed $@

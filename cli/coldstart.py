@@ -1,0 +1,25 @@
+"""`agentrl coldstart [options]`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["run"]
+
+
+def run(args: Sequence[str]) -> int:
+    """Fine-tune on demonstrations; print the folder of the model."""
+    import tyro
+
+    from agentrl.cli.registry import find_env
+    from agentrl.trainer.coldstart import ColdstartConfig, coldstart
+
+    config = tyro.cli(
+        ColdstartConfig, args=list(args), prog="agentrl coldstart",
+        description="Fine-tune a model on demonstrations: those of the environment's own imperfect player, or a JSONL file of conversations.",
+    )  # fmt: skip
+    if config.demonstrations is None:
+        find_env(config.env)
+    model = coldstart(config)
+    print(f"{model}\ntrain it further: agentrl train quickstart --model {model}")
+    return 0

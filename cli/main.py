@@ -1,0 +1,84 @@
+"""`agentrl`: one command, which mounts the commands of the other packages.
+
+A command's module is imported when it is called, so that `agentrl --help` is quick. Errors of users end with the next thing
+to type and exit with 2; a traceback is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+__all__ = ["COMMANDS", "main"]
+
+# name -> (module with run(args) -> exit status, what it does)
+COMMANDS = {
+    "envs": ("agentrl.cli.envs", "list the environments: tools, turns, levels, what each tests"),
+    "play": ("agentrl.cli.play", "play an environment yourself, or watch its oracle"),
+    "train": ("agentrl.cli.train", "train a model with GRPO, from a recipe; or resume a run"),
+    "coldstart": ("agentrl.cli.coldstart", "fine-tune a model on demonstrations, before training"),
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit status."""
+    words = list(sys.argv[1:] if args is None else args)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] in ("-V", "--version", "version"):
+        print(f"agentrl {version('agentrl-gym')}")
+        return 0
+    name, rest = words[0], words[1:]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        print(
+            f"agentrl: there is no command {name!r}{f'; did you mean {near[0]!r}?' if near else ''} Type: agentrl --help",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        return int(import_module(COMMANDS[name][0]).run(rest))
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `agentrl envs | head`
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if not _is_for_the_user(error):
+            raise
+        print(f"agentrl {name}: {error}", file=sys.stderr)
+        return 2
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    # The roots of the two error trees, by name: importing them here would make every command slow.
+    return any(
+        kind.__name__ in ("TrainerError", "EnvError") and kind.__module__.startswith("agentrl.")
+        for kind in type(error).__mro__
+    )
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: agentrl COMMAND [options]",
+            "",
+            "Train and try language-model agents on text environments.",
+            "",
+            *lines,
+            "",
+            "New here? Type: agentrl train quickstart",
+            "More on a command: agentrl COMMAND --help. The version: agentrl --version",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

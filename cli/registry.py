@@ -1,0 +1,43 @@
+"""Which environments there are, and what a wrong id was meant to be."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+
+import gymnasium
+
+from agentrl.envs.errors import UsageError
+
+__all__ = ["find_env", "our_envs"]
+
+
+def our_envs() -> list[str]:
+    """Return the ids that AgentRL registers."""
+    import_module("agentrl.envs")
+    return sorted(env_id for env_id in gymnasium.registry if env_id.startswith("AgentRL/"))
+
+
+def find_env(env_id: str) -> str:
+    """Return a registered id for what was typed: `module:id` imports the module first, and `Search-v0` means ours.
+
+    Raises:
+        UsageError: There is none; names the nearest.
+    """
+    ours = our_envs()
+    if f"AgentRL/{env_id}" in ours:
+        return f"AgentRL/{env_id}"
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise UsageError(f"env {env_id!r}: the module {module!r} cannot be imported: {error}") from error
+    if name in gymnasium.registry:
+        return env_id
+    every = {each.lower(): each for each in gymnasium.registry}
+    near = difflib.get_close_matches(name.lower(), every, n=1) or difflib.get_close_matches(
+        f"agentrl/{name.lower()}", every, n=1
+    )
+    hint = f"; did you mean {every[near[0]]!r}?" if near else ""
+    raise UsageError(f"env {env_id!r} is not registered{hint} Type: agentrl envs")

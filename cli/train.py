@@ -1,0 +1,103 @@
+"""`agentrl train RECIPE [options]` and `agentrl train --resume RUN`."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["run"]
+
+_USAGE = """\
+usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME] [--any.nested.option VALUE …]
+       agentrl train --resume RUN
+
+Trains a model with GRPO on an environment. RECIPE is the name of a recipe or a .toml file; every key of it can be given
+as an option, nested ones with dots (--optim.lr 1e-6, --rollout.concurrency 64).
+
+  recipes: {recipes}
+  all options and their values: agentrl train RECIPE --help
+"""
+
+
+def run(args: Sequence[str]) -> int:
+    """Train; return 0 when the run is complete."""
+    from agentrl.trainer.config import TrainConfig, from_mapping, load_recipe, recipes, to_toml
+    from agentrl.trainer.errors import ConfigError
+    from agentrl.trainer.rundir import RunDir
+
+    words = list(args)
+    if not words or words[0] in ("-h", "--help"):
+        print(_USAGE.format(recipes=", ".join(recipes())))
+        return 0 if words else 2
+    if words[0] == "--resume":
+        if len(words) != 2:
+            raise ConfigError(
+                "--resume takes the folder of one run and nothing else: its configuration is fixed. Type: agentrl train --resume runs/NAME"
+            )
+        run_dir = RunDir.existing(Path(words[1]))
+        config: TrainConfig = from_mapping(
+            TrainConfig, tomllib.loads((run_dir.path / "config.toml").read_text(encoding="utf-8"))
+        )
+        _check(config)
+    else:
+        if words[0].startswith("-"):
+            raise ConfigError(
+                f"a recipe comes first, got {words[0]!r}; type: agentrl train quickstart {' '.join(words)}"
+            )
+        config = _parsed(load_recipe(words[0]), words)
+        _check(config)
+        run_dir = RunDir.create(Path(config.out), config.name, default=Path(words[0]).stem)
+        run_dir.write_text("config.toml", to_toml(config))
+    return _train(config, run_dir)
+
+
+def _train(config: Any, run_dir: Any) -> int:
+    from agentrl.trainer.loop import train
+
+    # Environment threads hold the interpreter for long stretches; the engine's thread must get it back quickly.
+    sys.setswitchinterval(0.0005)
+    print(f"run folder {run_dir.path}", file=sys.stderr)
+    try:
+        summary = train(config, run_dir=run_dir)
+    except KeyboardInterrupt:
+        print(f"\nstopped; go on with: agentrl train --resume {run_dir.path}", file=sys.stderr)
+        return 130
+    for name in ("success", "greedy"):
+        before, after = summary[f"{name}_before"], summary[f"{name}_after"]
+        if before is not None and after is not None:
+            print(
+                f"{'sampled' if name == 'success' else 'greedy':>8}: success {before:.3f} before, {after:.3f} after ({summary['num_eval_episodes']} held-out episodes)"
+            )
+    print(
+        f"{summary['num_episodes']} episodes, {summary['num_steps']} steps, {summary['train_seconds']:.0f} s of training; report: {run_dir.path / 'report.html'}"
+    )
+    return 0
+
+
+def _parsed(recipe: Any, words: list[str]) -> Any:
+    import tyro
+
+    from agentrl.trainer.config import TrainConfig
+
+    return tyro.cli(
+        TrainConfig,
+        default=recipe,
+        args=words[1:],
+        prog=f"agentrl train {words[0]}",
+        description="Options of the recipe, with their values.",
+    )
+
+
+def _check(config: Any) -> None:
+    """Refuse what cannot work before a folder is made."""
+    from agentrl.cli.registry import find_env
+    from agentrl.trainer.model import load_tokenizer, pick_device
+    from agentrl.trainer.rollout import make_text_env
+
+    find_env(config.env)
+    make_text_env(config.env, config.env_kwargs).close()
+    pick_device(config.device)
+    load_tokenizer(config.model)

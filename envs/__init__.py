@@ -1,0 +1,9 @@
+"""Text-agent environments in plain Gymnasium; importing this package registers them."""
+
+from gymnasium.envs.registration import register
+
+__all__: list[str] = []
+
+# A name, and where to find it: nothing else is imported until `gymnasium.make`.
+register(id="AgentRL/Search-v0", entry_point="agentrl.envs.search.env:SearchEnv")
+register(id="AgentRL/Math-v0", entry_point="agentrl.envs.math.env:MathEnv")

@@ -1,0 +1,253 @@
+"""The base of every text environment: it parses the action, runs the tools, counts turns and fills `info`.
+
+A subclass says what a task is and what a final answer earns. A malformed call is answered with what was wrong and costs
+a turn; it never raises. A tool that raises InfrastructureError ends the episode with info["failure"].
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+
+from agentrl.envs.errors import InfrastructureError, UsageError, nearest
+from agentrl.envs.protocol import SPLITS, Policy, Reply
+from agentrl.envs.spaces import Unicode
+from agentrl.envs.tools import ArgumentError, Malformed, Tool, ToolCall, parse
+
+__all__ = ["TextEnv", "Turn", "final_answers"]
+
+_THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_ANSWER = re.compile(r"<answer>((?:(?!</?answer>).)*)</answer>", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What an environment answers to one action."""
+
+    replies: tuple[Reply, ...] = ()  # what the model reads next
+    rewards: Mapping[str, float] = field(default_factory=dict)  # raw components, each in [0, 1]
+    terminated: bool = False  # the task is over
+    success: bool | None = None  # whether the ground truth holds; set at the last step
+
+
+def final_answers(text: str) -> list[str]:
+    """Return the content of every `<answer>` tag of a turn, thoughts left out.
+
+    >>> final_answers("<think><answer>no</answer></think> So <answer> Paris </answer>")
+    ['Paris']
+    """
+    return [match.strip() for match in _ANSWER.findall(_THINK.sub("", text))]
+
+
+class TextEnv(gymnasium.Env[str, str], ABC):
+    """A text environment: one task an episode, tools, and an answer in `<answer>` tags.
+
+    Args:
+        split: "train" or "test"; their tasks are disjoint by construction.
+        level: Difficulty, 1 to 5.
+        max_turns: Turns after which the episode is truncated.
+        max_reply_chars: Cap on one tool's text; head and tail are kept and the cut is said.
+        weights: Weight of each reward component; the reward is the weighted sum.
+        render_mode: None or "ansi" (the episode so far as text).
+
+    Raises:
+        UsageError: For a split, level, weight or limit that does not exist.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]  # Gymnasium leaves it an instance attribute
+    levels: ClassVar[range] = range(1, 6)
+    components: ClassVar[Mapping[str, float]] = {"exact_match": 1.0}  # every component with its default weight
+
+    def __init__(
+        self,
+        *,
+        split: str = "train",
+        level: int = 1,
+        max_turns: int = 8,
+        max_reply_chars: int = 4000,
+        weights: Mapping[str, float] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        self._split = _checked("split", split, SPLITS)
+        self._level = _checked("level", level, self.levels)
+        for name, limit in (("max_turns", max_turns), ("max_reply_chars", max_reply_chars)):
+            if not isinstance(limit, int) or limit < 1:
+                raise UsageError(f"{name}={limit!r} must be a whole number of at least 1")
+        for name in weights or {}:
+            if name not in self.components:
+                raise UsageError(
+                    f"weights has no component {name!r}{nearest(name, self.components)}; there are {', '.join(self.components)}"
+                )
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise UsageError(f"render_mode={render_mode!r} is unknown; type render_mode='ansi' or leave it out")
+        self.max_turns = max_turns
+        self.max_reply_chars = max_reply_chars
+        self.weights = {**self.components, **(weights or {})}
+        self.render_mode = render_mode
+        self.action_space = Unicode()
+        self.observation_space = Unicode()
+        self._tools = {tool.name: tool for tool in self.tools}
+        self._transcript: list[tuple[str, str]] = []
+        self._num_turns = 0
+        self._num_malformed = 0
+        self._done = True
+
+    # -- what a subclass says ------------------------------------------------------------------------------------
+
+    system: str = ""
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools of this environment; none by default."""
+        return ()
+
+    @abstractmethod
+    def new_task(self, rng: np.random.Generator, split: str, level: int) -> str:
+        """Draw a task and keep it; return its id. May raise InfrastructureError."""
+
+    @abstractmethod
+    def question(self) -> str:
+        """Return the first observation."""
+
+    @abstractmethod
+    def answer(self, text: str, turn: str) -> Turn:
+        """Score the final answer `text`, given in the whole turn `turn`."""
+
+    @abstractmethod
+    def oracle(self) -> Policy:
+        """Return a policy that solves the current task with the tools."""
+
+    def noop(self) -> Policy:
+        """Return the floor: a policy that says nothing useful."""
+        return lambda observation, info: "I do not know."
+
+    def cheats(self) -> dict[str, Policy]:
+        """Return known ways to score without solving the task; each must earn 0."""
+        return {}
+
+    # -- Gymnasium -----------------------------------------------------------------------------------------------
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Start an episode. `options` may override `split` and `level` for this episode.
+
+        Raises:
+            UsageError: For an unknown option or value.
+            InfrastructureError: When the task cannot be set up for a reason outside the task.
+        """
+        super().reset(seed=seed)
+        options = dict(options or {})
+        split = _checked("split", options.pop("split", self._split), SPLITS)
+        level = _checked("level", options.pop("level", self._level), self.levels)
+        if options:
+            name = next(iter(options))
+            raise UsageError(f"options has no {name!r}{nearest(str(name), ('split', 'level'))}; there are split, level")
+        task_id = self.new_task(self.np_random, split, level)
+        self._num_turns = 0
+        self._num_malformed = 0
+        self._done = False
+        observation = self.question()
+        self._transcript = [("user", observation)]
+        info: dict[str, Any] = {"system": self.system, "task": {"id": task_id, "split": split, "level": level}}
+        if self._tools:
+            info["tools"] = [tool.schema for tool in self._tools.values()]
+        return observation, info
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Take the assistant's whole turn.
+
+        Raises:
+            UsageError: When the action is no string, or the episode is over.
+        """
+        if not isinstance(action, str):
+            raise UsageError(f"an action is a string, got {type(action).__name__}; pass the assistant's whole turn")
+        if self._done:
+            raise UsageError("the episode is over; call reset() first")
+        self._num_turns += 1
+        try:
+            turn = self._respond(action)
+        except InfrastructureError as error:
+            return self._failed(error)
+        truncated = not turn.terminated and self._num_turns >= self.max_turns
+        self._done = turn.terminated or truncated
+        rewards = (
+            {name: float(turn.rewards.get(name, 0.0)) for name in self.components} if self._done else dict(turn.rewards)
+        )
+        reward = float(sum(self.weights[name] * value for name, value in rewards.items()))
+        observation = "\n\n".join(reply["content"] for reply in turn.replies)
+        info: dict[str, Any] = {"replies": list(turn.replies), "rewards": rewards}
+        if self._done:
+            info["success"] = bool(turn.success)
+        self._transcript += [
+            ("assistant", action),
+            *((reply["name"] or reply["role"], reply["content"]) for reply in turn.replies),
+        ]
+        return observation, reward, turn.terminated, truncated, info
+
+    def render(self) -> str | None:  # type: ignore[override]  # Gymnasium allows any frame type
+        """Return the episode so far as text; None without `render_mode="ansi"`."""
+        if self.render_mode is None:
+            gymnasium.logger.warn(
+                'render() does nothing without a render mode; make the environment with render_mode="ansi"'
+            )
+            return None
+        return "\n".join(f"{role}> {text}" for role, text in self._transcript)
+
+    # -- one turn ------------------------------------------------------------------------------------------------
+
+    def _respond(self, action: str) -> Turn:
+        text = _THINK.sub("", action) if "<think>" in action else action
+        calls = parse(text, self._tools) if self._tools else []
+        if calls:
+            return Turn(replies=tuple(self._run(call) for call in calls[: self.max_turns]))
+        answers = final_answers(text)
+        if len(answers) == 1:
+            return self.answer(answers[0], text)
+        if answers:  # several answers are no answer: a list of guesses must never score
+            return Turn(terminated=True, success=False)
+        return Turn(replies=(self._malformed(self._expected(text)),))
+
+    def _run(self, call: ToolCall | Malformed) -> Reply:
+        if isinstance(call, Malformed):
+            return self._malformed(f"Error: {call.reason}")
+        tool = self._tools[call.name]
+        try:
+            text = tool(call.arguments)
+        except ArgumentError as error:
+            return self._malformed(f"Error: {error}")
+        return {"role": "tool", "name": call.name, "content": _capped(text, self.max_reply_chars)}
+
+    def _malformed(self, text: str) -> Reply:
+        self._num_malformed += 1
+        return {"role": "user", "name": "", "content": _capped(text, self.max_reply_chars)}
+
+    def _expected(self, text: str) -> str:
+        if "<answer>" in text or "</answer>" in text:
+            return "Error: the answer tag is not well formed. Write <answer>your answer</answer>."
+        if self._tools:
+            return f"Error: no tool call and no answer found. Call {' or '.join(self._tools)}, or write <answer>your answer</answer>."
+        return "Error: no answer found. Write <answer>your answer</answer>."
+
+    def _failed(self, error: InfrastructureError) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self._done = True
+        failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
+        return f"The episode was ended: {error.boundary} failed.", 0.0, False, True, {"failure": failure}
+
+
+def _checked(name: str, value: Any, known: Any) -> Any:
+    if value not in known or isinstance(value, bool):
+        hint = nearest(value, known) if isinstance(value, str) and all(isinstance(each, str) for each in known) else ""
+        raise UsageError(f"{name}={value!r} does not exist{hint}; there are {', '.join(map(repr, known))}")
+    return value
+
+
+def _capped(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters cut …]\n{text[-half:]}"

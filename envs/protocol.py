@@ -1,0 +1,53 @@
+"""The text-agent protocol: what an environment puts into `info`, beside Gymnasium's five values.
+
+The action is the assistant's whole turn; the observation is what the model reads next. `info` is plain data and every
+key is optional, so a client that ignores it still works. The trainer and the bench know environments by this alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypedDict
+
+__all__ = ["SPLITS", "Failure", "Info", "Policy", "Reply", "TaskInfo"]
+
+SPLITS = ("train", "test")
+
+Policy = Callable[[str, dict[str, Any]], str]
+"""(observation, info) -> action. One policy object plays one episode."""
+
+
+class TaskInfo(TypedDict):
+    """Which task this is; the same seed, split and level give the same task on any machine."""
+
+    id: str
+    split: str
+    level: int
+
+
+class Reply(TypedDict):
+    """One part of an observation, so that a chat template can render each in its own role."""
+
+    role: Literal["tool", "user"]
+    name: str  # the tool's name; empty for a user
+    content: str
+
+
+class Failure(TypedDict):
+    """Infrastructure failed, not the policy: `truncated` is True and the episode counts for nothing."""
+
+    kind: str  # a short word for counting: "timeout", "unreachable", …
+    boundary: str  # the part that failed: "retriever", "sandbox", "judge", …
+    message: str
+
+
+class Info(TypedDict, total=False):
+    """The keys of `info`; which are present at reset and which at a step is said beside each."""
+
+    system: str  # reset: the system prompt
+    tools: list[dict[str, Any]]  # reset: tool schemas in the OpenAI function format
+    task: TaskInfo  # reset
+    replies: list[Reply]  # step: the observation in parts
+    rewards: dict[str, float]  # step: named reward components; the reward is their weighted sum
+    success: bool  # last step: whether the task's ground truth holds, apart from any shaping
+    failure: Failure  # any step

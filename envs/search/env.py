@@ -1,0 +1,237 @@
+"""`AgentRL/Search-v0`: multi-hop questions answered by searching and reading.
+
+By default every seed is a fresh fictional encyclopedia, so nothing can be known beforehand. With `questions=` the tasks are
+the user's own, over `corpus=` (an index built once) or `retriever=` (a retrieval server).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from agentrl.envs.core import TextEnv, Turn
+from agentrl.envs.errors import UsageError
+from agentrl.envs.protocol import Policy
+from agentrl.envs.search.policies import FLAWS, cheat_policies, demonstration, scripted, solution, world_names
+from agentrl.envs.search.questions import Question, make_question
+from agentrl.envs.search.retrieval import SNIPPET_CHARS, Document, FtsIndex, Retriever
+from agentrl.envs.search.scoring import exact_match, f1
+from agentrl.envs.search.sources import QuestionFile
+from agentrl.envs.search.world import World, make_world
+from agentrl.envs.tools import Tool
+
+__all__ = ["SearchEnv"]
+
+_SYSTEM = """\
+Answer the question by reading documents. Call search to find documents and open to read one in full; you may call several tools in one turn. \
+When you know the answer, write it as <answer>your answer</answer>, with nothing but the answer in the tag; name the documents that you used before it, like [d3]. \
+If the documents do not say, write <answer>unknown after NAME</answer>, where NAME is the last thing that you could find."""
+
+_CITATION = re.compile(r"\[([^\[\]\s]{1,80})\]")
+_PAGE_CHARS = 800
+_MAX_K = 20
+
+
+class SearchEnv(TextEnv):
+    """Multi-hop question answering over documents, with the tools `search` and `open`.
+
+    Components: `exact_match` (SQuAD's normalisation, aliases honoured; also `success`), `f1`, `format` (one answer tag, no
+    malformed turn), `citation` (F1 of the cited documents, of those that were shown, with the supporting ones). Only
+    `exact_match` has weight by default.
+
+    Args:
+        corpus: JSONL file of documents in the layout of HotpotQA or Search-R1; needs `questions`.
+        questions: JSONL file of questions in either layout.
+        retriever: URL of a retrieval server with Search-R1's interface; needs `questions`.
+        cache_dir: Where indices of large corpora are kept; the user's cache folder by default.
+        retriever_timeout_s: Deadline of one query to the server, retries included.
+        max_turns, split, level, weights, render_mode, max_reply_chars: As in TextEnv.
+
+    Raises:
+        UsageError: For arguments that do not fit together.
+        DataError: For a bad row of the user's data.
+    """
+
+    components: ClassVar[Mapping[str, float]] = {"exact_match": 1.0, "f1": 0.0, "format": 0.0, "citation": 0.0}
+    system = _SYSTEM
+
+    def __init__(
+        self,
+        *,
+        corpus: str | Path | None = None,
+        questions: str | Path | None = None,
+        retriever: str | None = None,
+        cache_dir: str | Path | None = None,
+        retriever_timeout_s: float = 30.0,
+        max_turns: int = 12,
+        **kwargs: Any,
+    ) -> None:
+        if corpus is not None and retriever is not None:
+            raise UsageError(f"corpus={str(corpus)!r} and retriever={retriever!r} exclude each other; give one of them")
+        if questions is None and (corpus is not None or retriever is not None):
+            raise UsageError("own documents need questions of their own; add questions=PATH")
+        super().__init__(max_turns=max_turns, **kwargs)
+        self._file = QuestionFile(questions) if questions is not None else None
+        self._shared: Retriever | None = None  # lives as long as the environment; a world's index lives for an episode
+        if retriever is not None:
+            from agentrl.envs.search.remote import HttpRetriever  # httpx is loaded where a server is asked for
+
+            self._shared = HttpRetriever(retriever, timeout_s=retriever_timeout_s)
+        elif corpus is not None:
+            self._shared = FtsIndex.open(corpus, cache_dir=cache_dir)
+        elif self._file is not None:
+            self._shared = self._file.context_index(cache_dir)
+        self._index: Retriever | None = self._shared
+        self._world: World | None = None
+        self._question: Question | None = None
+        self._text = ""
+        self._answers: tuple[str, ...] = ()
+        self._supporting: frozenset[str] = frozenset()
+        self._shown: dict[str, str] = {}
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """`search` and `open`."""
+        return (Tool.of(self.search), Tool.of(self.open))
+
+    def search(self, query: str, k: int = 3) -> str:
+        """Find the documents that fit a query best.
+
+        Args:
+            query: Words to look for.
+            k: How many documents to show, 1 to 20.
+        """
+        assert self._index is not None
+        hits = self._index.search(query, max(1, min(k, _MAX_K)))
+        for hit in hits:
+            self._shown[hit.doc_id] = hit.title
+        return (
+            "\n".join(f"[{hit.doc_id}] {hit.title}: {hit.snippet}" for hit in hits)
+            or "No document fits. Try other words."
+        )
+
+    def open(self, doc_id: str, page: int = 1) -> str:
+        """Read a document in full, page by page.
+
+        Args:
+            doc_id: The id of the document, as search shows it.
+            page: Which page, from 1.
+        """
+        assert self._index is not None
+        document = self._index.get(doc_id.strip("[] "))
+        if document is None:
+            return f"There is no document {doc_id[:80]!r}. Use an id that search has shown."
+        pages = _pages(document)
+        if not 1 <= page <= len(pages):
+            return (
+                f"Document {document.id} has {len(pages)} page{'s' if len(pages) > 1 else ''}; there is no page {page}."
+            )
+        self._shown[document.id] = document.title
+        more = f" (page {page} of {len(pages)})" if len(pages) > 1 else ""
+        return f"[{document.id}] {document.title}{more}: {pages[page - 1]}"
+
+    def new_task(self, rng: np.random.Generator, split: str, level: int) -> str:
+        """Draw a world and a question, or one of the user's questions."""
+        self._shown = {}
+        if self._file is not None:
+            row = self._file.draw(rng, split)
+            self._text, self._answers, self._supporting = row.text, row.answers, frozenset(row.supporting)
+            return row.id
+        number = int(rng.integers(2**63))
+        generator = random.Random(number)
+        while True:
+            world = make_world(generator, split, level, hidden=2 if level >= 4 else 0)
+            question = next((q for q in (make_question(generator, world) for _ in range(20)) if q), None)
+            if question is not None:
+                break
+        if self._index is not None:
+            self._index.close()
+        self._world, self._question = world, question
+        self._index = FtsIndex.of(world.documents)
+        self._text, self._answers, self._supporting = question.text, question.answers, frozenset(question.supporting)
+        return f"{split}-{level}-{number:016x}"
+
+    def question(self) -> str:
+        """Return the question."""
+        return self._text
+
+    def answer(self, text: str, turn: str) -> Turn:
+        """Score the answer; the components are described at the class."""
+        exact = exact_match(text, self._answers)
+        rewards = {
+            "exact_match": float(exact),
+            "f1": f1(text, self._answers),
+            "format": float(self._num_malformed == 0),
+            "citation": self._citation(turn),
+        }
+        return Turn(rewards=rewards, terminated=True, success=bool(exact))
+
+    def oracle(self) -> Policy:
+        """Search for each entity of the trail, read its pages, answer with sources.
+
+        Raises:
+            UsageError: With the user's own questions, whose trail is not known.
+        """
+        return scripted(self._solution)
+
+    def demonstrator(self, rng: np.random.Generator, *, flaws: Mapping[str, float] = FLAWS) -> Policy:
+        """Return a policy that knows the way and often errs; see `policies.FLAWS`."""
+        generator = random.Random(int(rng.integers(2**63)))
+        return scripted(lambda: demonstration(generator, self._known_question(), flaws))
+
+    def cheats(self) -> dict[str, Policy]:
+        """Return the known cheats; over the user's own questions those that need a world list nothing."""
+        return cheat_policies(
+            self.system, self.question, lambda: world_names(self._world) if self._world else [self._text]
+        )
+
+    def close(self) -> None:
+        """Close the index; may be called twice."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+        super().close()
+
+    def _citation(self, turn: str) -> float:
+        cited = {name for name in _CITATION.findall(turn) if name in self._shown}
+        keys = {self._shown[name] for name in cited} | cited
+        right = self._supporting & keys
+        if not right:
+            return 0.0
+        precision, recall = len(right) / len(cited), len(right) / len(self._supporting)
+        return 2 * min(precision, 1.0) * recall / (min(precision, 1.0) + recall)
+
+    def _solution(self) -> list[str]:
+        documents = {document.id: document for document in self._known_world().documents}
+        return solution(
+            self._known_question(), documents, lambda document: len(_pages(document)) if _is_cut(document) else 0
+        )
+
+    def _known_world(self) -> World:
+        if self._world is None:
+            raise UsageError("the way to the answer is known for generated worlds only; leave out questions=")
+        return self._world
+
+    def _known_question(self) -> Question:
+        self._known_world()
+        assert self._question is not None
+        return self._question
+
+
+def _is_cut(document: Document) -> bool:
+    return len(document.text) > SNIPPET_CHARS
+
+
+def _pages(document: Document) -> list[str]:
+    """Split a text at sentence ends into pages of at most `_PAGE_CHARS` characters, where the text allows it."""
+    pages, rest = [], document.text
+    while len(rest) > _PAGE_CHARS:
+        cut = rest.rfind(". ", 0, _PAGE_CHARS) + 1 or rest.rfind(" ", 0, _PAGE_CHARS) + 1 or _PAGE_CHARS
+        pages.append(rest[:cut].strip())
+        rest = rest[cut:]
+    return [*pages, rest.strip()]

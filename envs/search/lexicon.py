@@ -1,0 +1,165 @@
+"""The words of the generated encyclopedias: relations, their wordings, and names.
+
+Train and test share no wording of a relation and no name of an entity, by construction: a general frame ("The {r} of
+{x} is {y}.") belongs to the test split for a quarter of the relations and to the train split for the others, so that every
+word is met in training and every combination is new; an idiom ("{x} was born in {y}.") belongs to one split outright; a
+name belongs to the split that a stable hash of it says.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from dataclasses import dataclass
+
+__all__ = [
+    "ALIAS_FRAMES", "FILLERS", "KINDS", "RELATIONS", "RUMOURS", "YEARS", "Relation", "doc_frames", "idioms", "make_alias",
+    "make_name", "phrase_frames", "split_of",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relation:
+    """A functional relation from an entity of one kind to an entity of another, or to a literal."""
+
+    noun: str  # how it is called in questions and plain documents
+    subject: str  # kind of the entity that has it
+    object: str  # kind of the value: an entity kind, or "year", "number", "river"
+    idioms: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # (train wordings, test wordings)
+
+
+def _relation(noun: str, subject: str, value: str, train: tuple[str, ...], test: tuple[str, ...]) -> Relation:
+    return Relation(noun=noun, subject=subject, object=value, idioms=(train, test))
+
+
+_ALL = (
+    _relation("birthplace", "person", "town", ("{x} was born in {y}.", "{x} came into the world in {y}."), ("It was in {y} that {x} first opened both eyes.",)),
+    _relation("employer", "person", "organisation", ("{x} works for {y}.", "{x} draws a salary from {y}."), ("{y} keeps {x} on its payroll.",)),
+    _relation("teacher", "person", "person", ("{x} learned the craft from {y}.", "{y} taught {x}."), ("{x} was once a pupil of {y}.",)),
+    _relation("spouse", "person", "person", ("{x} is married to {y}.", "{x} wed {y}."), ("{x} shares a home and a ring with {y}.",)),
+    _relation("birth year", "person", "year", ("{x} was born in the year {y}.",), ("The life of {x} began in {y}.",)),
+    _relation("author", "work", "person", ("{x} was written by {y}.", "{y} wrote {x}."), ("{x} came from the pen of {y}.",)),
+    _relation("publisher", "work", "organisation", ("{x} was brought out by {y}.", "{y} printed {x}."), ("{x} appeared under the imprint of {y}.",)),
+    _relation("setting", "work", "town", ("{x} plays in {y}.", "{x} takes place in {y}."), ("The story of {x} unfolds in {y}.",)),
+    _relation("publication year", "work", "year", ("{x} came out in {y}.",), ("Readers first held {x} in {y}.",)),
+    _relation("founder", "organisation", "person", ("{x} was set up by {y}.", "{y} started {x}."), ("{x} owes its existence to {y}.",)),
+    _relation("seat", "organisation", "town", ("{x} has its head office in {y}.", "{x} is run from {y}."), ("{y} is home to {x}.",)),
+    _relation("patron", "organisation", "person", ("{x} lives on money from {y}.", "{y} pays the bills of {x}."), ("{x} is funded by {y}.",)),
+    _relation("founding year", "organisation", "year", ("{x} was set up in {y}.",), ("{x} has been at work since {y}.",)),
+    _relation("region", "town", "region", ("{x} lies in {y}.", "{x} belongs to {y}."), ("{x} is found within {y}.",)),
+    _relation("mayor", "town", "person", ("{x} is led by {y}.", "{y} heads the council of {x}."), ("The chain of office of {x} is worn by {y}.",)),
+    _relation("river", "town", "river", ("{x} stands on the {y}.", "The {y} flows through {x}."), ("The bridges of {x} cross the {y}.",)),
+    _relation("population", "town", "number", ("{x} counts {y} inhabitants.",), ("{y} people live in {x}.",)),
+    _relation("capital", "region", "town", ("{x} is governed from {y}.", "The parliament of {x} meets in {y}."), ("{y} is the chief city of {x}.",)),
+    _relation("governor", "region", "person", ("{x} is ruled by {y}.", "{y} rules {x}."), ("{y} holds the highest office of {x}.",)),
+)  # fmt: skip
+
+RELATIONS: dict[str, Relation] = {relation.noun: relation for relation in _ALL}
+KINDS: dict[str, tuple[str, ...]] = {
+    kind: tuple(r.noun for r in _ALL if r.subject == kind)
+    for kind in ("person", "work", "organisation", "town", "region")
+}
+YEARS = {"person": "birth year", "work": "publication year", "organisation": "founding year"}
+
+# {r} relation noun, {x} the entity, {y} the value. A quarter of (relation, frame) pairs belongs to the test split. The first
+# eight name the relation before the value, and are all that levels 1 and 2 use.
+_DOC_FRAMES = (
+    "The {r} of {x} is {y}.", "The {r} is {y}.", "Its {r} is {y}.", "For {x}, the {r} is {y}.",
+    "The {r} given for {x} is {y}.", "As {r}, {x} has {y}.", "The {r} listed here is {y}.", "Its {r} is known to be {y}.",
+    "{y} is the {r} of {x}.", "{x} has {y} as {r}.", "{y} is known as the {r} of {x}.", "The records name {y} as {r}.",
+)  # fmt: skip
+_PLAIN_FRAMES = 8
+_PHRASES = (
+    "the {r} of {p}", "the {r} given for {p}", "the {r} listed for {p}", "the {r} known for {p}",
+    "the {r} that belongs to {p}", "the {r} named for {p}", "the {r} on record for {p}", "the {r} that goes with {p}",
+)  # fmt: skip
+ALIAS_FRAMES = (
+    ("{x} is also called {a}.", "Some know {x} as {a}.", "Another name for {x} is {a}."),
+    ("Many call {x} {a}.", "{a} is a second name of {x}."),
+)
+RUMOURS = (
+    ("It is often said that the {r} is {y}, which is wrong.", "An old list gives {y} as {r}, in error."),
+    ("Do not believe those who give {y} as the {r}.", "{y} was once taken for the {r}, but never was."),
+)
+FILLERS = (
+    "The archive holds {n} pages on this entry.", "Few visitors ask about it in winter.", "The entry was last checked by a clerk in {n}.",
+    "A drawing of it hangs in a hall in {o}.", "Scholars from {o} have asked for a longer entry.", "Its old seal shows a bird over water.",
+    "Letters about it fill {n} boxes.", "A song about it is still sung in {o}.", "The entry replaces an older one that was lost in a fire.",
+    "Nothing in it has been disputed by {o}.", "Its page is bound in green cloth.", "A copy of the entry was sent to {o}.",
+)  # fmt: skip
+
+_ONSETS = ("b", "br", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v")
+_RIMES = ("a", "an", "ar", "el", "en", "i", "is", "o", "on", "ul")
+_SYLLABLES = tuple(onset + rime for onset in _ONSETS for rime in _RIMES)
+_ADJECTIVES = (
+    "Amber", "Ashen", "Bitter", "Blue", "Bold", "Brass", "Bright", "Broken", "Calm", "Clear", "Cold", "Copper", "Crimson", "Dark", "Deep",
+    "Distant", "Dusty", "Early", "Empty", "Faint", "False", "Fallen", "First", "Frozen", "Gentle", "Gilded", "Golden", "Green", "Grey", "Hidden",
+    "Hollow", "Iron", "Ivory", "Last", "Late", "Little", "Lonely", "Long", "Lost", "Marble", "Narrow", "Noble", "Northern", "Old", "Pale",
+    "Patient", "Plain", "Proud", "Quiet", "Red", "Rough", "Salt", "Scarlet", "Secret", "Sharp", "Silent", "Silver", "Slow", "Small", "Still",
+)  # fmt: skip
+_NOUNS = (
+    "Anchor", "Arrow", "Bell", "Bird", "Boat", "Bridge", "Candle", "Castle", "Clock", "Cloud", "Coin", "Crown", "Dancer", "Door", "Eagle",
+    "Feather", "Field", "Fire", "Flute", "Forest", "Fountain", "Fox", "Garden", "Gate", "Glass", "Hammer", "Harbour", "Harp", "Heron", "Hill",
+    "Horse", "Island", "Key", "Ladder", "Lamp", "Lantern", "Letter", "Lion", "Map", "Mask", "Meadow", "Mill", "Mirror", "Moon", "Mountain",
+    "Needle", "Oak", "Ocean", "Orchard", "Owl", "Painter", "Path", "Pearl", "Pilot", "Queen", "Raven", "Reed", "Ring", "River", "Road",
+)  # fmt: skip
+_ORGANISATIONS = ("House", "Guild", "Press", "Bank", "Institute", "Society", "Works", "College")
+
+
+def split_of(name: str) -> str:
+    """Return the split that a name belongs to; one name in five is for testing.
+
+    >>> split_of("Torvel Amik") in ("train", "test")
+    True
+    """
+    return "test" if zlib.crc32(name.encode()) % 5 == 0 else "train"
+
+
+def doc_frames(relation: str, split: str, level: int) -> tuple[str, ...]:
+    """Return the general document wordings of a relation for a split and level."""
+    frames = _DOC_FRAMES[:_PLAIN_FRAMES] if level <= 2 else _DOC_FRAMES
+    return tuple(frame for index, frame in enumerate(frames) if _frame_split(relation, index) == split)
+
+
+def phrase_frames(relation: str, split: str) -> tuple[str, ...]:
+    """Return how questions of a split speak of a relation."""
+    return tuple(frame for index, frame in enumerate(_PHRASES) if _frame_split(relation, index) == split)
+
+
+def idioms(relation: str, split: str) -> tuple[str, ...]:
+    """Return the wordings that only this relation has."""
+    return RELATIONS[relation].idioms[split == "test"]
+
+
+def make_name(rng: random.Random, kind: str, split: str) -> str:
+    """Draw a name of a kind ("person", "work", "organisation", "town", "region", "river") for a split."""
+    while True:
+        name = _draw(rng, kind)
+        if split_of(name) == split:
+            return name
+
+
+def make_alias(rng: random.Random, split: str) -> str:
+    """Draw a by-name for a person, such as "the Grey Heron"; its split is told by the hash, like a name's."""
+    while True:
+        name = f"the {rng.choice(_ADJECTIVES)} {rng.choice(_NOUNS)}"
+        if split_of(name) == split:
+            return name
+
+
+def _draw(rng: random.Random, kind: str) -> str:
+    if kind == "work":
+        return f"{rng.choice(_ADJECTIVES)} {rng.choice(_NOUNS)}"
+    if kind == "person":
+        return f"{_word(rng, 2)} {_word(rng, 2)}"
+    if kind == "organisation":
+        return f"{_word(rng, 2)} {rng.choice(_ORGANISATIONS)}"
+    return _word(rng, 3 if kind == "region" else 2)
+
+
+def _word(rng: random.Random, num_syllables: int) -> str:
+    return "".join(rng.choice(_SYLLABLES) for _ in range(num_syllables)).capitalize()
+
+
+def _frame_split(relation: str, frame: int) -> str:
+    return "test" if (tuple(RELATIONS).index(relation) + frame) % 4 == 3 else "train"

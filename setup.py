@@ -1,0 +1,19 @@
+"""Compute the package list from the folders: `envs/tools` becomes `agentrl.envs.tools`. Everything else is in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+HOUSES = ("cli", "envs", "trainer")
+DATA = ("*.toml", "*.md", "*.json", "*.jinja", "*.safetensors", "*.html", "py.typed")
+
+setup(
+    packages=[
+        f"agentrl.{house}{sub}"
+        for house in HOUSES
+        for sub in ["", *(f".{name}" for name in find_packages(str(ROOT / house)))]
+    ],
+    package_dir={f"agentrl.{house}": house for house in HOUSES},
+    package_data={f"agentrl.{house}": [f"**/{pattern}" for pattern in DATA] for house in HOUSES},
+)

@@ -1,0 +1,54 @@
+"""What holds for every test: one torch thread, no network, and under AGENTRL_REQUIRE_ALL=1 a missing part is a failure.
+
+A skip is allowed there only for the missing GPU: the test is marked `gpu`, or the reason begins with "gpu:".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+# Before torch is imported anywhere: xdist's workers share the cores, and spinning threads of two torch programs on two
+# cores slow each other far more than twofold. Subprocesses inherit these.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import pytest
+
+REQUIRE_ALL = "AGENTRL_REQUIRE_ALL"
+
+
+def _forbid_skip(report: pytest.TestReport | pytest.CollectReport, *, gpu: bool) -> None:
+    """Turn a skip into a failure under AGENTRL_REQUIRE_ALL=1, unless what is missing is a GPU."""
+    if not report.skipped or hasattr(report, "wasxfail") or os.environ.get(REQUIRE_ALL) != "1":
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if gpu or reason.removeprefix("Skipped: ").startswith("gpu:"):
+        return
+    report.outcome = "failed"
+    report.longrepr = f"{reason}\n{REQUIRE_ALL}=1: a missing part is a failure; install it, or unset {REQUIRE_ALL}."
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _forbid_skip(report, gpu=item.get_closest_marker("gpu") is not None)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _forbid_skip(report, gpu=False)
+    return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked `gpu` where no CUDA device answers."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("gpu: torch sees no CUDA device")

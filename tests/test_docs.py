@@ -1,0 +1,170 @@
+"""What the documents promise is there: commands, options, targets, paths, links and pictures exist; examples run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import itertools
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HOUSES = ("cli", "envs", "trainer")
+AGENTRL = Path(sys.executable).with_name("agentrl")
+GUIDES = ("README.md", "CONTRIBUTING.md", "perf/README.md")
+SKIPPED = {"typings", "build", "dist", "runs"}
+DOCUMENTS = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part in SKIPPED for part in path.relative_to(ROOT).parts)
+)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|<(?:img|a|source)\b[^>]*?(?:src|href|srcset)=\"([^\"]+)\"")
+OPTION = re.compile(r"--[a-z][\w.-]*")
+FOLDERS = ("envs/", "trainer/", "cli/", "tests/", "perf/", "docs/", ".ci/")
+
+
+def _label(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _without_code(text: str) -> str:
+    return SPAN.sub("", FENCE.sub("", text))
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the words of every `agentrl …` and `make …` in code blocks and code spans."""
+    blocks = [body.replace("\\\n", " ").splitlines() for language, body in FENCE.findall(text) if language != "python"]
+    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block] + SPAN.findall(FENCE.sub("", text))
+    found = []
+    for line in lines:
+        first, *rest = line.split(maxsplit=1) or [""]
+        if first in ("agentrl", ".venv/bin/agentrl", "make"):
+            found.append([first.rpartition("/")[2], *shlex.split(" ".join(rest), comments=True)])
+    return found
+
+
+def _named(program: str) -> list[list[str]]:
+    words = [words for guide in GUIDES for words in commands((ROOT / guide).read_text()) if words[0] == program]
+    return sorted({tuple(each): each for each in words}.values())
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    environment |= {"COLUMNS": "240", "NO_COLOR": "1"}
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_guides_name_the_main_commands() -> None:
+    named = [words for guide in GUIDES[:2] for words in commands((ROOT / guide).read_text())]
+    assert ["make", "quickstart"] in named
+    assert ["make", "test"] in named
+    assert {"train", "envs", "play", "coldstart"} <= {
+        word for words in named if words[0] == "agentrl" for word in words[1:2]
+    }
+
+
+@pytest.mark.parametrize("words", _named("agentrl"), ids=shlex.join)
+def test_every_command_named_exists(words: list[str]) -> None:
+    positional = list(itertools.takewhile(lambda word: not word.startswith("-"), words[1:]))
+    done = _run([str(AGENTRL), *positional, "--help"])
+    assert done.returncode == 0, done.stderr
+    options = {option for word in words[1:] for option in OPTION.findall(word.partition("=")[0])}
+    missing = {option for option in options if not re.search(re.escape(option) + r"(?![\w.-])", done.stdout)}
+    assert missing == set(), done.stdout
+
+
+@pytest.mark.parametrize("words", _named("make"), ids=shlex.join)
+def test_every_make_target_named_exists(words: list[str]) -> None:
+    done = _run(["make", "--dry-run", *words[1:]])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_a_missing_command_would_be_seen() -> None:
+    assert _run([str(AGENTRL), "no-such-command", "--help"]).returncode != 0
+    assert _run(["make", "--dry-run", "no-such-target"]).returncode != 0
+
+
+def test_commands_are_found() -> None:
+    block = "# agentrl no\nagentrl train a \\\n  --name b  # why\nls\n"
+    text = f"Type `make test`, not `make`s.\n```bash\n{block}```\n`agentrl`"
+    assert commands(text) == [["agentrl", "train", "a", "--name", "b"], ["make", "test"], ["make"], ["agentrl"]]
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_path_named_exists(guide: str) -> None:
+    text = (ROOT / guide).read_text()
+    code = [body for _, body in FENCE.findall(text)] + SPAN.findall(FENCE.sub("", text))
+    words = [word.strip(",;()\"'").partition("::")[0] for each in code for word in each.split()]
+    # A word with a placeholder (<name>, *, …) or of capitals names no file.
+    paths = {word for word in words if word.startswith(FOLDERS) and re.fullmatch(r"[\w./-]+", word)}
+    assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+
+
+def _anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ +(.+?) *$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_label)
+def test_every_link_and_picture_exists(document: Path) -> None:
+    targets = [link or source for link, source in LINK.findall(_without_code(document.read_text()))]
+    broken = []
+    for target in targets:
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = document.parent / name if name else document
+        if not path.exists() or (anchor and anchor not in _anchors(path.read_text())):
+            broken.append(target)
+    assert broken == []
+
+
+def test_links_are_found() -> None:
+    text = 'See [a](b.md#c "t"), ![p](d.svg) and <img width="9" src="e.png">; not `[x](y)`.'
+    assert [link or source for link, source in LINK.findall(_without_code(text))] == ["b.md#c", "d.svg", "e.png"]
+
+
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if "```python" in path.read_text()], ids=_label)
+def test_python_in_documents_runs(document: Path, tmp_path: Path) -> None:
+    source = "\n".join(body for language, body in FENCE.findall(document.read_text()) if language == "python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", source],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _examples() -> list[str]:
+    paths = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py") if ">>> " in path.read_text())
+    return [
+        ".".join(["agentrl", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__") for path in paths
+    ]
+
+
+@pytest.mark.parametrize("name", _examples())
+def test_examples_in_docstrings_run(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0
+    assert result.attempted > 0

@@ -1,0 +1,194 @@
+"""Importing has no effect: it prints, reads, writes, starts and connects nothing, and loads nothing heavy.
+
+Each import runs in a fresh interpreter. A read of the environment is ours when the innermost module then being imported
+is ours, whoever's function does the reading; a dependency that reads while it is imported itself is not our doing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HOUSES = ("cli", "envs", "trainer")
+MODULES = sorted(
+    ".".join(["agentrl", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+    for house in HOUSES
+    for path in (ROOT / house).rglob("*.py")
+    if path.stem != "__main__"
+)
+PACKAGES = [name for name in MODULES if (ROOT.joinpath(*name.split(".")[1:]) / "__init__.py").exists()]
+LIGHT = [*PACKAGES, "agentrl.cli.main"]
+HEAVY = ("torch", "docker", "vllm", "transformers", "tokenizers", "trl", "datasets", "pandas", "tensorboard")
+
+PROBE = '''
+import json, os, sys, threading, _thread
+ROOT, OUT, *NAMES = sys.argv[1:]
+FOLDERS = tuple(os.path.join(ROOT, house) + os.sep for house in ("cli", "envs", "trainer", "planted"))
+reads, effects = [], []
+
+def ours():
+    """The file of ours that is being imported, or None when the innermost module being imported is another's."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    name = os.path.realpath(frame.f_code.co_filename) if frame is not None else ""
+    return name if name.startswith(FOLDERS) else None
+
+class Recording(type(os.environ)):
+    def __getitem__(self, key):
+        if ours():
+            reads.append([ours(), str(key)])
+        return super().__getitem__(key)
+    def __iter__(self):
+        if ours():
+            reads.append([ours(), "*"])
+        return super().__iter__()
+
+WATCHED = set("""os.mkdir os.remove os.rename os.rmdir os.truncate os.fork os.posix_spawn os.system subprocess.Popen
+    socket.connect socket.bind socket.getaddrinfo tempfile.mkdtemp tempfile.mkstemp""".split())
+
+def audit(event, arguments):
+    if event in WATCHED:
+        effects.append(event)
+    elif event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        effects.append(f"open {arguments[0]} {arguments[1]}")
+
+def watched(start):
+    """Python 3.11 has no audit event for a thread."""
+    def started(*arguments, **named):
+        effects.append("thread")
+        return start(*arguments, **named)
+    return started
+
+for module in (_thread, threading):
+    for name in [name for name in vars(module) if name.lstrip("_") in ("start_new_thread", "start_joinable_thread")]:
+        setattr(module, name, watched(getattr(module, name)))
+os.environ.__class__ = Recording
+os.environb.__class__ = Recording
+sys.addaudithook(audit)
+for name in NAMES:
+    __import__(name)
+found = {"reads": reads, "effects": list(effects), "modules": sorted(sys.modules)}
+os.write(int(OUT), json.dumps(found).encode())
+'''
+
+
+def probe(names: list[str], folder: Path, root: Path = ROOT) -> tuple[dict[str, Any], str]:
+    """Import `names` in a fresh interpreter with an empty home; what was seen, and all that was printed."""
+    result = folder / "result.json"
+    home = folder / "home"
+    home.mkdir()
+    with result.open("wb") as out:
+        command = [sys.executable, "-B", "-c", PROBE, str(root), str(out.fileno()), *names]
+        environment = {
+            "HOME": str(home),
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(root / "site"),
+            "OMP_NUM_THREADS": "1",
+        }
+        done = subprocess.run(
+            command,
+            cwd=home,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=[out.fileno()],
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout
+    assert list(home.iterdir()) == []
+    found: dict[str, Any] = json.loads(result.read_text())
+    return found, done.stdout
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_importing_a_package_has_no_effect(name: str, tmp_path: Path) -> None:
+    found, printed = probe([name], tmp_path)
+    assert name in found["modules"]
+    assert printed == ""
+    assert found["reads"] == []
+    assert found["effects"] == []
+    assert [module for module in HEAVY if module in found["modules"]] == []
+
+
+@pytest.mark.parametrize("house", ["agentrl.trainer", "agentrl.trainer.engines"])
+def test_the_trainer_loads_no_environment(house: str, tmp_path: Path) -> None:
+    found, _ = probe([name for name in PACKAGES if name.startswith(house)], tmp_path)
+    assert [module for module in found["modules"] if module.startswith("agentrl.envs")] == []
+
+
+def test_no_module_of_the_trainer_loads_an_environment(tmp_path: Path) -> None:
+    found, _ = probe([name for name in MODULES if name.startswith("agentrl.trainer")], tmp_path)
+    assert [module for module in found["modules"] if module.startswith(("agentrl.envs", "agentrl.cli"))] == []
+
+
+def test_no_module_of_the_environments_loads_torch_or_the_trainer(tmp_path: Path) -> None:
+    found, _ = probe([name for name in MODULES if name.startswith("agentrl.envs")], tmp_path)
+    loaded = [module for module in found["modules"] if module.startswith("agentrl.trainer") or module in HEAVY]
+    assert loaded == []
+
+
+def test_no_module_reads_the_environment_or_prints(tmp_path: Path) -> None:
+    found, printed = probe(MODULES, tmp_path)
+    assert set(MODULES) <= set(found["modules"])
+    assert found["reads"] == []
+    assert printed == ""
+
+
+PLANTED = {
+    "get": "import os\nos.environ.get('A')",
+    "getenv": "import os\nos.getenv('A')",
+    "contains": "import os\n'A' in os.environ",
+    "copy": "import os\ndict(os.environ)",
+    "bytes": "import os\nos.environb.get(b'A')",
+    "name": "from os import environ\nenviron.get('A')",
+    "function": "import os\ndef f() -> None:\n    os.environ.get('A')\nf()",
+    "through the library": "from pathlib import Path\nPath('~').expanduser()",
+}
+EFFECTS = {
+    "mkdir": "import os\nos.mkdir(os.path.join(os.getcwd(), 'a'))\nos.rmdir('a')",
+    "write": "open('a', 'w').close()\nimport os\nos.remove('a')",
+    "thread": "import threading\nt = threading.Thread(target=int)\nt.start()\nt.join()",
+    "process": "import subprocess\nsubprocess.run(['true'])",
+}
+
+
+def _plant(folder: Path, source: str) -> Path:
+    (folder / "planted").mkdir()
+    (folder / "planted" / "module.py").write_text(source)
+    (folder / "site").symlink_to(folder / "planted")
+    return folder
+
+
+@pytest.mark.parametrize("source", PLANTED.values(), ids=PLANTED.keys())
+def test_a_planted_read_is_seen(source: str, tmp_path: Path) -> None:
+    found, _ = probe(["module"], tmp_path, _plant(tmp_path, source))
+    assert found["reads"] != []
+
+
+@pytest.mark.parametrize("source", EFFECTS.values(), ids=EFFECTS.keys())
+def test_a_planted_effect_is_seen(source: str, tmp_path: Path) -> None:
+    found, _ = probe(["module"], tmp_path, _plant(tmp_path, source))
+    assert found["effects"] != []
+
+
+def test_the_reads_of_a_dependency_are_not_ours(tmp_path: Path) -> None:
+    root = _plant(tmp_path, "import other")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "other.py").write_text("import os\nos.environ.get('A')")
+    (tmp_path / "site").unlink()
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "other.py").symlink_to(tmp_path / "elsewhere" / "other.py")
+    (tmp_path / "site" / "module.py").symlink_to(tmp_path / "planted" / "module.py")
+    found, _ = probe(["module"], tmp_path, root)
+    assert found["reads"] == []
+    assert "other" in found["modules"]

@@ -1,0 +1,110 @@
+"""Everything a run needs to go on as if it had never stopped, in one folder a checkpoint.
+
+`checkpoints/step_<n>/` is a Hugging Face model folder, loadable by `from_pretrained`, with `trainer_state.pt` beside the
+weights. It is written under another name and renamed when complete, so a name that exists is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from agentrl.trainer.errors import RunFolderError
+
+__all__ = ["TrainerState", "latest_checkpoint", "load_state", "save_checkpoint"]
+
+_NAME = re.compile(r"step_(\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerState:
+    """What a checkpoint holds beside weights and tokenizer."""
+
+    step: int  # last step done; the next task drawn is that of step + 1
+    optimizer: dict[str, Any]  # AdamW's state_dict
+    num_tokens: int  # trained on so far
+    train_seconds: float  # spent in steps so far
+    torch_rng: torch.Tensor  # state of torch's CPU generator
+    cuda_rng: list[torch.Tensor]  # of each CUDA device
+    recent_success: list[float]  # of the last ten steps
+
+
+def save_checkpoint(
+    folder: Path, *, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, state: TrainerState, keep: int
+) -> Path:
+    """Write `folder/step_<n>` and drop all but the newest `keep`.
+
+    Raises:
+        RunFolderError: When it cannot be written (disk full); the older checkpoints are then still there.
+    """
+    target = folder / f"step_{state.step}"
+    temporary = folder / f".tmp_step_{state.step}"
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        torch.save(vars(state), temporary / "trainer_state.pt")
+        for path in temporary.iterdir():
+            _sync(path)
+        _sync(temporary)
+        _discard(target)
+        temporary.rename(target)
+        _sync(folder)
+    except (OSError, RuntimeError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise RunFolderError(
+            f"checkpoint {target} cannot be written: {error}; free some space, then agentrl train --resume {folder.parent}"
+        ) from error
+    for step in _steps(folder)[:-keep]:
+        _discard(folder / f"step_{step}")
+    return target
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint, or None."""
+    steps = _steps(folder)
+    return folder / f"step_{steps[-1]}" if steps else None
+
+
+def load_state(checkpoint: Path) -> TrainerState:
+    """Read `trainer_state.pt`.
+
+    Raises:
+        RunFolderError: It is missing or damaged.
+    """
+    path = checkpoint / "trainer_state.pt"
+    try:
+        return TrainerState(**torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch.load raises many kinds for a damaged file
+        raise RunFolderError(
+            f"{path} cannot be read: {error}; remove {checkpoint} to resume from the checkpoint before it"
+        ) from error
+
+
+def _steps(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    return sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
+
+
+def _discard(checkpoint: Path) -> None:
+    # Renamed first: a kill in the middle must not leave half a checkpoint under a name that counts as whole.
+    if checkpoint.exists():
+        doomed = checkpoint.rename(checkpoint.with_name(f".old_{checkpoint.name}"))
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,231 @@
+"""Cold start: teach a model the form of an environment before reinforcement learning, as DeepSeek-R1 had one.
+
+A model is fine-tuned on demonstrations. A tiny model made from nothing first practises on random sequences (`exercises.py`). Everything random comes from the seed, and
+the command prints a hash of the weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import math
+import re
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from agentrl.trainer.chat import Chat
+from agentrl.trainer.config import Scalar
+from agentrl.trainer.demonstrations import Conversation, played, read_conversations, tokenized
+from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.exercises import Batch, copying, recall
+from agentrl.trainer.model import load_model, load_tokenizer, pick_device
+from agentrl.trainer.progress import Progress
+from agentrl.trainer.rundir import RunDir
+from agentrl.trainer.tiny import make_tiny_model, train_tokenizer
+
+__all__ = ["ColdstartConfig", "coldstart", "weights_hash"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColdstartConfig:
+    """A supervised run on demonstrations.
+
+    Raises:
+        ConfigError: A value is out of range, or would change nothing.
+    """
+
+    env: str = "AgentRL/Search-v0"  # whose tasks are demonstrated
+    env_kwargs: dict[str, Scalar] = field(default_factory=dict)  # passed to gymnasium.make
+    level: int | None = 2  # difficulty; none: the environment's default
+    demonstrations: str | None = None  # JSONL of conversations instead of the environment's own policy
+    model: str = "tiny"  # "tiny" makes one from nothing; else a folder or Hugging Face name to fine-tune
+    name: str | None = None  # of the run folder; none: coldstart and the next free number
+    out: str = "runs"  # where run folders are
+    seed: int = 0
+    device: str = "auto"
+    threads: int = 0  # of torch on the CPU; 0: torch's default
+    vocab_size: int = 768  # of the tiny model's tokenizer
+    copy_steps: int = 2500  # of the tiny model: random sequences that repeat
+    recall_steps: int = 1500  # of the tiny model: values behind random keys
+    num_steps: int = 1000  # on demonstrations
+    batch_size: int = 48  # conversations a step
+    lr: float = 1.5e-3  # highest rate; a tenth at the end
+    max_tokens: int = 2048  # a longer conversation is refused
+    verify: str | None = None  # expected hash of the weights
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "num_steps", "batch_size", "lr", "max_tokens"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, but must be above 0")
+        if self.vocab_size < 300:
+            raise ConfigError(
+                f"vocab_size is {self.vocab_size}, but the bytes and control tokens alone take 265; write 768"
+            )
+
+
+def coldstart(config: ColdstartConfig, *, progress: Progress | None = None) -> Path:
+    """Train, write `<run>/model` (a Hugging Face folder) and `<run>/coldstart.json`; return the model's folder.
+
+    Raises:
+        ConfigError: The environment, model or demonstrations do not fit, or the hash is not the one to verify.
+        RunFolderError: The run folder cannot be written.
+    """
+    run = RunDir.create(Path(config.out), config.name, default="coldstart")
+    device = pick_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    began = time.monotonic()
+    with progress or Progress() as shown:
+        own = read_conversations(Path(config.demonstrations)) if config.demonstrations else None
+        tokenizer, model = _start(config, own, device)
+        if config.model == "tiny":
+            rng = np.random.default_rng([config.seed, 7])
+            _learn(
+                model,
+                copying(rng, len(tokenizer)),
+                what="copying",
+                num_steps=config.copy_steps,
+                final=1.0,
+                config=config,
+                shown=shown,
+            )
+            _learn(
+                model,
+                recall(rng, tokenizer),
+                what="recall",
+                num_steps=config.recall_steps,
+                final=1.0,
+                config=config,
+                shown=shown,
+            )
+        batches = _ahead(_batches(config, _conversations(config, own), Chat(tokenizer)))
+        accuracy = _learn(
+            model, batches, what="demonstrations", num_steps=config.num_steps, final=0.1, config=config, shown=shown
+        )
+    target = run.path / "model"
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    digest = weights_hash(model)
+    record = {
+        "config": dataclasses.asdict(config), "weights_sha256": digest, "token_accuracy": round(accuracy, 4),
+        "parameters": model.num_parameters(), "seconds": round(time.monotonic() - began, 1), "torch": torch.__version__, "threads": torch.get_num_threads(),
+    }  # fmt: skip
+    run.write_json("coldstart.json", record)
+    if config.verify and config.verify != digest:
+        raise ConfigError(
+            f"the weights have the hash {digest}, not {config.verify}: another version of torch, CPU or thread count rounds differently"
+        )
+    return target
+
+
+def weights_hash(model: PreTrainedModel) -> str:
+    """Return the SHA-256 of names and values of all parameters, whatever the file format."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _start(
+    config: ColdstartConfig, own: list[Conversation] | None, device: torch.device
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    if config.model != "tiny":
+        return load_tokenizer(config.model), load_model(config.model, device=device, dtype="float32")
+    sample = itertools.islice(_conversations(dataclasses.replace(config, seed=config.seed + 1), own), 1500)
+    tags = re.compile(r"</?(?:tool_call|answer)>")
+    texts = (
+        piece
+        for each in sample
+        for message in each.messages
+        if message["role"] != "system"
+        for piece in tags.split(str(message["content"]))
+    )
+    tokenizer = train_tokenizer(texts, vocab_size=config.vocab_size)
+    return tokenizer, make_tiny_model(tokenizer, seed=config.seed).to(device)  # type: ignore[arg-type]
+
+
+def _conversations(config: ColdstartConfig, own: list[Conversation] | None) -> Iterator[Conversation]:
+    if own is None:
+        return played(config.env, config.env_kwargs, level=config.level, seed=config.seed)
+    order = np.random.default_rng(config.seed)
+    return (own[index] for _ in itertools.count() for index in order.permutation(len(own)))
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Make the next batch in a thread while this one is learnt; the order stays the same."""
+    with ThreadPoolExecutor(1) as thread:
+        upcoming = thread.submit(next, batches)
+        while True:
+            batch = upcoming.result()
+            upcoming = thread.submit(next, batches)
+            yield batch
+
+
+def _batches(config: ColdstartConfig, conversations: Iterator[Conversation], chat: Chat) -> Iterator[Batch]:
+    while True:
+        pairs = [tokenized(each, chat) for each in itertools.islice(conversations, config.batch_size)]
+        longest = max(len(ids) for ids, _ in pairs)
+        if longest > config.max_tokens:
+            raise ConfigError(
+                f"a conversation has {longest} tokens, more than max_tokens={config.max_tokens}; raise it, or leave that conversation out"
+            )
+        yield [ids for ids, _ in pairs], [mask for _, mask in pairs]
+
+
+def _learn(
+    model: PreTrainedModel,
+    batches: Iterator[Batch],
+    *,
+    what: str,
+    num_steps: int,
+    final: float,
+    config: ColdstartConfig,
+    shown: Progress,
+) -> float:
+    """Minimise cross-entropy where masked; the rate rises, then follows a cosine to `final`. Return the last token accuracy."""
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    warmup = min(100, num_steps // 10 + 1)
+    recent: list[float] = []
+    for step in range(num_steps):
+        ids, masks = next(batches)
+        rate = (
+            config.lr
+            * min(1.0, (step + 1) / warmup)
+            * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * step / num_steps)))
+        )
+        optimizer.param_groups[0]["lr"] = rate
+        loss, accuracy = _loss(model, ids, masks)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        recent = [*recent[-49:], accuracy]
+        if (step + 1) % 50 == 0 or step + 1 == num_steps:
+            shown.note(
+                f"{what}: step {step + 1} of {num_steps}, loss {float(loss):.3f}, token accuracy {sum(recent) / len(recent):.1%}"
+            )
+    return sum(recent) / len(recent)
+
+
+def _loss(model: PreTrainedModel, ids: Sequence[list[int]], masks: Sequence[list[bool]]) -> tuple[torch.Tensor, float]:
+    width = max(map(len, ids))
+    ids_BT = torch.tensor([row + [0] * (width - len(row)) for row in ids], device=model.device)
+    mask_BT = torch.tensor([row + [False] * (width - len(row)) for row in masks], device=model.device)
+    hidden_BTH = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
+    wanted_BT = mask_BT[:, 1:]
+    logits_NV = model.get_output_embeddings()(hidden_BTH[:, :-1][wanted_BT])
+    target_N = ids_BT[:, 1:][wanted_BT]
+    return functional.cross_entropy(logits_NV.float(), target_N), float(
+        (logits_NV.argmax(-1) == target_N).float().mean()
+    )

@@ -1,0 +1,246 @@
+"""What a run is made of: nested dataclasses, read from a TOML recipe, checked at once, saved resolved beside the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import tomllib
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from agentrl.trainer.advantage import ADVANTAGES
+from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.loss import LossConfig
+from agentrl.trainer.rollout import RolloutConfig
+
+__all__ = [
+    "CheckpointConfig",
+    "EvalConfig",
+    "OptimConfig",
+    "TrainConfig",
+    "from_mapping",
+    "load_recipe",
+    "recipes",
+    "to_toml",
+]
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """AdamW."""
+
+    lr: float = 1e-6
+    warmup_steps: int = 0  # the rate rises to `lr` over so many steps
+    final_lr_share: float = 1.0  # share of `lr` at the last step, reached linearly; 1: constant
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    updates_per_step: int = 1  # parts a step's groups are split into, with an optimizer step each
+
+    def __post_init__(self) -> None:
+        _positive(self, "optim", "lr", "max_grad_norm", "updates_per_step")
+        if not 0 <= self.final_lr_share <= 1:
+            raise ConfigError(f"optim.final_lr_share is {self.final_lr_share!r}, but must lie between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """Held-out success, before, during and after training."""
+
+    num_episodes: int = 256  # tasks of the split; 0: no evaluation
+    split: str = "test"
+    greedy: bool = True  # play each task a second time with the most likely tokens
+    every: int = 0  # also every so many steps; 0: only before and after
+
+    def __post_init__(self) -> None:
+        if self.num_episodes < 0 or self.every < 0:
+            raise ConfigError(
+                f"eval.num_episodes and eval.every are {self.num_episodes} and {self.every}, but must be 0 or more"
+            )
+        if self.every and not self.num_episodes:
+            raise ConfigError(
+                f"eval.every is {self.every}, which changes nothing while eval.num_episodes is 0; leave it out"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """Where a killed run goes on."""
+
+    every: int = 10  # steps
+    keep: int = 2  # newest ones kept; the last step's always is
+
+    def __post_init__(self) -> None:
+        _positive(self, "checkpoint", "every", "keep")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A GRPO run.
+
+    Raises:
+        ConfigError: A value is out of range, or would change nothing.
+    """
+
+    env: str = "AgentRL/Search-v0"  # any registered Gymnasium id with text spaces; "module:id" imports the module first
+    env_kwargs: dict[str, Scalar] = field(default_factory=dict)  # passed to gymnasium.make
+    level: int | None = None  # difficulty; none: the environment's default
+    model: str = "bundled:search-tiny"  # folder, Hugging Face name, or bundled:NAME
+    name: str | None = None  # of the run folder; none: the recipe's name and the next free number
+    out: str = "runs"  # where run folders are
+    seed: int = 0  # decides tasks and draws
+    device: str = "auto"  # auto, cpu, cuda
+    dtype: str = "auto"  # auto: bfloat16 on CUDA, float32 on CPU
+    threads: int = 0  # of torch on the CPU; 0: torch's default
+    num_steps: int = 100
+    groups_per_step: int = 8  # tasks of a step
+    group_size: int = 8  # episodes of a task
+    temperature: float = 1.0  # of sampling, and of the log-probabilities that are trained
+    advantage: str = "grpo"  # grpo, dr_grpo
+    micro_batch_tokens: int = 16_384  # of one forward and backward pass, padding included
+    max_logp_difference: float = (
+        0.1  # the run stops when engine and trainer differ by more, on average over a step's tokens
+    )
+    stop_at_success: float | None = None  # end early once the mean success of the last ten steps is above
+    tensorboard: bool = False
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    def __post_init__(self) -> None:
+        _positive(self, "", "num_steps", "groups_per_step", "temperature", "micro_batch_tokens", "max_logp_difference")
+        if self.group_size < 2:
+            raise ConfigError(f"group_size is {self.group_size}, but a group of one has no baseline; write 8")
+        if self.advantage not in ADVANTAGES:
+            raise ConfigError(
+                f"advantage is {self.advantage!r}{_near(self.advantage, ADVANTAGES)}; there are {', '.join(ADVANTAGES)}"
+            )
+        if self.loss.kind == "dr_grpo" and self.advantage != "dr_grpo":
+            raise ConfigError(
+                f"loss.kind is 'dr_grpo' but advantage is {self.advantage!r}; Dr. GRPO divides by no deviation: write advantage = 'dr_grpo'"
+            )
+        if self.optim.updates_per_step > self.groups_per_step:
+            raise ConfigError(
+                f"optim.updates_per_step is {self.optim.updates_per_step}, more than groups_per_step ({self.groups_per_step})"
+            )
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}, but must be 0 or more")
+
+
+def recipes() -> dict[str, Path]:
+    """Return the recipes that come with the package, by name."""
+    folder = Path(str(resources.files("agentrl.trainer") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_recipe(name: str) -> TrainConfig:
+    """Read a recipe by name or path.
+
+    Raises:
+        ConfigError: There is none, it is no TOML, or a key or value is wrong.
+    """
+    known = recipes()
+    path = known.get(name, Path(name))
+    if not path.is_file():
+        raise ConfigError(
+            f"recipe {name!r} does not exist{_near(name, known)}; there are {', '.join(known)}, or give the path of a .toml file"
+        )
+    try:
+        values = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe {name!r} is no TOML: {error}") from error
+    config: TrainConfig = from_mapping(TrainConfig, values)
+    return config
+
+
+def from_mapping(kind: type[Any], values: dict[str, Any], prefix: str = "") -> Any:
+    """Build a configuration from a table; every key must exist and have the right type.
+
+    Raises:
+        ConfigError: Names the key and the nearest that exists.
+    """
+    hints = get_type_hints(kind)
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise ConfigError(
+                f"there is no key {prefix + key!r}{_near(key, hints)}; {prefix or 'the recipe'} has {', '.join(hints)}"
+            )
+        if dataclasses.is_dataclass(hints[key]):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{prefix + key} is {value!r}, but must be a table; write [{prefix + key}]")
+            value = from_mapping(hints[key], value, f"{prefix}{key}.")  # type: ignore[arg-type]
+        elif hints[key] is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        elif not _fits(hints[key], value):
+            raise ConfigError(f"{prefix + key} is {value!r}, but must be {getattr(hints[key], '__name__', hints[key])}")
+        built[key] = value
+    return kind(**built)
+
+
+def to_toml(config: Any) -> str:
+    """Write a configuration as TOML that `from_mapping` reads back."""
+    tables: list[str] = []
+    lines = _table(dataclasses.asdict(config), "", tables)
+    return "\n".join([*lines, *tables]) + "\n"
+
+
+def _table(values: dict[str, Any], prefix: str, tables: list[str]) -> list[str]:
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            inner: list[str] = []
+            body = _table(value, f"{prefix}{key}.", inner)
+            tables += ["", f"[{prefix}{key}]", *body, *inner]
+        elif value is not None:
+            lines.append(f"{key} = {_toml(value)}")
+    return lines
+
+
+def _toml(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return (
+            '"'
+            + "".join(f"\\u{ord(char):04x}" if ord(char) < 32 or ord(char) == 127 else char for char in escaped)
+            + '"'
+        )
+    return repr(value)
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    if hint is int or hint is bool or hint is str:
+        return type(value) is hint
+    if hint is float:
+        return isinstance(value, float) and math.isfinite(value)
+    arms = getattr(hint, "__args__", ())
+    origin = getattr(hint, "__origin__", None)
+    if origin is dict:
+        return isinstance(value, dict) and all(isinstance(each, Scalar) for each in value.values())
+    if arms and all(
+        isinstance(arm, str) for arm in arms
+    ):  # Literal: the configuration itself checks it with a better message
+        return isinstance(value, str)
+    return any(_fits(arm, value) or (arm is float and type(value) is int) for arm in arms)
+
+
+def _positive(config: Any, prefix: str, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not value > 0 or not math.isfinite(value):
+            raise ConfigError(f"{prefix + '.' if prefix else ''}{name} is {value!r}, but must be above 0")
+
+
+def _near(value: str, known: Any) -> str:
+    match = difflib.get_close_matches(value, list(known), n=1)
+    return f"; did you mean {match[0]!r}?" if match else ""

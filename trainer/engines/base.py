@@ -1,0 +1,80 @@
+"""What the trainer asks of an engine: token ids in, token ids out, with the log-probability of each.
+
+A session is one stream of episodes, one after another. Within an episode every prompt begins with all tokens so far, so
+that an engine may keep its cache between turns; `forget` ends the episode.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from agentrl.trainer.types import Completion
+
+__all__ = ["Engine", "Request", "Session"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One turn to sample."""
+
+    prompt_ids: Sequence[int]  # the whole episode so far
+    max_new_tokens: int  # at least 1; the stop token counts
+    temperature: float  # 0: the most likely token
+    seed: int  # decides the draw together with the weights and the prompt
+    stop_ids: frozenset[int]  # tokens that end the turn; the one met is part of the completion
+    order: tuple[int, ...] = ()  # place in a batch, so that the same requests give the same batch whatever the timing
+
+
+class Session(ABC):
+    """One stream of episodes."""
+
+    @abstractmethod
+    async def generate(self, request: Request) -> Completion:
+        """Sample one turn.
+
+        Raises:
+            EngineError: The engine failed or is closed; an infrastructure failure.
+        """
+
+    @abstractmethod
+    def forget(self) -> None:
+        """End the episode: drop its cache."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the stream; may be called twice."""
+
+
+class Engine(ABC):
+    """Something that samples from the current weights."""
+
+    version: int = 0
+    """Counts weight updates; every completion carries the version that made it."""
+
+    @abstractmethod
+    def session(self) -> Session:
+        """Open a stream of episodes."""
+
+    @abstractmethod
+    def update_weights(self, version: int) -> None:
+        """Take over the trainer's weights and drop every cache that was made with older ones.
+
+        Raises:
+            EngineError: When a turn is being sampled.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop; may be called twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

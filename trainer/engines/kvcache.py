@@ -1,0 +1,113 @@
+"""Keys and values of many episodes in fixed slots, each row at its own length.
+
+Hugging Face models call `update` in every layer. Rows of a call may be any slots; tokens are written where each row
+stands, and what a longer row has beyond a shorter one is hidden by the mask. Padding writes to a spare slot.
+Legend: B rows, N new tokens, L cached length, H key-value heads, D head size, S slots.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+__all__ = ["SlotCache"]
+
+
+class _SlotLayer(CacheLayerMixin):
+    def __init__(self, owner: SlotCache) -> None:
+        super().__init__()
+        self._owner = owner
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        shape = (self._owner.num_slots + 1, key_states.shape[1], self._owner.capacity)
+        self.keys = key_states.new_zeros(*shape, key_states.shape[3])
+        self.values = value_states.new_zeros(*shape, value_states.shape[3])
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        owner = self._owner
+        self.keys[owner.write_rows_BN, :, owner.write_at_BN] = key_states.transpose(1, 2)
+        self.values[owner.write_rows_BN, :, owner.write_at_BN] = value_states.transpose(1, 2)
+        return self._read(self.keys), self._read(self.values)
+
+    def _read(self, buffer: Tensor) -> Tensor:
+        owner = self._owner
+        if owner.prefix:  # the first rows in order: a view, nothing is copied
+            return buffer[: owner.prefix, :, : owner.read_length]
+        return buffer[owner.rows_B, :, : owner.read_length]
+
+    def grow(self, capacity: int) -> None:
+        if self.is_initialized:
+            extra = capacity - self.keys.shape[2]
+            self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, extra))
+            self.values = torch.nn.functional.pad(self.values, (0, 0, 0, extra))
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self._owner.read_length, 0
+
+    def get_seq_length(self) -> int:
+        return self._owner.read_length
+
+    def get_max_length(self) -> int:
+        return -1
+
+
+class SlotCache(Cache):
+    """A Hugging Face cache over `num_slots` episodes.
+
+    Args:
+        num_layers: Decoder layers of the model.
+        num_slots: Episodes held at once; grows by itself.
+    """
+
+    def __init__(self, num_layers: int, num_slots: int) -> None:
+        self.num_slots = num_slots
+        self.capacity = 256
+        self.prefix = 0
+        self.read_length = 0
+        self.rows_B = torch.empty(0, dtype=torch.long)
+        self.write_rows_BN = torch.empty(0, 0, dtype=torch.long)
+        self.write_at_BN = torch.empty(0, 0, dtype=torch.long)
+        super().__init__(layers=[_SlotLayer(self) for _ in range(num_layers)])
+
+    def aim(
+        self, rows_B: Tensor, lengths_B: Tensor, new_B: Tensor, num_new: int, *, prefix: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Point the next forward pass at some rows; new tokens stand at the right, padding at the left.
+
+        Args:
+            rows_B: Slots of the rows.
+            lengths_B: Tokens already cached in each.
+            new_B: New tokens of each, at least 1.
+            num_new: Width of the input.
+            prefix: When not 0, `rows_B` is exactly the slots 0 … prefix-1.
+
+        Returns:
+            Position ids (B, N), and the attention mask (B, 1, N, L), True where a token may look.
+        """
+        device = rows_B.device
+        column_N = torch.arange(num_new, device=device)
+        place_BN = column_N - (num_new - new_B)[:, None]  # below 0: padding
+        position_BN = (lengths_B[:, None] + place_BN).clamp_min(0)
+        self.read_length = int((lengths_B + new_B).max())
+        if self.read_length > self.capacity:
+            self.capacity = max(self.read_length, 2 * self.capacity)
+            for layer in self.layers:
+                layer.grow(self.capacity)
+        padding_BN = place_BN < 0
+        self.rows_B, self.prefix = rows_B, prefix
+        self.write_rows_BN = torch.where(padding_BN, self.num_slots, rows_B[:, None])
+        self.write_at_BN = torch.where(padding_BN, 0, position_BN)
+        mask = torch.arange(self.read_length, device=device) <= position_BN[:, :, None]
+        return position_BN, mask[:, None]
+
+    def copy(self, source_B: Tensor, target_B: Tensor, length: int) -> None:
+        """Give some slots the same first `length` tokens as others."""
+        for layer in self.layers:
+            layer.keys[target_B, :, :length] = layer.keys[source_B, :, :length]
+            layer.values[target_B, :, :length] = layer.values[source_B, :, :length]

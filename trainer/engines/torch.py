@@ -1,0 +1,392 @@
+"""Continuous batching over any Hugging Face causal model, in the trainer's own process and with its own weights.
+
+One thread runs the model. Rows decode together; an episode's cache stays in its slot while its environment works, and only
+the new tokens of the next turn are computed. The prompt of a group is computed once.
+
+When waiting rows join the batch is decided by `schedule`:
+    "exact"  only at points that depend on tokens alone: once a quarter of the rows wait for their environments, wait for all
+             of those, then admit them in order. The same weights and seeds give the same tokens, bit by bit on a CPU.
+    "eager"  as soon as they are ready: faster with slow environments, but sums are then rounded in another order each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from agentrl.trainer.engines.base import Engine, Request, Session
+from agentrl.trainer.engines.kvcache import SlotCache
+from agentrl.trainer.errors import EngineError
+from agentrl.trainer.model import Head
+from agentrl.trainer.types import Completion
+
+__all__ = ["Schedule", "TorchEngine"]
+
+Schedule = Literal["exact", "eager"]
+
+_PREFILL_TOKENS = 16_384  # of one forward pass, padding included; bounds its memory
+_ADMIT_SHARE = 0.25  # of the rows: fewer waiting ones do not interrupt decoding
+
+
+@dataclass(kw_only=True, eq=False)
+class _Row:
+    """A session's place in the engine."""
+
+    slot: int
+    length: int = 0  # tokens in the cache
+    request: Request | None = None  # None: its environment is at work
+    future: asyncio.Future[Completion] | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+    uniforms: np.ndarray | None = None  # one draw from [0, 1) for each token to come
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+
+class _TorchSession(Session):
+    def __init__(self, engine: TorchEngine, row: _Row) -> None:
+        self._engine = engine
+        self._row = row
+
+    async def generate(self, request: Request) -> Completion:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Completion] = loop.create_future()
+        self._engine._submit(self._row, request, future, loop)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # The engine may be at work on this row: leave that one to it and go on with another.
+            self._row = self._engine._replace(self._row)
+            raise
+
+    def forget(self) -> None:
+        self._row.length = 0
+
+    def close(self) -> None:
+        self._engine._leave(self._row)
+
+
+class TorchEngine(Engine):
+    """Sample from `model` as it is at the moment; the trainer steps the same parameters.
+
+    Args:
+        model: A causal language model; its attention must take a 4D mask (sdpa and eager do).
+        schedule: "exact" or "eager", see the module.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, schedule: Schedule = "exact") -> None:
+        self._model = model
+        self._head = Head(model)
+        self._schedule = schedule
+        self._cache = SlotCache(model.config.get_text_config().num_hidden_layers, 0)
+        self._wake = threading.Condition()
+        self._rows: dict[int, _Row] = {}  # open sessions by slot
+        self._active: list[_Row] = []
+        self._members = 0  # open sessions at the last admission
+        self._closed = False
+        self._error: BaseException | None = None
+        self.num_generated = 0
+        self.num_prefilled = 0
+        self._thread = threading.Thread(target=self._run, name="agentrl-engine", daemon=True)
+        self._thread.start()
+
+    def session(self) -> Session:
+        with self._wake:
+            self._check()
+            if not self._rows:  # the same requests then meet the same shapes, whatever was before
+                self._cache = SlotCache(len(self._cache.layers), 0)
+            slot = next(index for index in range(len(self._rows) + 1) if index not in self._rows)
+            row = _Row(slot=slot)
+            self._rows[slot] = row
+            return _TorchSession(self, row)
+
+    def update_weights(self, version: int) -> None:
+        with self._wake:
+            self._check()
+            if any(row.request for row in self._rows.values()):
+                raise EngineError("weights cannot change while a turn is being sampled; await the running turns first")
+            for row in self._rows.values():
+                row.length = 0
+            self.version = version
+
+    def close(self) -> None:
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+        self._thread.join(timeout=60)
+
+    # -- called by sessions --------------------------------------------------------------------------------------
+
+    def _submit(
+        self, row: _Row, request: Request, future: asyncio.Future[Completion], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        if request.max_new_tokens < 1 or len(request.prompt_ids) <= row.length:
+            raise EngineError(
+                f"nothing to do: max_new_tokens={request.max_new_tokens}, {len(request.prompt_ids)} prompt tokens, {row.length} of them known"
+            )
+        with self._wake:
+            self._check()
+            row.request, row.future, row.loop = request, future, loop
+            row.uniforms = np.random.Generator(np.random.PCG64(request.seed)).random(request.max_new_tokens)
+            row.tokens, row.logprobs = [], []
+            self._wake.notify_all()
+
+    def _leave(self, row: _Row) -> None:
+        with self._wake:
+            if self._rows.get(row.slot) is row:
+                del self._rows[row.slot]
+            row.request = None
+            self._wake.notify_all()
+
+    def _replace(self, row: _Row) -> _Row:
+        with self._wake:
+            fresh = _Row(slot=row.slot)
+            if self._rows.get(row.slot) is row:
+                self._rows[row.slot] = fresh
+            row.request = None
+            self._wake.notify_all()
+            return fresh
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise EngineError(f"the engine stopped: {self._error!r}") from self._error
+        if self._closed:
+            raise EngineError("the engine is closed")
+
+    # -- the engine's thread -------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            with torch.inference_mode():
+                while self._turn():
+                    pass
+        except BaseException as error:  # whatever it is, every waiting episode must hear of it
+            self._error = error
+        self._fail_all(EngineError(f"the engine stopped: {self._error!r}" if self._error else "the engine is closed"))
+
+    def _turn(self) -> bool:
+        """Admit who may join, then decode one token of every active row; False when closed."""
+        with self._wake:
+            self._active = [row for row in self._active if self._rows.get(row.slot) is row and row.request is not None]
+            while not self._closed and not self._may_go_on():
+                self._wake.wait()
+            if self._closed:
+                return False
+            joining = self._joining()
+        training = self._model.training
+        self._model.eval()
+        try:
+            if joining:
+                self._prefill(joining)
+            elif self._active:
+                self._decode()
+        finally:
+            self._model.train(training)
+        return True
+
+    def _waiting(self) -> list[_Row]:
+        return sorted(
+            (row for row in self._rows.values() if row.request and row not in self._active),
+            key=lambda row: row.request.order,
+        )  # type: ignore[union-attr]
+
+    def _may_go_on(self) -> bool:
+        if self._schedule == "eager":
+            return any(row.request for row in self._rows.values())
+        if not self._rows:
+            return False
+        if self._active and not self._want_admission():
+            return True
+        return all(row.request for row in self._rows.values())
+
+    def _want_admission(self) -> bool:
+        # Counted from the last admission, when every row was settled: a session that closes in between changes nothing.
+        return self._members - len(self._active) >= max(1, round(_ADMIT_SHARE * self._members))
+
+    def _joining(self) -> list[_Row]:
+        if self._active and not self._want_admission() and self._schedule == "exact":
+            return []
+        self._members = len(self._rows)
+        return self._waiting()
+
+    def _prefill(self, rows: list[_Row]) -> None:
+        """Compute the new tokens of some rows and sample the first token of each."""
+        device = self._model.device
+        self._reserve()
+        leaders: dict[tuple[int, ...], _Row] = {}  # rows of the same fresh prompt share one computation
+        followers: list[tuple[_Row, _Row]] = []
+        for row in rows:
+            assert row.request is not None
+            key = tuple(row.request.prompt_ids) if row.length == 0 else (-1, row.slot)
+            leader = leaders.setdefault(key, row)
+            if leader is not row:
+                followers.append((row, leader))
+        logits: dict[int, Tensor] = {}
+        for part in _parts(list(leaders.values())):
+            new = [list(row.request.prompt_ids[row.length :]) for row in part if row.request]
+            width = max(map(len, new))
+            ids_BN = torch.tensor([[0] * (width - len(ids)) + ids for ids in new], device=device)
+            slots_B = torch.tensor([row.slot for row in part], device=device)
+            lengths_B = torch.tensor([row.length for row in part], device=device)
+            new_B = torch.tensor([len(ids) for ids in new], device=device)
+            logits_BV = self._forward(ids_BN, *self._cache.aim(slots_B, lengths_B, new_B, width))
+            self.num_prefilled += sum(map(len, new))
+            for row, ids, logits_V in zip(part, new, logits_BV, strict=True):
+                row.length += len(ids)
+                logits[row.slot] = logits_V
+        for length in {leader.length for _, leader in followers}:
+            pairs = [(row.slot, leader.slot) for row, leader in followers if leader.length == length]
+            target_B, source_B = torch.tensor(pairs, device=device).T
+            self._cache.copy(source_B, target_B, length)
+        for row, leader in followers:
+            row.length = leader.length
+            logits[row.slot] = logits[leader.slot]
+        self._active = sorted([*self._active, *rows], key=lambda row: row.slot)
+        self._sample(rows, torch.stack([logits[row.slot] for row in rows]))
+
+    def _decode(self) -> None:
+        device = self._model.device
+        rows = self._active
+        top = rows[-1].slot + 1
+        if top <= 2 * len(rows):  # mostly full: run every slot up to the last, no copy of the cache
+            slots, prefix = range(top), top
+        else:
+            slots, prefix = [row.slot for row in rows], 0
+        # (last token, cached length, new tokens); a slot that is not active takes part as padding.
+        by_slot = {row.slot: (row.tokens[-1], row.length, 1) for row in rows}
+        inputs_B3 = torch.tensor([by_slot.get(slot, (0, 0, 0)) for slot in slots], device=device)
+        ids_B, lengths_B, new_B = inputs_B3.unbind(1)
+        aimed = self._cache.aim(torch.tensor(slots, device=device), lengths_B, new_B, 1, prefix=prefix)
+        logits_BV = self._forward(ids_B[:, None], *aimed)
+        for row in rows:
+            row.length += 1
+        self._sample(rows, logits_BV[[row.slot for row in rows]] if prefix else logits_BV)
+
+    def _forward(self, ids_BN: Tensor, positions_BN: Tensor, mask: Tensor) -> Tensor:
+        output = self._model.base_model(
+            input_ids=ids_BN,
+            position_ids=positions_BN,
+            attention_mask=mask,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        return self._head(output.last_hidden_state[:, -1])
+
+    def _sample(self, rows: list[_Row], logits_BV: Tensor) -> None:
+        requests = [row.request for row in rows]
+        temperature_B = torch.tensor(
+            [request.temperature if request else 1.0 for request in requests], device=logits_BV.device
+        )
+        greedy_B = temperature_B == 0
+        scale_B = torch.where(greedy_B, 1.0, temperature_B)
+        logprobs_BV = torch.log_softmax(logits_BV.float() / scale_B[:, None], dim=-1)
+        uniform_B = torch.tensor(
+            [float(row.uniforms[len(row.tokens)]) for row in rows if row.uniforms is not None], device=logits_BV.device
+        )
+        cumulative_BV = logprobs_BV.exp().cumsum(-1)
+        # The draw falls strictly below the total, so that a token of probability 0 is never met.
+        target_B1 = (uniform_B * cumulative_BV[:, -1])[:, None]
+        tokens_B = torch.searchsorted(cumulative_BV, target_B1, right=True)[:, 0].clamp_max(logits_BV.shape[1] - 1)
+        tokens_B = torch.where(greedy_B, logits_BV.argmax(-1), tokens_B)
+        chosen_B = logprobs_BV.gather(1, tokens_B[:, None])[:, 0]
+        self.num_generated += len(rows)
+        done: list[tuple[_Row, Completion]] = []
+        for row, token, logprob in zip(rows, tokens_B.tolist(), chosen_B.tolist(), strict=True):
+            row.tokens.append(token)
+            row.logprobs.append(logprob)
+            request = row.request
+            if request is None:  # its session was closed meanwhile
+                continue
+            stopped = token in request.stop_ids
+            if stopped or len(row.tokens) >= request.max_new_tokens:
+                done.append(
+                    (
+                        row,
+                        Completion(
+                            token_ids=row.tokens,
+                            logprobs=row.logprobs,
+                            finish="stop" if stopped else "length",
+                            version=self.version,
+                        ),
+                    )
+                )
+        self._resolve(done)
+
+    def _resolve(self, done: list[tuple[_Row, Completion]]) -> None:
+        if not done:
+            return
+        futures = []
+        finished = {row.slot for row, _ in done}
+        self._active = [row for row in self._active if row.slot not in finished]
+        with self._wake:
+            for row, completion in done:
+                futures.append((row.loop, row.future, completion))
+                row.request = None
+        for loop, future, completion in futures:
+            if loop is not None and future is not None:
+                with contextlib.suppress(RuntimeError):  # the caller's event loop is gone
+                    loop.call_soon_threadsafe(_set_result, future, completion)
+
+    def _reserve(self) -> None:
+        needed = max(self._rows, default=0) + 1
+        if needed > self._cache.num_slots:
+            # New slots start empty; cached rows are rare at this moment and simply computed again.
+            self._cache = SlotCache(len(self._cache.layers), max(needed, 2 * self._cache.num_slots))
+            for row in self._rows.values():
+                if row not in self._active:
+                    row.length = 0
+            for row in self._active:
+                self._recompute(row)
+
+    def _recompute(self, row: _Row) -> None:
+        assert row.request is not None
+        ids = [*row.request.prompt_ids, *row.tokens][: row.length]
+        device = self._model.device
+        aimed = self._cache.aim(
+            torch.tensor([row.slot], device=device),
+            torch.tensor([0], device=device),
+            torch.tensor([len(ids)], device=device),
+            len(ids),
+        )
+        self._forward(torch.tensor([ids], device=device), *aimed)
+
+    def _fail_all(self, error: EngineError) -> None:
+        with self._wake:
+            waiting = [(row.loop, row.future) for row in self._rows.values() if row.request]
+            for row in self._rows.values():
+                row.request = None
+        for loop, future in waiting:
+            if loop is not None and future is not None:
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_set_error, future, error)
+
+
+def _parts(rows: list[_Row]) -> Iterator[list[_Row]]:
+    """Split rows into forward passes of bounded size; rows of like length go together."""
+    rows = sorted(rows, key=lambda row: len(row.request.prompt_ids) - row.length if row.request else 0)
+    part: list[_Row] = []
+    for row in rows:
+        width = len(row.request.prompt_ids) - row.length if row.request else 0
+        if part and width * (len(part) + 1) > _PREFILL_TOKENS:
+            yield part
+            part = []
+        part.append(row)
+    yield part
+
+
+def _set_result(future: asyncio.Future[Completion], completion: Completion) -> None:
+    if not future.done():
+        future.set_result(completion)
+
+
+def _set_error(future: asyncio.Future[Completion], error: EngineError) -> None:
+    if not future.done():
+        future.set_exception(error)

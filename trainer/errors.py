@@ -1,0 +1,39 @@
+"""Errors of the trainer: every message says what was wrong, the value received, and what to do or type next.
+
+    TrainerError
+    ├── ConfigError      (ValueError)  a recipe or option that cannot be right
+    ├── RunFolderError                 the run folder: exists, unwritable, disk full, damaged
+    ├── TemplateError    (ValueError)  a chat template that cannot be trained with
+    ├── EngineError                    generation failed
+    └── ParityError                    engine and trainer disagree on log-probabilities
+
+A bad rollout is data, not one of these: it is recorded in `Episode.failure` and counted.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ConfigError", "EngineError", "ParityError", "RunFolderError", "TemplateError", "TrainerError"]
+
+
+class TrainerError(Exception):
+    """Anything that stops training; the root of this tree."""
+
+
+class ConfigError(TrainerError, ValueError):
+    """A recipe, key or value that cannot be right, or that the chosen algorithm would ignore."""
+
+
+class RunFolderError(TrainerError):
+    """The run folder cannot be used: it exists already, cannot be written, is full, or is not a run."""
+
+
+class TemplateError(TrainerError, ValueError):
+    """A chat template that is missing, or that is not append-only, so sampled tokens could not be kept as sampled."""
+
+
+class EngineError(TrainerError):
+    """The engine could not generate; an infrastructure failure, never a reward of 0."""
+
+
+class ParityError(TrainerError):
+    """Engine and trainer log-probabilities differ by more than the bound after a weight update."""

@@ -1,0 +1,310 @@
+"""The training loop: draw tasks, play them, compare within groups, improve, repeat.
+
+Everything random is a function of (seed, step, group, member, turn), so that a run resumed from a checkpoint draws what an
+unbroken one would have drawn. `Run` reads from top to bottom like the paper's algorithm.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from agentrl.trainer.chat import Chat
+from agentrl.trainer.checkpoint import TrainerState, latest_checkpoint, load_state, save_checkpoint
+from agentrl.trainer.config import TrainConfig
+from agentrl.trainer.engines.torch import TorchEngine
+from agentrl.trainer.errors import ParityError, TrainerError
+from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics
+from agentrl.trainer.model import load_model, load_tokenizer, pick_device
+from agentrl.trainer.progress import Progress
+from agentrl.trainer.report import write_report
+from agentrl.trainer.rollout import Rollouts, Task
+from agentrl.trainer.rundir import RunDir
+from agentrl.trainer.store import RolloutStore
+from agentrl.trainer.types import Episode
+from agentrl.trainer.update import Updater, set_advantages
+
+__all__ = ["train"]
+
+_HELD_OUT = (
+    1_000_003  # keeps the seeds of held-out tasks apart from those of training, where an environment has no splits
+)
+
+
+def train(config: TrainConfig, *, run_dir: RunDir, progress: Progress | None = None) -> dict[str, Any]:
+    """Train, from the start or from the newest checkpoint in `run_dir`; return the summary that is also on disk.
+
+    Raises:
+        ConfigError: The environment or the model does not fit.
+        RunFolderError: The run folder cannot be written.
+        ParityError: Engine and trainer disagree on log-probabilities.
+        TrainerError: Nothing can be learnt: every episode of a step failed, or the gradient is not finite.
+    """
+    with _torch_settings(config), progress or Progress() as shown:
+        with Run(config, run_dir, shown) as run:
+            return run.run()
+
+
+class Run:
+    """A run in progress; owns the model, the engine, the environments and the files."""
+
+    def __init__(self, config: TrainConfig, run_dir: RunDir, progress: Progress) -> None:
+        self.config, self.dir, self.progress = config, run_dir, progress
+        checkpoint = latest_checkpoint(run_dir.checkpoints)
+        self.state = load_state(checkpoint) if checkpoint else None
+        self.step = self.state.step if self.state else 0
+        device = pick_device(config.device)
+        source = str(checkpoint) if checkpoint else config.model
+        self.tokenizer = load_tokenizer(source)
+        self.model = load_model(source, device=device, dtype=config.dtype)
+        self.chat = Chat(self.tokenizer)
+        self.updater = Updater(self.model, self._reference(device), config)
+        self.num_tokens, self.train_seconds, self.recent = 0, 0.0, list[float]()
+        if self.state:
+            self._restore(self.state)
+        self.engine = TorchEngine(self.model, schedule=config.rollout.schedule)
+        self.engine.update_weights(self.step)
+        self.rollouts = Rollouts(
+            env_id=config.env, env_kwargs=config.env_kwargs, engine=self.engine, chat=self.chat, config=config.rollout
+        )
+        self.store = RolloutStore(run_dir.path / "rollouts.sqlite")
+        self.metrics = MetricsLog(run_dir.path / "metrics.jsonl", tensorboard=config.tensorboard)
+        # What was done after the checkpoint is done again, the same.
+        self.store.drop_after(self.step)
+        self.metrics.truncate_after(self.step)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.rollouts.close()
+        self.engine.close()
+        self.store.close()
+        self.metrics.close()
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate, train, evaluate, report."""
+        before = self.held_out("eval_before")
+        while self.step < self.config.num_steps and not self._good_enough():
+            self.train_step()
+        if not (self.dir.checkpoints / f"step_{self.step}").exists():
+            self.save()
+        after = self.held_out("eval_after")
+        return self._summarise(before, after)
+
+    def train_step(self) -> None:
+        """One step of GRPO."""
+        start = time.perf_counter()
+        step = self.step + 1
+        episodes = self.rollouts.play(self._tasks(step))
+        played = time.perf_counter()
+        set_advantages(episodes, self.config.advantage)
+        self._check_usable(episodes)
+        self.store.add(episodes)
+        stored = time.perf_counter()
+        learnt = self.updater.step(episodes, step)
+        self._check_parity(learnt, step)
+        self.engine.update_weights(step)
+        self.step = step
+        self.train_seconds += time.perf_counter() - start
+        self.num_tokens += sum(len(episode.token_ids) for episode in episodes)
+        metrics = episode_metrics(episodes, version=step - 1) | drop_metrics(self._dropped(episodes)) | learnt
+        metrics |= _speeds(episodes, rollout_s=played - start, update_s=time.perf_counter() - stored)
+        metrics |= {"num_tokens": float(self.num_tokens), "perf/train_s": self.train_seconds}
+        self.recent = [*self.recent, metrics.get("success", 0.0)][-10:]
+        every = self.config.eval.every
+        if every and step % every == 0 and step < self.config.num_steps:
+            metrics |= {f"eval/{name}": value for name, value in self.held_out("eval").items()}
+        self.metrics.write(step, metrics)
+        if step % self.config.checkpoint.every == 0 or step == self.config.num_steps:
+            self.save()
+        self.progress.update(metrics, step, self.config.num_steps)
+
+    def held_out(self, phase: Literal["eval_before", "eval_after", "eval"]) -> dict[str, float]:
+        """Play the held-out tasks, sampled and greedy; results of `eval_before` survive a resume."""
+        evaluation = self.config.eval
+        kept = self.dir.path / f"{phase}.json"
+        if phase == "eval_before" and kept.exists():
+            loaded: dict[str, float] = json.loads(kept.read_text())
+            return loaded
+        if not evaluation.num_episodes:
+            return {}
+        self.progress.note(f"{evaluation.num_episodes} held-out episodes …")
+        result: dict[str, float] = {}
+        for member, (name, temperature) in enumerate(
+            [("success", self.config.temperature), ("greedy", 0.0)][: 1 + evaluation.greedy]
+        ):
+            tasks = [
+                Task(
+                    step=self.step, group=index, member=member, seed=_seed(self.config.seed, _HELD_OUT, index), split=evaluation.split,
+                    level=self.config.level, temperature=temperature,
+                )
+                for index in range(evaluation.num_episodes)
+            ]  # fmt: skip
+            episodes = self.rollouts.play(tasks)
+            self.store.add(episodes, phase=phase)
+            valid = [episode for episode in episodes if episode.failure is None]
+            if valid:
+                # An environment that tells no success is judged by its reward.
+                scores = [episode.reward if episode.success is None else float(episode.success) for episode in valid]
+                result[name] = sum(scores) / len(scores)
+            result[f"{name}_failures"] = float(len(episodes) - len(valid))
+        self.progress.note(
+            " · ".join(f"{name} {value:.1%}" for name, value in result.items() if not name.endswith("failures"))
+        )
+        if phase == "eval_before":
+            self.dir.write_json(kept.name, result)
+        return result
+
+    def save(self) -> None:
+        """Write a checkpoint of the step done last."""
+        state = TrainerState(
+            step=self.step,
+            optimizer=self.updater.optimizer.state_dict(),
+            num_tokens=self.num_tokens,
+            train_seconds=self.train_seconds,
+            torch_rng=torch.get_rng_state(),
+            cuda_rng=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            recent_success=self.recent,
+        )
+        save_checkpoint(
+            self.dir.checkpoints,
+            model=self.model,
+            tokenizer=self.tokenizer,
+            state=state,
+            keep=self.config.checkpoint.keep,
+        )
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _tasks(self, step: int) -> list[Task]:
+        config = self.config
+        return [
+            Task(
+                step=step, group=group, member=member, seed=_seed(config.seed, step, group), split="train", level=config.level,
+                temperature=config.temperature,
+            )
+            for group in range(config.groups_per_step)
+            for member in range(config.group_size)
+        ]  # fmt: skip
+
+    def _reference(self, device: torch.device) -> Any:
+        if self.config.loss.beta <= 0:
+            return None
+        # The reference is the model that training began with, also after a resume.
+        reference = (
+            load_model(self.config.model, device=device, dtype=self.config.dtype)
+            if self.state
+            else copy.deepcopy(self.model)
+        )
+        return reference.eval().requires_grad_(False)
+
+    def _restore(self, state: TrainerState) -> None:
+        self.updater.optimizer.load_state_dict(state.optimizer)
+        self.num_tokens, self.train_seconds, self.recent = (
+            state.num_tokens,
+            state.train_seconds,
+            list(state.recent_success),
+        )
+        torch.set_rng_state(state.torch_rng)
+        if state.cuda_rng and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state.cuda_rng)
+
+    def _check_usable(self, episodes: list[Episode]) -> None:
+        failures = [episode.failure for episode in episodes if episode.failure is not None]
+        if len(failures) == len(episodes):
+            first = failures[0]
+            raise TrainerError(
+                f"all {len(episodes)} episodes of step {self.step + 1} failed; the first: {first['boundary']}: {first['message']}. "
+                f"Mend it, then agentrl train --resume {self.dir.path}"
+            )
+
+    def _check_parity(self, learnt: Mapping[str, float], step: int) -> None:
+        difference = learnt["sampling/sampling_logp_difference/mean"]
+        if difference > self.config.max_logp_difference:
+            raise ParityError(
+                f"step {step}: the engine's log-probabilities differ from the trainer's by {difference:.3g} on average, more than "
+                f"max_logp_difference={self.config.max_logp_difference}. The engine samples from other weights, or at another precision; "
+                f"nothing of this step was kept: agentrl train --resume {self.dir.path}"
+            )
+
+    def _dropped(self, episodes: list[Episode]) -> Iterator[tuple[str, Episode]]:
+        alive: dict[int, int] = {}
+        for episode in episodes:
+            alive[episode.group] = alive.get(episode.group, 0) + (episode.failure is None)
+        for episode in episodes:
+            if episode.failure is not None:
+                yield "infrastructure", episode
+            elif alive[episode.group] < 2:
+                yield "no_baseline", episode
+            elif self.config.loss.drops_overlong and episode.truncated_by in ("length", "context"):
+                yield "overlong", episode
+            elif episode.advantage == 0 and self.config.loss.beta <= 0:
+                yield "zero_advantage", episode
+
+    def _good_enough(self) -> bool:
+        bound = self.config.stop_at_success
+        return bound is not None and len(self.recent) == 10 and sum(self.recent) / 10 > bound
+
+    def _summarise(self, before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
+        summary = {
+            "success_before": before.get("success"),
+            "success_after": after.get("success"),
+            "greedy_before": before.get("greedy"),
+            "greedy_after": after.get("greedy"),
+            "num_episodes": self.step * self.config.groups_per_step * self.config.group_size,
+            "num_eval_episodes": self.config.eval.num_episodes,
+            "num_steps": self.step,
+            "train_seconds": round(self.train_seconds, 1),
+            "seed": self.config.seed,
+            "env": self.config.env,
+            "level": self.config.level,
+            "model": self.config.model,
+            "model_parameters": self.model.num_parameters(),
+        }
+        self.dir.write_json("summary.json", summary)
+        write_report(self.dir.path)
+        return summary
+
+
+@contextmanager
+def _torch_settings(config: TrainConfig) -> Iterator[None]:
+    """Deterministic kernels and the configured number of threads, put back afterwards."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    on_cpu = pick_device(config.device).type == "cpu"
+    if on_cpu:
+        torch.use_deterministic_algorithms(True)
+    else:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def _seed(*parts: int) -> int:
+    """Mix numbers into an environment seed below 2**31."""
+    return int(np.random.SeedSequence(parts).generate_state(1)[0]) >> 1
+
+
+def _speeds(episodes: list[Episode], *, rollout_s: float, update_s: float) -> dict[str, float]:
+    sampled = sum(sum(episode.mask) for episode in episodes)
+    return {
+        "perf/rollout_s": rollout_s,
+        "perf/update_s": update_s,
+        "perf/step_s": rollout_s + update_s,
+        "perf/episodes_per_s": len(episodes) / (rollout_s + update_s),
+        "perf/tokens_per_s": sampled / rollout_s,
+    }

@@ -1,0 +1,134 @@
+"""Load a causal language model and its tokenizer, and turn hidden states into logits at chosen places only.
+
+`model(...).logits` of a whole batch is often the largest tensor of a training step. Here the head is applied to the places
+that are trained on. A model that changes its logits after the head in a way not known here is refused.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from agentrl.trainer.errors import ConfigError
+
+__all__ = ["BUNDLED", "Head", "load_model", "load_tokenizer", "pick_device", "resolve_model"]
+
+BUNDLED = {"bundled:search-tiny": "search-tiny"}
+"""Models that come with the package."""
+
+
+class Head:
+    """Map hidden states (…, H) to the model's logits (…, V).
+
+    Raises:
+        ConfigError: When head(hidden) differs from the model's own logits.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+        config = model.config.get_text_config()
+        self._softcap = getattr(config, "final_logit_softcapping", None)  # Gemma
+        self._scale = getattr(config, "logit_scale", None) or 1 / (
+            getattr(config, "logits_scaling", None) or 1
+        )  # Cohere, Granite
+        self._probe()
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self._model.get_output_embeddings()(hidden) * self._scale
+        return self._softcap * torch.tanh(logits / self._softcap) if self._softcap else logits
+
+    @torch.no_grad()
+    def _probe(self) -> None:
+        ids = torch.arange(8, device=self._model.device)[None] % self._model.config.get_text_config().vocab_size
+        training = self._model.training
+        self._model.eval()
+        wanted = self._model(input_ids=ids).logits.float()
+        got = self(self._model.base_model(input_ids=ids).last_hidden_state).float()
+        self._model.train(training)
+        if not torch.allclose(wanted, got, rtol=1e-2, atol=1e-3 * float(wanted.abs().max())):
+            name = type(self._model).__name__
+            raise ConfigError(
+                f"{name} changes its logits after the output layer in a way that is not supported; try a Qwen3, Llama or Mistral model"
+            )
+
+
+def pick_device(device: str) -> torch.device:
+    """Return the device for "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ConfigError: When it is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"device={device!r} is no device; type auto, cpu or cuda") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"device={device!r} was asked for, but torch {torch.__version__} sees no CUDA device; type --device cpu"
+        )
+    return found
+
+
+def resolve_model(name: str) -> str:
+    """Return the path or hub name that `--model` means.
+
+    Raises:
+        ConfigError: For a bundled model that does not exist, or a path without a model.
+    """
+    if name.startswith("bundled:"):
+        if name not in BUNDLED:
+            raise ConfigError(f"model={name!r} is not bundled; there is {', '.join(BUNDLED)}")
+        return str(resources.files("agentrl.trainer") / "bundled" / BUNDLED[name])
+    path = Path(name).expanduser()
+    if path.exists():
+        if not (path / "config.json").is_file():
+            raise ConfigError(
+                f"model={name!r} is a path without config.json; give the folder that save_pretrained wrote, such as runs/NAME/checkpoints/step_100"
+            )
+        return str(path)
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ConfigError(
+            f"model={name!r} does not exist; give a folder with config.json, a Hugging Face name such as Qwen/Qwen3-0.6B, or bundled:search-tiny"
+        )
+    return name
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model by name or path."""
+    return _loaded(name, AutoTokenizer.from_pretrained)  # type: ignore[no-any-return]
+
+
+def load_model(name: str, *, device: torch.device, dtype: str = "auto") -> PreTrainedModel:
+    """Load a causal model: bfloat16 on CUDA and float32 on CPU unless `dtype` says otherwise.
+
+    Raises:
+        ConfigError: When there is no such model, or it cannot be loaded.
+    """
+    wanted = {
+        "auto": torch.bfloat16 if device.type == "cuda" else torch.float32,
+        "float32": torch.float32,
+        "bfloat16": torch.bfloat16,
+    }
+    if dtype not in wanted:
+        raise ConfigError(f"dtype={dtype!r} is unknown; type one of {', '.join(wanted)}")
+    model = _loaded(
+        name, lambda path: AutoModelForCausalLM.from_pretrained(path, dtype=wanted[dtype], attn_implementation="sdpa")
+    )
+    return model.to(device)  # type: ignore[no-any-return]
+
+
+def _loaded(name: str, load):  # type: ignore[no-untyped-def]
+    path = resolve_model(name)
+    try:
+        return load(path)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConfigError(
+            f"model={name!r} could not be loaded: {first} Give a folder, a Hugging Face name such as Qwen/Qwen3-0.6B, or bundled:search-tiny."
+        ) from error

@@ -1,0 +1,328 @@
+"""Play episodes: many at once, environments in threads, turns sampled by the engine.
+
+What the engine sampled is kept as sampled; what the environment says is appended as the chat template renders it, and
+masked. When an environment fails, hangs or dies, the episode is played again in a fresh one, then given up and counted:
+infrastructure is never a reward of 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import gymnasium
+import numpy as np
+
+from agentrl.trainer.chat import Chat
+from agentrl.trainer.engines.base import Engine, Request, Session
+from agentrl.trainer.errors import ConfigError, EngineError
+from agentrl.trainer.types import Episode
+
+__all__ = ["RolloutConfig", "Rollouts", "Task"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutConfig:
+    """How episodes are played."""
+
+    concurrency: int = 128  # episodes at once
+    max_turn_tokens: int = 256  # sampled in one turn at most
+    max_episode_tokens: int = 2048  # of a whole episode, prompt and replies included
+    turn_timeout_s: float = 60.0  # one reset or step of the environment
+    episode_timeout_s: float = 600.0  # a whole episode
+    max_retries: int = 2  # fresh attempts after an infrastructure failure
+    schedule: str = "exact"  # how the torch engine forms batches: "exact" (reproducible) or "eager" (slow environments)
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "max_turn_tokens", "max_episode_tokens", "turn_timeout_s", "episode_timeout_s"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"rollout.{name} is {getattr(self, name)!r}, but must be above 0")
+        if self.max_retries < 0:
+            raise ConfigError(f"rollout.max_retries is {self.max_retries!r}, but must be 0 or more")
+        if self.schedule not in ("exact", "eager"):
+            raise ConfigError(f"rollout.schedule is {self.schedule!r}; choose exact or eager")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One episode to play. Members of a group share the seed, and so the task."""
+
+    step: int
+    group: int
+    member: int
+    seed: int  # of the environment
+    split: str
+    level: int | None  # None: the environment's own default
+    temperature: float
+
+
+class Rollouts:
+    """Plays tasks on one environment id.
+
+    Args:
+        env_id: Any registered Gymnasium id whose action and observation spaces are text.
+        env_kwargs: Passed to `gymnasium.make`.
+        engine: Samples the turns.
+        chat: Turns messages into tokens.
+        config: Limits.
+
+    Raises:
+        ConfigError: When the environment cannot be made, or is not a text environment.
+    """
+
+    def __init__(
+        self, *, env_id: str, env_kwargs: Mapping[str, Any], engine: Engine, chat: Chat, config: RolloutConfig
+    ) -> None:
+        self._env_id = env_id
+        self._env_kwargs = dict(env_kwargs)
+        self._engine = engine
+        self._chat = chat
+        self._config = config
+        self._idle: list[_Desk] = []  # desks are kept between calls: an environment is reset, not made anew
+
+    def play(self, tasks: Sequence[Task]) -> list[Episode]:
+        """Play every task; return the episodes in the order of the tasks, failed ones with `failure` set.
+
+        Raises:
+            EngineError: When the engine fails.
+        """
+        return asyncio.run(self._play(tasks))
+
+    def close(self) -> None:
+        """Close the environments; may be called twice."""
+        while self._idle:
+            self._idle.pop().close()
+
+    async def _play(self, tasks: Sequence[Task]) -> list[Episode]:
+        episodes: list[Episode | None] = [None] * len(tasks)
+        upcoming = iter(range(len(tasks)))
+        # All sessions are opened before the first turn: the engine then knows for how many to wait.
+        sessions = [self._engine.session() for _ in range(min(self._config.concurrency, len(tasks)))]
+
+        async def work(session: Session) -> None:
+            desk = self._idle.pop() if self._idle else self._desk()
+            try:
+                for index in upcoming:
+                    episode, desk = await self._persist(tasks[index], session, desk)
+                    episodes[index] = episode
+            finally:
+                session.close()
+                self._idle.append(desk)
+
+        async with asyncio.TaskGroup() as group:
+            for session in sessions:
+                group.create_task(work(session))
+        return [episode for episode in episodes if episode is not None]
+
+    async def _persist(self, task: Task, session: Session, desk: _Desk) -> tuple[Episode, _Desk]:
+        """Play a task, again in a fresh environment while infrastructure fails."""
+        for attempt in range(self._config.max_retries + 1):
+            episode = _blank(self._env_id, task, attempt)
+            start = time.perf_counter()
+            try:
+                async with asyncio.timeout(self._config.episode_timeout_s):
+                    await self._episode(episode, task, session, desk)
+            except TimeoutError:
+                episode.failure = {
+                    "kind": "timeout",
+                    "boundary": "episode",
+                    "message": f"no end after {self._config.episode_timeout_s} s",
+                }
+            except _EnvFailure as failure:
+                episode.failure = failure.as_dict()
+            session.forget()
+            episode.timings["episode_s"] = time.perf_counter() - start
+            if episode.failure is None:
+                break
+            desk.abandon()
+            desk = self._desk()
+        return episode, desk
+
+    async def _episode(self, episode: Episode, task: Task, session: Session, desk: _Desk) -> None:
+        chat, config = self._chat, self._config
+        options = {"split": task.split, **({} if task.level is None else {"level": task.level})}
+        observation, info = await desk.call(lambda env: _reset(env, task.seed, options), config.turn_timeout_s, "reset")
+        described = info.get("task") or {}
+        episode.task_id = str(described.get("id", task.seed))
+        episode.level = int(described.get("level", task.level or 0))
+        system = info.get("system")
+        episode.messages = [
+            *([{"role": "system", "content": system}] if system else []),
+            {"role": "user", "content": observation},
+        ]
+        ids = list(chat.prompt(episode.messages, info.get("tools") or []))
+        mask, logprobs = [False] * len(ids), [0.0] * len(ids)
+        sampled_s = env_s = 0.0
+        while True:
+            room = min(config.max_turn_tokens, config.max_episode_tokens - len(ids))
+            if room < 1:
+                episode.truncated_by = "context"
+                break
+            seed = _request_seed(task, episode.num_turns)
+            began = time.perf_counter()
+            completion = await session.generate(
+                Request(
+                    prompt_ids=ids,
+                    max_new_tokens=room,
+                    temperature=task.temperature,
+                    seed=seed,
+                    stop_ids=chat.stop_ids,
+                    order=(task.group, task.member),
+                )
+            )
+            sampled_s += time.perf_counter() - began
+            ids = ids + completion.token_ids
+            mask += [True] * len(completion.token_ids)
+            logprobs += completion.logprobs
+            episode.num_turns += 1
+            episode.versions.append(completion.version)
+            action = chat.action(completion.token_ids)
+            episode.messages.append({"role": "assistant", "content": action})
+            began = time.perf_counter()
+            observation, reward, terminated, truncated, info = await desk.call(
+                lambda env, a=action: env.step(a), config.turn_timeout_s, "step"
+            )  # type: ignore[misc]
+            env_s += time.perf_counter() - began
+            if info.get("failure"):
+                raise _EnvFailure(**info["failure"])
+            episode.reward += float(reward)
+            for name, value in (info.get("rewards") or {}).items():
+                episode.rewards[name] = episode.rewards.get(name, 0.0) + float(value)
+            if terminated or truncated:
+                episode.success = info.get("success")
+                episode.truncated_by = (
+                    "length" if completion.finish == "length" else "turns" if truncated and not terminated else None
+                )
+                break
+            replies = list(info.get("replies") or [{"role": "user", "name": "", "content": observation}])
+            episode.messages += replies
+            follow = chat.follow(completion.token_ids, replies)
+            ids = ids + list(follow)
+            mask += [False] * len(follow)
+            logprobs += [0.0] * len(follow)
+        episode.token_ids, episode.mask, episode.logprobs = ids, mask, logprobs
+        episode.timings.update(sample_s=sampled_s, env_s=env_s)
+
+    def _desk(self) -> _Desk:
+        return _Desk(lambda: make_text_env(self._env_id, self._env_kwargs))
+
+
+class _EnvFailure(Exception):
+    """Infrastructure failed during an episode."""
+
+    def __init__(self, kind: str, boundary: str, message: str) -> None:
+        super().__init__(message)
+        self.kind, self.boundary = kind, boundary
+
+    def as_dict(self) -> dict[str, str]:
+        return {"kind": self.kind, "boundary": self.boundary, "message": str(self)}
+
+
+class _Desk:
+    """One environment in a thread of its own; a thread that hangs is left behind, and cannot hold up the exit."""
+
+    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]]) -> None:
+        self._make = make
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._env: gymnasium.Env[Any, Any] | None = None
+        self._thread = threading.Thread(target=self._run, name="agentrl-env", daemon=True)
+        self._thread.start()
+
+    async def call(self, job: Callable[[gymnasium.Env[Any, Any]], T], timeout_s: float, what: str) -> T:
+        """Run a job on the environment.
+
+        Raises:
+            _EnvFailure: It raised, or took longer than `timeout_s`.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            try:
+                if self._env is None:
+                    self._env = self._make()
+                result, error = job(self._env), None
+            except Exception as raised:
+                result, error = None, raised
+            try:
+                loop.call_soon_threadsafe(_settle, future, result, error)
+            except RuntimeError:  # the loop is gone: nobody waits any more
+                return
+
+        self._jobs.put(run)
+        try:
+            return await asyncio.wait_for(future, timeout_s)
+        except TimeoutError:
+            raise _EnvFailure("timeout", "environment", f"{what} took longer than {timeout_s} s") from None
+        except (EngineError, ConfigError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise _EnvFailure("exception", "environment", f"{what} raised {type(error).__name__}: {error}") from error
+
+    def abandon(self) -> None:
+        """Leave the environment to close itself when its thread comes back."""
+        self._jobs.put(None)
+
+    def close(self) -> None:
+        """Close the environment and wait for it, for at most five seconds."""
+        self._jobs.put(None)
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+        if self._env is not None:
+            self._env.close()
+
+
+def make_text_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    """Make an environment and check that it speaks text.
+
+    Raises:
+        ConfigError: When it cannot be made with these arguments, or its spaces are not text.
+    """
+    try:
+        env = gymnasium.make(env_id, **kwargs)
+    except (gymnasium.error.Error, TypeError, ValueError, ModuleNotFoundError) as error:
+        raise ConfigError(f"env={env_id!r} cannot be made: {error}") from error
+    for name, space in (("action", env.action_space), ("observation", env.observation_space)):
+        if not isinstance(space, gymnasium.spaces.Text):
+            env.close()
+            raise ConfigError(
+                f"env={env_id!r} has the {name} space {space}, but a language model needs text; wrap it, or try AgentRL/Search-v0"
+            )
+    return env
+
+
+def _reset(env: gymnasium.Env[Any, Any], seed: int, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    return env.reset(seed=seed, options=options)
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def _request_seed(task: Task, turn: int) -> int:
+    return int(
+        np.random.SeedSequence([task.seed, task.step, task.group, task.member, turn]).generate_state(1, np.uint64)[0]
+    )
+
+
+def _blank(env_id: str, task: Task, attempt: int) -> Episode:
+    return Episode(
+        env_id=env_id, seed=task.seed, step=task.step, group=task.group, member=task.member, attempt=attempt, split=task.split,
+        level=task.level or 0, task_id="", token_ids=[], mask=[], logprobs=[], reward=0.0, rewards={}, success=None, failure=None,
+        truncated_by=None, messages=[], num_turns=0, versions=[], timings={}, advantage=0.0,
+    )  # fmt: skip

@@ -1,0 +1,114 @@
+"""The folder of a run: made once, never overwritten, every small file replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from agentrl.trainer.errors import RunFolderError
+
+__all__ = ["RunDir"]
+
+_MIN_FREE_MB = 200
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """`runs/<name>/`."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints are."""
+        return self.path / "checkpoints"
+
+    @classmethod
+    def create(cls, out: Path, name: str | None, *, default: str) -> Self:
+        """Make a new folder in `out`: `name`, or else `default` with the first free number.
+
+        Raises:
+            RunFolderError: It exists, cannot be written, or the disk is full.
+        """
+        path = out / (name or _free_name(out, default))
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            how = f"type --resume {path} to go on with it, or --name {_free_name(out, path.name)} for a new one"
+            raise RunFolderError(f"run folder {path} exists; {how}") from None
+        except OSError as error:
+            raise RunFolderError(
+                f"run folder {path} cannot be made: {error.strerror}; type --out FOLDER with one that you may write"
+            ) from error
+        made = cls(path)
+        made.check()
+        return made
+
+    @classmethod
+    def existing(cls, path: Path) -> Self:
+        """Return the folder of a run to resume.
+
+        Raises:
+            RunFolderError: It is no run.
+        """
+        if not (path / "config.toml").is_file():
+            known = sorted(each.parent for each in path.parent.glob("*/config.toml")) if path.parent.is_dir() else []
+            hint = f"; there are {', '.join(map(str, known))}" if known else ""
+            raise RunFolderError(f"{path} is no run: it has no config.toml{hint}")
+        found = cls(path)
+        found.check()
+        return found
+
+    def check(self) -> None:
+        """Refuse a folder that cannot be written or a disk that is nearly full.
+
+        Raises:
+            RunFolderError: As said.
+        """
+        free_mb = shutil.disk_usage(self.path).free >> 20
+        if free_mb < _MIN_FREE_MB:
+            raise RunFolderError(
+                f"only {free_mb} MB are free at {self.path}, and a run wants at least {_MIN_FREE_MB}; free some, or type --out FOLDER"
+            )
+        try:
+            with tempfile.NamedTemporaryFile(dir=self.path, prefix=".write"):
+                pass
+        except OSError as error:
+            raise RunFolderError(
+                f"run folder {self.path} cannot be written: {error.strerror}; type --out FOLDER with one that you may write"
+            ) from error
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file as a whole or not at all.
+
+        Raises:
+            RunFolderError: It cannot be written.
+        """
+        target, temporary = self.path / name, self.path / f".{name}.tmp"
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except OSError as error:
+            raise RunFolderError(
+                f"{target} cannot be written: {error.strerror}; free some space, then agentrl train --resume {self.path}"
+            ) from error
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a value as JSON, as a whole or not at all."""
+        self.write_text(name, json.dumps(value, indent=2) + "\n")
+
+
+def _free_name(out: Path, default: str) -> str:
+    return next(
+        name
+        for number in range(1, 1_000_000)
+        if not (out / (name := default if number == 1 else f"{default}-{number}")).exists()
+    )

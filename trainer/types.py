@@ -1,0 +1,50 @@
+"""Records that pass between rollout, engine, loss and store.
+
+An episode is one flat sequence of tokens, `[prompt, turn 1, replies, turn 2, …]`, with a mask that is True exactly on
+the tokens the model sampled; only those are trained on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Completion", "Episode"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """What an engine sampled for one turn."""
+
+    token_ids: list[int]  # as sampled, the stop token included
+    logprobs: list[float]  # of each sampled token, after temperature
+    finish: Literal["stop", "length", "abort"]  # why sampling ended
+    version: int  # weight version that sampled it
+
+
+@dataclass(kw_only=True)
+class Episode:
+    """One episode, as trained on and as stored."""
+
+    env_id: str  # Gymnasium id
+    seed: int  # decides the task; one group shares it
+    step: int  # training step it was sampled for
+    group: int  # group within the step
+    member: int  # place within the group
+    attempt: int  # 0, or how often it was begun anew after an infrastructure failure
+    split: str  # "train" or "test"
+    level: int  # difficulty
+    task_id: str  # the environment's name of the task
+    token_ids: list[int]  # whole sequence: prompt, sampled turns and replies
+    mask: list[bool]  # True = sampled
+    logprobs: list[float]  # as sampled; 0.0 where not sampled
+    reward: float  # sum over the episode
+    rewards: dict[str, float]  # named components
+    success: bool | None  # the task's ground truth; None when the environment does not say
+    failure: dict[str, Any] | None  # infrastructure failure: kind, boundary, message
+    truncated_by: str | None  # "length", "turns", "context" or None
+    messages: list[dict[str, Any]]  # the conversation in chat form
+    num_turns: int  # assistant turns
+    versions: list[int]  # weight version of each turn
+    timings: dict[str, float]  # seconds by part
+    advantage: float  # group-relative advantage; 0.0 until computed

@@ -1,0 +1,165 @@
+"""One training step on finished episodes: log-probabilities, loss, gradient, optimizer.
+
+Only episodes with an advantage are computed where the loss has no KL term: the others add exactly nothing to the gradient,
+and still count in every normaliser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from agentrl.trainer.advantage import ADVANTAGES
+from agentrl.trainer.batching import MicroBatch, micro_batches
+from agentrl.trainer.config import TrainConfig
+from agentrl.trainer.errors import TrainerError
+from agentrl.trainer.loss import drop_overlong, policy_loss, token_weights
+from agentrl.trainer.model import Head
+from agentrl.trainer.types import Episode
+
+__all__ = ["Updater", "set_advantages", "token_logprobs"]
+
+
+def set_advantages(episodes: Sequence[Episode], estimator: str) -> None:
+    """Give each episode its advantage; failed ones get 0 and are left out of their group's baseline."""
+    rewards_N = torch.tensor([episode.reward for episode in episodes], dtype=torch.float64)
+    groups_N = torch.tensor([episode.group for episode in episodes])
+    valid_N = torch.tensor([episode.failure is None for episode in episodes])
+    for episode, advantage in zip(episodes, ADVANTAGES[estimator](rewards_N, groups_N, valid_N).tolist(), strict=True):
+        episode.advantage = advantage
+
+
+def token_logprobs(model: PreTrainedModel, head: Head, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return log-probabilities of the sampled tokens, 0 elsewhere, and the entropy where sampled, both (B, T), in nats."""
+    hidden_BTH = model.base_model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state
+    # The token at t is predicted at t - 1; logits are made for those places only.
+    wanted_BT = batch.mask_BT[:, 1:]
+    logits_NV = head(hidden_BTH[:, :-1][wanted_BT]).float() / temperature
+    all_NV = torch.log_softmax(logits_NV, dim=-1)
+    chosen_N = all_NV.gather(1, batch.ids_BT[:, 1:][wanted_BT][:, None])[:, 0]
+    entropy_N = -(all_NV.detach().exp() * all_NV.detach()).sum(-1)
+    logprobs_BT = torch.zeros_like(batch.old_logprobs_BT).masked_scatter(batch.mask_BT, chosen_N)
+    return logprobs_BT, torch.zeros_like(batch.old_logprobs_BT).masked_scatter(batch.mask_BT, entropy_N)
+
+
+class Updater:
+    """Owns the optimizer; `step` improves the model on a batch of episodes.
+
+    Args:
+        model: Trained in place.
+        reference: Frozen copy for the KL term; needed when `config.loss.beta > 0`.
+        config: The run.
+    """
+
+    def __init__(self, model: PreTrainedModel, reference: PreTrainedModel | None, config: TrainConfig) -> None:
+        self._model, self._reference, self._config = model, reference, config
+        self._head = Head(model)
+        self._reference_head = Head(reference) if reference is not None else None
+        optim = config.optim
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(),
+            lr=optim.lr,
+            betas=(optim.beta1, optim.beta2),
+            weight_decay=optim.weight_decay,
+            foreach=True,
+        )
+
+    def step(self, episodes: Sequence[Episode], step: int) -> dict[str, float]:
+        """Train on a step's episodes; return metrics.
+
+        Raises:
+            TrainerError: The gradient is not finite; the weights are then as before this update.
+        """
+        usable = [episode for episode in episodes if episode.failure is None and any(episode.mask)]
+        groups = sorted({episode.group for episode in usable})
+        share = -(-len(groups) // self._config.optim.updates_per_step) or 1
+        sums: dict[str, float] = {}
+        for first in range(0, len(groups), share):
+            chosen = set(groups[first : first + share])
+            part = self._update([episode for episode in usable if episode.group in chosen], step, fresh=first == 0)
+            for name, value in part.items():
+                sums[name] = sums.get(name, 0.0) + value
+        return _means(sums) | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+
+    def _update(self, episodes: Sequence[Episode], step: int, *, fresh: bool) -> dict[str, float]:
+        config = self._config
+        num_tokens = sum(
+            sum(episode.mask)
+            for episode in episodes
+            if not (config.loss.drops_overlong and episode.truncated_by in ("length", "context"))
+        )
+        trained = [episode for episode in episodes if episode.advantage != 0 or config.loss.beta > 0]
+        # Agreement with the engine is measured even where nothing is to be learnt.
+        trained = trained or list(episodes[: config.group_size])
+        self._model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        for batch in micro_batches(trained, max_tokens=config.micro_batch_tokens, device=self._model.device):
+            loss, measured = self._loss(batch, num_sequences=len(episodes), num_tokens=num_tokens, fresh=fresh)
+            loss.backward()  # type: ignore[no-untyped-call]
+            for name, value in measured.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+        norm = float(torch.nn.utils.clip_grad_norm_(self._model.parameters(), config.optim.max_grad_norm))
+        if norm != norm or norm == float("inf"):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise TrainerError(
+                f"the gradient of step {step} is {norm}; the weights were left as they are. Lower optim.lr ({config.optim.lr}), then resume."
+            )
+        self.optimizer.step()
+        return sums | {"grad_norm_sum": norm, "num_updates": 1.0}
+
+    def _loss(
+        self, batch: MicroBatch, *, num_sequences: int, num_tokens: int, fresh: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        config = self._config
+        logprobs_BT, entropy_BT = token_logprobs(self._model, self._head, batch, config.temperature)
+        reference_BT = None
+        if self._reference is not None and self._reference_head is not None:
+            with torch.no_grad():
+                reference_BT, _ = token_logprobs(self._reference, self._reference_head, batch, config.temperature)
+        mask_BT = drop_overlong(batch.mask_BT, batch.overlong_B) if config.loss.drops_overlong else batch.mask_BT
+        weights_BT = token_weights(
+            mask_BT,
+            config.loss.kind,
+            num_sequences=num_sequences,
+            num_tokens=num_tokens,
+            max_completion=config.rollout.max_episode_tokens,
+        )
+        loss, sums = policy_loss(
+            logprobs_BT=logprobs_BT, old_logprobs_BT=batch.old_logprobs_BT, ref_logprobs_BT=reference_BT,
+            advantages_B=batch.advantages_B, mask_BT=mask_BT, weights_BT=weights_BT, config=config.loss,
+        )  # fmt: skip
+        sums |= {"entropy_sum": entropy_BT.sum(), "sampled_sum": batch.mask_BT.sum(), "loss_sum": loss.detach()}
+        if fresh:  # before this step's first update the weights are still those that sampled
+            difference_BT = torch.where(batch.mask_BT, (logprobs_BT.detach() - batch.old_logprobs_BT).abs(), 0.0)
+            sums |= {"difference_sum": difference_BT.sum(), "difference_tokens": batch.mask_BT.sum()}
+        return loss, sums
+
+    def _rate(self, step: int) -> float:
+        optim, last = self._config.optim, self._config.num_steps
+        if step <= optim.warmup_steps:
+            return optim.lr * step / optim.warmup_steps
+        done = (step - optim.warmup_steps) / max(1, last - optim.warmup_steps)
+        return optim.lr * (1 + (optim.final_lr_share - 1) * done)
+
+
+def _means(sums: dict[str, float]) -> dict[str, float]:
+    def per(name: str, count: str) -> float:
+        return sums.get(name, 0.0) / max(1.0, sums.get(count, 0.0))
+
+    means = {
+        "loss": sums.get("loss_sum", 0.0),
+        "entropy": per("entropy_sum", "sampled_sum"),
+        "clip_ratio/low_mean": per("clip_low_sum", "num_tokens"),
+        "clip_ratio/high_mean": per("clip_high_sum", "num_tokens"),
+        "clip_ratio/region_mean": per("clip_region_sum", "num_tokens"),
+        "sampling/sampling_logp_difference/mean": per("difference_sum", "difference_tokens"),
+        "sampling/importance_sampling_ratio/mean": per("ratio_sum", "num_tokens"),
+        "grad_norm": per("grad_norm_sum", "num_updates"),
+    }
+    return means | ({"kl": per("kl_sum", "num_tokens")} if "kl_sum" in sums else {})

@@ -1,4 +1,4 @@
-"""Compute the package list from the folders: `envs/tools` becomes `agentrl.envs.tools`. Everything else is in pyproject.toml."""
+"""Compute the packages from the folders: `envs/tools` is `agentrl.envs.tools`. All else is in pyproject.toml."""
 
 from pathlib import Path
 

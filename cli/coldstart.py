@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 __all__ = ["run"]
@@ -16,10 +17,10 @@ def run(args: Sequence[str]) -> int:
 
     config = tyro.cli(
         ColdstartConfig, args=list(args), prog="agentrl coldstart",
-        description="Fine-tune a model on demonstrations: those of the environment's own imperfect player, or a JSONL file of conversations.",
+        description="Fine-tune a model on demonstrations: the environment's own player's, or from a JSONL file.",
     )  # fmt: skip
     if config.demonstrations is None:
-        find_env(config.env)
+        config = dataclasses.replace(config, env=find_env(config.env))
     model = coldstart(config)
     print(f"{model}\ntrain it further: agentrl train quickstart --model {model}")
     return 0

@@ -1,12 +1,13 @@
 """`agentrl`: one command, which mounts the commands of the other packages.
 
-A command's module is imported when it is called, so that `agentrl --help` is quick. Errors of users end with the next thing
-to type and exit with 2; a traceback is a bug of ours.
+A command's module is imported when it is called, so that `agentrl --help` is quick. Errors of users end with the next
+thing to type and exit with 2; a traceback is a bug of ours.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -35,8 +36,9 @@ def main(args: Sequence[str] | None = None) -> int:
     name, rest = words[0], words[1:]
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         print(
-            f"agentrl: there is no command {name!r}{f'; did you mean {near[0]!r}?' if near else ''} Type: agentrl --help",
+            f"agentrl: there is no command {name!r}{hint} Type: agentrl --help",
             file=sys.stderr,
         )
         return 2
@@ -46,7 +48,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print("\nstopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `agentrl envs | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still flushes goes nowhere
         return 0
     except Exception as error:
         if not _is_for_the_user(error):

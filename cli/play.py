@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
+from agentrl.envs.errors import UsageError
+from agentrl.trainer.rollout import make_text_env
 from rich.console import Console
 from rich.text import Text
 
@@ -30,7 +32,7 @@ def run(args: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=None, help="which task; drawn at random without it")
     parser.add_argument("--oracle", action="store_true", help="watch the solution instead of playing")
     options = parser.parse_args(args)
-    env = gymnasium.make(find_env(options.env))
+    env = make_text_env(find_env(options.env), {})
     console = Console(highlight=False)
     try:
         return _play(env, options, console)
@@ -41,6 +43,8 @@ def run(args: Sequence[str]) -> int:
 def _play(env: gymnasium.Env[Any, Any], options: argparse.Namespace, console: Console) -> int:
     observation, info = env.reset(seed=options.seed, options={"level": options.level, "split": options.split})
     inner: Any = env.unwrapped
+    if options.oracle and not hasattr(inner, "oracle"):
+        raise UsageError(f"{options.env} ships no oracle; play it yourself: agentrl play {options.env}")
     policy = inner.oracle() if options.oracle else None
     if info.get("system"):
         _say(console, "system", info["system"])
@@ -61,10 +65,14 @@ def _play(env: gymnasium.Env[Any, Any], options: argparse.Namespace, console: Co
         observation, reward, terminated, truncated, info = env.step(action)
         for reply in info.get("replies", []):
             _say(console, "tool" if reply["role"] == "tool" else "user", reply["content"])
+        if info.get("failure"):
+            console.print(f"no result: {info['failure'].get('message')}", style="bold")
+            return 1
         if terminated or truncated:
             parts = ", ".join(f"{name} {value:g}" for name, value in info.get("rewards", {}).items())
             console.print(
-                f"{'success' if info.get('success') else 'no success'}: reward {reward:g} ({parts}){' - out of turns' if truncated else ''}",
+                f"{'success' if info.get('success') else 'no success'}: reward {reward:g} ({parts})"
+                + (" - out of turns" if truncated else ""),
                 style="bold",
             )
             return 0

@@ -39,5 +39,5 @@ def find_env(env_id: str) -> str:
     near = difflib.get_close_matches(name.lower(), every, n=1) or difflib.get_close_matches(
         f"agentrl/{name.lower()}", every, n=1
     )
-    hint = f"; did you mean {every[near[0]]!r}?" if near else ""
+    hint = f"; did you mean {every[near[0]]!r}?" if near else "."
     raise UsageError(f"env {env_id!r} is not registered{hint} Type: agentrl envs")

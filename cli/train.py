@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ as an option, nested ones with dots (--optim.lr 1e-6, --rollout.concurrency 64).
 
 def run(args: Sequence[str]) -> int:
     """Train; return 0 when the run is complete."""
-    from agentrl.trainer.config import TrainConfig, from_mapping, load_recipe, recipes, to_toml
+    from agentrl.trainer.config import load_recipe, recipes, to_toml
     from agentrl.trainer.errors import ConfigError
     from agentrl.trainer.rundir import RunDir
 
@@ -35,20 +35,17 @@ def run(args: Sequence[str]) -> int:
     if words[0] == "--resume":
         if len(words) != 2:
             raise ConfigError(
-                "--resume takes the folder of one run and nothing else: its configuration is fixed. Type: agentrl train --resume runs/NAME"
+                "--resume takes the folder of one run and nothing else: its configuration is fixed. Type: agentrl "
+                "train --resume runs/NAME"
             )
         run_dir = RunDir.existing(Path(words[1]))
-        config: TrainConfig = from_mapping(
-            TrainConfig, tomllib.loads((run_dir.path / "config.toml").read_text(encoding="utf-8"))
-        )
-        _check(config)
+        config = _checked(load_recipe(str(run_dir.path / "config.toml")))
     else:
         if words[0].startswith("-"):
             raise ConfigError(
                 f"a recipe comes first, got {words[0]!r}; type: agentrl train quickstart {' '.join(words)}"
             )
-        config = _parsed(load_recipe(words[0]), words)
-        _check(config)
+        config = _checked(_parsed(load_recipe(words[0]), words))
         run_dir = RunDir.create(Path(config.out), config.name, default=Path(words[0]).stem)
         run_dir.write_text("config.toml", to_toml(config))
     return _train(config, run_dir)
@@ -69,10 +66,12 @@ def _train(config: Any, run_dir: Any) -> int:
         before, after = summary[f"{name}_before"], summary[f"{name}_after"]
         if before is not None and after is not None:
             print(
-                f"{'sampled' if name == 'success' else 'greedy':>8}: success {before:.3f} before, {after:.3f} after ({summary['num_eval_episodes']} held-out episodes)"
+                f"{'sampled' if name == 'success' else 'greedy':>8}: success {before:.3f} before, {after:.3f} after "
+                f"({summary['num_eval_episodes']} held-out episodes)"
             )
     print(
-        f"{summary['num_episodes']} episodes, {summary['num_steps']} steps, {summary['train_seconds']:.0f} s of training; report: {run_dir.path / 'report.html'}"
+        f"{summary['num_episodes']} episodes, {summary['num_steps']} steps, {summary['train_seconds']:.0f} s of "
+        f"training; report: {run_dir.path / 'report.html'}"
     )
     return 0
 
@@ -91,13 +90,15 @@ def _parsed(recipe: Any, words: list[str]) -> Any:
     )
 
 
-def _check(config: Any) -> None:
-    """Refuse what cannot work before a folder is made."""
+def _checked(config: Any) -> Any:
+    """Refuse what cannot work before a folder is made; return the configuration with the environment's full id."""
     from agentrl.cli.registry import find_env
+    from agentrl.trainer.chat import Chat
     from agentrl.trainer.model import load_tokenizer, pick_device
     from agentrl.trainer.rollout import make_text_env
 
-    find_env(config.env)
+    config = dataclasses.replace(config, env=find_env(config.env))
     make_text_env(config.env, config.env_kwargs).close()
     pick_device(config.device)
-    load_tokenizer(config.model)
+    Chat(load_tokenizer(config.model))
+    return config

@@ -1,14 +1,17 @@
 """The base of every text environment: it parses the action, runs the tools, counts turns and fills `info`.
 
 A subclass says what a task is and what a final answer earns. A malformed call is answered with what was wrong and costs
-a turn; it never raises. A tool that raises InfrastructureError ends the episode with info["failure"].
+a turn; it never raises. A tool that raises InfrastructureError ends the episode with info["failure"]; at reset, where
+the protocol has no place for a failure, the error itself is raised. In a turn that calls tools no answer counts.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -16,14 +19,16 @@ import gymnasium
 import numpy as np
 
 from agentrl.envs.errors import InfrastructureError, UsageError, nearest
-from agentrl.envs.protocol import SPLITS, Policy, Reply
-from agentrl.envs.spaces import Unicode
+from agentrl.envs.protocol import SPLITS, Failure, Policy, Reply
+from agentrl.envs.spaces import MAX_LENGTH, Unicode
 from agentrl.envs.tools import ArgumentError, Malformed, Tool, ToolCall, parse
 
 __all__ = ["TextEnv", "Turn", "final_answers"]
 
 _THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-_ANSWER = re.compile(r"<answer>((?:(?!</?answer>).)*)</answer>", re.DOTALL)
+_ANSWER = re.compile(r"<answer>((?:(?!</?answer>).)*+)</answer>", re.DOTALL)
+_CUT = "\n[… {} characters cut …]\n"
+_STATE = ("_num_turns", "_num_malformed", "_done", "_transcript")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +47,7 @@ def final_answers(text: str) -> list[str]:
     >>> final_answers("<think><answer>no</answer></think> So <answer> Paris </answer>")
     ['Paris']
     """
-    return [match.strip() for match in _ANSWER.findall(_THINK.sub("", text))]
+    return [match.strip() for match in _ANSWER.findall(_spoken(text))]
 
 
 class TextEnv(gymnasium.Env[str, str], ABC):
@@ -52,7 +57,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         split: "train" or "test"; their tasks are disjoint by construction.
         level: Difficulty, 1 to 5.
         max_turns: Turns after which the episode is truncated.
-        max_reply_chars: Cap on one tool's text; head and tail are kept and the cut is said.
+        max_reply_chars: Cap on the text of one tool call; head and tail are kept and the cut is said.
         weights: Weight of each reward component; the reward is the weighted sum.
         render_mode: None or "ansi" (the episode so far as text).
 
@@ -63,6 +68,9 @@ class TextEnv(gymnasium.Env[str, str], ABC):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]  # Gymnasium leaves it an instance attribute
     levels: ClassVar[range] = range(1, 6)
     components: ClassVar[Mapping[str, float]] = {"exact_match": 1.0}  # every component with its default weight
+    observation_space: Unicode
+    max_calls: ClassVar[int] = 8  # tool calls that are run in one turn
+    state: ClassVar[tuple[str, ...]] = ()  # attributes of a subclass that make up a task; `snapshot` takes them along
 
     def __init__(
         self,
@@ -77,13 +85,16 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         self._split = _checked("split", split, SPLITS)
         self._level = _checked("level", level, self.levels)
         for name, limit in (("max_turns", max_turns), ("max_reply_chars", max_reply_chars)):
-            if not isinstance(limit, int) or limit < 1:
+            if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
                 raise UsageError(f"{name}={limit!r} must be a whole number of at least 1")
-        for name in weights or {}:
+        for name, weight in (weights or {}).items():
             if name not in self.components:
                 raise UsageError(
-                    f"weights has no component {name!r}{nearest(name, self.components)}; there are {', '.join(self.components)}"
+                    f"weights has no component {name!r}{nearest(name, self.components)}; there are "
+                    f"{', '.join(self.components)}"
                 )
+            if not isinstance(weight, int | float) or not math.isfinite(weight):
+                raise UsageError(f"the weight of {name} must be a finite number, got {weight!r}")
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise UsageError(f"render_mode={render_mode!r} is unknown; type render_mode='ansi' or leave it out")
         self.max_turns = max_turns
@@ -91,7 +102,8 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         self.weights = {**self.components, **(weights or {})}
         self.render_mode = render_mode
         self.action_space = Unicode()
-        self.observation_space = Unicode()
+        # Room for every reply of the largest turn, what joins them, and the two remarks that may follow.
+        self.observation_space = Unicode(max(MAX_LENGTH, (self.max_calls + 2) * (max_reply_chars + 64)))
         self._tools = {tool.name: tool for tool in self.tools}
         self._transcript: list[tuple[str, str]] = []
         self._num_turns = 0
@@ -138,9 +150,10 @@ class TextEnv(gymnasium.Env[str, str], ABC):
 
         Raises:
             UsageError: For an unknown option or value.
-            InfrastructureError: When the task cannot be set up for a reason outside the task.
+            InfrastructureError: When the task cannot be set up for a reason outside the task; there is no episode then.
         """
         super().reset(seed=seed)
+        self._done = True  # until there is a task again
         options = dict(options or {})
         split = _checked("split", options.pop("split", self._split), SPLITS)
         level = _checked("level", options.pop("level", self._level), self.levels)
@@ -151,7 +164,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         self._num_turns = 0
         self._num_malformed = 0
         self._done = False
-        observation = self.question()
+        observation = _capped(self.question(), self.observation_space.max_length)
         self._transcript = [("user", observation)]
         info: dict[str, Any] = {"system": self.system, "task": {"id": task_id, "split": split, "level": level}}
         if self._tools:
@@ -169,6 +182,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         if self._done:
             raise UsageError("the episode is over; call reset() first")
         self._num_turns += 1
+        self._transcript.append(("assistant", action))
         try:
             turn = self._respond(action)
         except InfrastructureError as error:
@@ -183,13 +197,10 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         info: dict[str, Any] = {"replies": list(turn.replies), "rewards": rewards}
         if self._done:
             info["success"] = bool(turn.success)
-        self._transcript += [
-            ("assistant", action),
-            *((reply["name"] or reply["role"], reply["content"]) for reply in turn.replies),
-        ]
+        self._transcript += [(reply["name"] or reply["role"], reply["content"]) for reply in turn.replies]
         return observation, reward, turn.terminated, truncated, info
 
-    def render(self) -> str | None:  # type: ignore[override]  # Gymnasium allows any frame type
+    def render(self) -> str | None:  # Gymnasium allows any frame type
         """Return the episode so far as text; None without `render_mode="ansi"`."""
         if self.render_mode is None:
             gymnasium.logger.warn(
@@ -198,19 +209,46 @@ class TextEnv(gymnasium.Env[str, str], ABC):
             return None
         return "\n".join(f"{role}> {text}" for role, text in self._transcript)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return the whole state of the episode, the generator's included; it can be pickled."""
+        taken = {name: copy.copy(getattr(self, name)) for name in (*_STATE, *self.state)}
+        return {**taken, "generator": self.np_random.bit_generator.state}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go back to a state that `snapshot` gave, in this environment or in one made with the same arguments."""
+        for name in (*_STATE, *self.state):
+            setattr(self, name, copy.copy(snapshot[name]))
+        self.np_random.bit_generator.state = snapshot["generator"]
+
     # -- one turn ------------------------------------------------------------------------------------------------
 
     def _respond(self, action: str) -> Turn:
-        text = _THINK.sub("", action) if "<think>" in action else action
+        text = _spoken(action)
         calls = parse(text, self._tools) if self._tools else []
         if calls:
-            return Turn(replies=tuple(self._run(call) for call in calls[: self.max_turns]))
+            return Turn(replies=tuple(self._call(calls, text)))
         answers = final_answers(text)
         if len(answers) == 1:
             return self.answer(answers[0], text)
         if answers:  # several answers are no answer: a list of guesses must never score
             return Turn(terminated=True, success=False)
         return Turn(replies=(self._malformed(self._expected(text)),))
+
+    def _call(self, calls: Sequence[ToolCall | Malformed], text: str) -> Iterator[Reply]:
+        for call in calls[: self.max_calls]:
+            yield self._run(call)
+        if len(calls) > self.max_calls:
+            yield self._malformed(
+                f"Error: only the first {self.max_calls} tool calls of a turn are run; make the others in another turn."
+            )
+        if "<answer>" in text:
+            for call in calls:
+                text = text.replace(call.raw, "", 1)
+            if final_answers(text):  # not one inside an argument
+                yield self._malformed(
+                    "Error: an answer in a turn that calls a tool does not count. Read what the tool says, then answer "
+                    "in a turn without calls."
+                )
 
     def _run(self, call: ToolCall | Malformed) -> Reply:
         if isinstance(call, Malformed):
@@ -230,24 +268,37 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         if "<answer>" in text or "</answer>" in text:
             return "Error: the answer tag is not well formed. Write <answer>your answer</answer>."
         if self._tools:
-            return f"Error: no tool call and no answer found. Call {' or '.join(self._tools)}, or write <answer>your answer</answer>."
+            tools = " or ".join(self._tools)
+            return f"Error: no tool call and no answer found. Call {tools}, or write <answer>your answer</answer>."
         return "Error: no answer found. Write <answer>your answer</answer>."
 
     def _failed(self, error: InfrastructureError) -> tuple[str, float, bool, bool, dict[str, Any]]:
         self._done = True
-        failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
-        return f"The episode was ended: {error.boundary} failed.", 0.0, False, True, {"failure": failure}
+        failure: Failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
+        observation = f"The episode was ended: {error.boundary} failed."
+        self._transcript.append(("failure", str(error)))
+        return observation, 0.0, False, True, {"failure": failure}
+
+
+def _spoken(text: str) -> str:
+    """Return a turn without its thoughts."""
+    if "<think>" in text:
+        text = _THINK.sub("", text)
+    return text.rpartition("</think>")[2]  # some templates open the thought, so that only its end is in the turn
 
 
 def _checked(name: str, value: Any, known: Any) -> Any:
-    if value not in known or isinstance(value, bool):
+    value = value.item() if isinstance(value, np.integer) else value
+    if not isinstance(value, str | int) or isinstance(value, bool) or value not in known:
         hint = nearest(value, known) if isinstance(value, str) and all(isinstance(each, str) for each in known) else ""
         raise UsageError(f"{name}={value!r} does not exist{hint}; there are {', '.join(map(repr, known))}")
     return value
 
 
 def _capped(text: str, limit: int) -> str:
+    """Return at most `limit` characters, or little more than the remark about the cut where that has no room."""
     if len(text) <= limit:
         return text
-    half = limit // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters cut …]\n{text[-half:]}"
+    kept = max(0, limit - len(_CUT.format(len(text))))
+    head = kept - kept // 2
+    return text[:head] + _CUT.format(len(text) - kept) + text[len(text) - kept // 2 :]

@@ -93,8 +93,8 @@ class Chat:
     def prompt(self, messages: Sequence[Message], tools: Sequence[Message]) -> list[int]:
         """Return the tokens that open an episode, up to and including the generation prompt.
 
-        Where the template has no place for tools (it never mentions `tools`) or for a system prompt, they are written
-        into the first message as text.
+        Where the template has no place for tools (the word `tools` is nowhere in it, not even in a comment) or for a
+        system prompt, they are written into the first message as text.
 
         Raises:
             TemplateError: There are tools and the template rewrites their replies later, or it cannot render this.
@@ -288,7 +288,7 @@ class Chat:
             head, _, with_opening = self._render([*opening, *turn], tools=tools).partition(TURN)
         except RENDER_ERRORS:
             return []  # needs richer schemas than this one; nothing to compare
-        if with_opening != tail and "tool" in roles:
+        if with_opening != tail and "user" not in roles:
             raise TemplateError(_rewritten("a reply under a system prompt and tools", tail, with_opening))
         if with_opening == tail and _continues(head, *start):
             return []

@@ -1,7 +1,7 @@
 """Everything a run needs to go on as if it had never stopped, in one folder a checkpoint.
 
-`checkpoints/step_<n>/` is a Hugging Face model folder, loadable by `from_pretrained`, with `trainer_state.pt` beside the
-weights. It is written under another name and renamed when complete, so a name that exists is whole.
+`checkpoints/step_<n>/` is a Hugging Face model folder, loadable by `from_pretrained`, with `trainer_state.pt` beside
+the weights. It is written under another name and renamed when complete, so a name that exists is whole.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agentrl.trainer.errors import RunFolderError
@@ -58,13 +59,16 @@ def save_checkpoint(
         _discard(target)
         temporary.rename(target)
         _sync(folder)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise RunFolderError(
-            f"checkpoint {target} cannot be written: {error}; free some space, then agentrl train --resume {folder.parent}"
+            f"checkpoint {target} cannot be written: {error}; free some space, then agentrl train --resume "
+            f"{folder.parent}"
         ) from error
     for step in _steps(folder)[:-keep]:
         _discard(folder / f"step_{step}")
+    for left in (*folder.glob(".old_*"), *folder.glob(".tmp_*")):  # of a run that was killed here
+        shutil.rmtree(left, ignore_errors=True)
     return target
 
 
@@ -97,8 +101,10 @@ def _steps(folder: Path) -> list[int]:
 
 def _discard(checkpoint: Path) -> None:
     # Renamed first: a kill in the middle must not leave half a checkpoint under a name that counts as whole.
+    doomed = checkpoint.with_name(f".old_{checkpoint.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
     if checkpoint.exists():
-        doomed = checkpoint.rename(checkpoint.with_name(f".old_{checkpoint.name}"))
+        checkpoint.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
 

@@ -1,7 +1,7 @@
 """Cold start: teach a model the form of an environment before reinforcement learning, as DeepSeek-R1 had one.
 
-A model is fine-tuned on demonstrations. A tiny model made from nothing first practises on random sequences (`exercises.py`). Everything random comes from the seed, and
-the command prints a hash of the weights.
+A model is fine-tuned on demonstrations. A tiny model made from nothing first practises on random sequences
+(`exercises.py`). Everything random comes from the seed, and the command prints a hash of the weights.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class ColdstartConfig:
     seed: int = 0
     device: str = "auto"
     threads: int = 0  # of torch on the CPU; 0: torch's default
-    vocab_size: int = 768  # of the tiny model's tokenizer
+    vocab_size: int = 2048  # of the tiny model's tokenizer
     copy_steps: int = 2500  # of the tiny model: random sequences that repeat
-    recall_steps: int = 1500  # of the tiny model: values behind random keys
+    recall_steps: int = 0  # of the tiny model: values behind random keys
     num_steps: int = 1000  # on demonstrations
     batch_size: int = 48  # conversations a step
     lr: float = 1.5e-3  # highest rate; a tenth at the end
@@ -66,10 +66,25 @@ class ColdstartConfig:
         for name in ("vocab_size", "num_steps", "batch_size", "lr", "max_tokens"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, but must be above 0")
+        if self.seed < 0 or self.threads < 0 or self.copy_steps < 0 or self.recall_steps < 0:
+            raise ConfigError(
+                f"seed, threads, copy_steps and recall_steps are {self.seed}, {self.threads}, {self.copy_steps} and "
+                f"{self.recall_steps}, but must be 0 or more"
+            )
+        if self.model != "tiny":
+            self._refuse_unless_default(f"with model={self.model!r}", "vocab_size", "copy_steps", "recall_steps")
+        if self.demonstrations is not None:
+            self._refuse_unless_default("beside demonstrations", "env", "level")
         if self.vocab_size < 300:
             raise ConfigError(
-                f"vocab_size is {self.vocab_size}, but the bytes and control tokens alone take 265; write 768"
+                f"vocab_size is {self.vocab_size}, but the bytes and control tokens alone take 265; write 2048"
             )
+
+    def _refuse_unless_default(self, why: str, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value != getattr(ColdstartConfig, name):
+                raise ConfigError(f"{name} is {value!r}, which changes nothing {why}; leave it out")
 
 
 def coldstart(config: ColdstartConfig, *, progress: Progress | None = None) -> Path:
@@ -79,13 +94,17 @@ def coldstart(config: ColdstartConfig, *, progress: Progress | None = None) -> P
         ConfigError: The environment, model or demonstrations do not fit, or the hash is not the one to verify.
         RunFolderError: The run folder cannot be written.
     """
-    run = RunDir.create(Path(config.out), config.name, default="coldstart")
     device = pick_device(config.device)
+    own = read_conversations(Path(config.demonstrations)) if config.demonstrations else None
+    # What cannot work is refused before anything is made.
+    next(_conversations(config, own))
+    if config.model != "tiny":
+        Chat(load_tokenizer(config.model))
+    run = RunDir.create(Path(config.out), config.name, default="coldstart")
     if config.threads:
         torch.set_num_threads(config.threads)
     began = time.monotonic()
     with progress or Progress() as shown:
-        own = read_conversations(Path(config.demonstrations)) if config.demonstrations else None
         tokenizer, model = _start(config, own, device)
         if config.model == "tiny":
             rng = np.random.default_rng([config.seed, 7])
@@ -116,13 +135,19 @@ def coldstart(config: ColdstartConfig, *, progress: Progress | None = None) -> P
     tokenizer.save_pretrained(target)
     digest = weights_hash(model)
     record = {
-        "config": dataclasses.asdict(config), "weights_sha256": digest, "token_accuracy": round(accuracy, 4),
-        "parameters": model.num_parameters(), "seconds": round(time.monotonic() - began, 1), "torch": torch.__version__, "threads": torch.get_num_threads(),
-    }  # fmt: skip
+        "config": dataclasses.asdict(config),
+        "weights_sha256": digest,
+        "token_accuracy": round(accuracy, 4),
+        "parameters": model.num_parameters(),
+        "seconds": round(time.monotonic() - began, 1),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
     run.write_json("coldstart.json", record)
     if config.verify and config.verify != digest:
         raise ConfigError(
-            f"the weights have the hash {digest}, not {config.verify}: another version of torch, CPU or thread count rounds differently"
+            f"the weights have the hash {digest}, not {config.verify}: another version of torch, CPU or thread count "
+            "rounds differently"
         )
     return target
 
@@ -151,7 +176,7 @@ def _start(
         for piece in tags.split(str(message["content"]))
     )
     tokenizer = train_tokenizer(texts, vocab_size=config.vocab_size)
-    return tokenizer, make_tiny_model(tokenizer, seed=config.seed).to(device)  # type: ignore[arg-type]
+    return tokenizer, make_tiny_model(tokenizer, seed=config.seed).to(device)
 
 
 def _conversations(config: ColdstartConfig, own: list[Conversation] | None) -> Iterator[Conversation]:
@@ -177,7 +202,8 @@ def _batches(config: ColdstartConfig, conversations: Iterator[Conversation], cha
         longest = max(len(ids) for ids, _ in pairs)
         if longest > config.max_tokens:
             raise ConfigError(
-                f"a conversation has {longest} tokens, more than max_tokens={config.max_tokens}; raise it, or leave that conversation out"
+                f"a conversation has {longest} tokens, more than max_tokens={config.max_tokens}; raise it, or leave "
+                "that conversation out"
             )
         yield [ids for ids, _ in pairs], [mask for _, mask in pairs]
 
@@ -213,9 +239,10 @@ def _learn(
         recent = [*recent[-49:], accuracy]
         if (step + 1) % 50 == 0 or step + 1 == num_steps:
             shown.note(
-                f"{what}: step {step + 1} of {num_steps}, loss {float(loss):.3f}, token accuracy {sum(recent) / len(recent):.1%}"
+                f"{what}: step {step + 1} of {num_steps}, loss {float(loss.detach()):.3f}, token accuracy "
+                f"{sum(recent) / len(recent):.1%}"
             )
-    return sum(recent) / len(recent)
+    return sum(recent) / max(1, len(recent))
 
 
 def _loss(model: PreTrainedModel, ids: Sequence[list[int]], masks: Sequence[list[bool]]) -> tuple[torch.Tensor, float]:

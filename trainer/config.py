@@ -1,10 +1,11 @@
-"""What a run is made of: nested dataclasses, read from a TOML recipe, checked at once, saved resolved beside the run."""
+"""What a run is made of: nested dataclasses, read from a TOML recipe, checked at once, saved beside the run."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import math
+import re
 import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 Scalar = str | int | float | bool
+DTYPES = ("auto", "float32", "bfloat16")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,14 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "optim", "lr", "max_grad_norm", "updates_per_step")
+        if self.warmup_steps < 0 or self.weight_decay < 0:
+            raise ConfigError(
+                f"optim.warmup_steps and optim.weight_decay are {self.warmup_steps} and {self.weight_decay}, but must "
+                "be 0 or more"
+            )
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"optim.{name} is {getattr(self, name)!r}, but must be 0 or more and below 1")
         if not 0 <= self.final_lr_share <= 1:
             raise ConfigError(f"optim.final_lr_share is {self.final_lr_share!r}, but must lie between 0 and 1")
 
@@ -125,14 +136,23 @@ class TrainConfig:
             )
         if self.loss.kind == "dr_grpo" and self.advantage != "dr_grpo":
             raise ConfigError(
-                f"loss.kind is 'dr_grpo' but advantage is {self.advantage!r}; Dr. GRPO divides by no deviation: write advantage = 'dr_grpo'"
+                f"loss.kind is 'dr_grpo' but advantage is {self.advantage!r}; Dr. GRPO divides by no deviation: "
+                "write advantage = 'dr_grpo'"
             )
         if self.optim.updates_per_step > self.groups_per_step:
             raise ConfigError(
-                f"optim.updates_per_step is {self.optim.updates_per_step}, more than groups_per_step ({self.groups_per_step})"
+                f"optim.updates_per_step is {self.optim.updates_per_step}, more than groups_per_step "
+                f"({self.groups_per_step})"
             )
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}, but must be 0 or more")
+        if self.seed < 0 or self.threads < 0:
+            raise ConfigError(f"seed and threads are {self.seed} and {self.threads}, but must be 0 or more")
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"dtype is {self.dtype!r}{_near(self.dtype, DTYPES)}; there are {', '.join(DTYPES)}")
+        if self.stop_at_success is not None and not 0 <= self.stop_at_success < 1:
+            raise ConfigError(
+                f"stop_at_success is {self.stop_at_success}, but must be 0 or more and below 1: success is never above "
+                "1; leave it out to train to the end"
+            )
 
 
 def recipes() -> dict[str, Path]:
@@ -151,7 +171,8 @@ def load_recipe(name: str) -> TrainConfig:
     path = known.get(name, Path(name))
     if not path.is_file():
         raise ConfigError(
-            f"recipe {name!r} does not exist{_near(name, known)}; there are {', '.join(known)}, or give the path of a .toml file"
+            f"recipe {name!r} does not exist{_near(name, known)}; there are {', '.join(known)}, or give the path of "
+            "a .toml file"
         )
     try:
         values = tomllib.loads(path.read_text())
@@ -177,7 +198,7 @@ def from_mapping(kind: type[Any], values: dict[str, Any], prefix: str = "") -> A
         if dataclasses.is_dataclass(hints[key]):
             if not isinstance(value, dict):
                 raise ConfigError(f"{prefix + key} is {value!r}, but must be a table; write [{prefix + key}]")
-            value = from_mapping(hints[key], value, f"{prefix}{key}.")  # type: ignore[arg-type]
+            value = from_mapping(hints[key], value, f"{prefix}{key}.")
         elif hints[key] is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         elif not _fits(hints[key], value):
@@ -201,7 +222,7 @@ def _table(values: dict[str, Any], prefix: str, tables: list[str]) -> list[str]:
             body = _table(value, f"{prefix}{key}.", inner)
             tables += ["", f"[{prefix}{key}]", *body, *inner]
         elif value is not None:
-            lines.append(f"{key} = {_toml(value)}")
+            lines.append(f"{key if _BARE_KEY.fullmatch(key) else _toml(key)} = {_toml(value)}")
     return lines
 
 

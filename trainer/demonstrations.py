@@ -1,7 +1,8 @@
 """Conversations to imitate: played in an environment by the policy it ships for that, or read from a JSONL file.
 
-An environment may offer `demonstrator(rng)`, an imperfect player, or `oracle()`; both are found by name, through Gymnasium.
-A file has one conversation a line: {"messages": [{"role", "content"}, …], "tools": […]}; assistant turns are imitated.
+An environment may offer `demonstrator(rng)`, an imperfect player, or `oracle()`; both are found by name, through
+Gymnasium. A file has one conversation a line: {"messages": [{"role", "content"}, …], "tools": […]}; assistant turns
+are imitated.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agentrl.trainer.chat import Chat
-from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.errors import ConfigError, TrainerError
 from agentrl.trainer.rollout import make_text_env
 
 __all__ = ["Conversation", "played", "read_conversations", "tokenized"]
@@ -36,13 +38,15 @@ def played(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | None, see
 
     Raises:
         ConfigError: The environment cannot be made, or ships no policy to imitate.
+        TrainerError: Infrastructure failed in an episode.
     """
     env = make_text_env(env_id, env_kwargs)
     inner = env.unwrapped
     make = getattr(inner, "demonstrator", None)
     if make is None and not hasattr(inner, "oracle"):
         raise ConfigError(
-            f"env={env_id!r} ships neither demonstrator() nor oracle(); give conversations of your own: --demonstrations FILE.jsonl"
+            f"env={env_id!r} ships neither demonstrator() nor oracle(); give conversations of your own: "
+            "--demonstrations FILE.jsonl"
         )
     options = {"split": "train", **({} if level is None else {"level": level})}
     for number in range(2**62):
@@ -59,6 +63,11 @@ def played(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | None, see
             action = policy(observation, info)
             messages.append({"role": "assistant", "content": action})
             observation, _, terminated, truncated, info = env.step(action)
+            if info.get("failure"):  # half a conversation is nothing to imitate
+                raise TrainerError(
+                    f"demonstration {number} of {env_id!r} failed: {info['failure'].get('message')}; mend it, then "
+                    "start again"
+                )
             done = terminated or truncated
             if not done:
                 messages += info.get("replies") or [{"role": "user", "content": observation}]
@@ -73,7 +82,7 @@ def read_conversations(path: Path) -> list[Conversation]:
     """
     found = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut at U+2028 within a text
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"demonstrations {str(path)!r} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
@@ -123,12 +132,13 @@ def _conversation(line: str, place: str) -> Conversation:
             or not isinstance(message.get("content"), str)
         ):
             raise ConfigError(
-                f"{place}: messages[{index}] must have a role of {', '.join(_ROLES)} and a text as content, got {str(message)[:80]}"
+                f"{place}: messages[{index}] must have a role of {', '.join(_ROLES)} and a text as content, got "
+                f"{str(message)[:80]}"
             )
     roles = [message["role"] for message in messages]
     if "assistant" not in roles or roles[0] == "assistant":
         raise ConfigError(f"{place}: messages must begin with the system or the user and have a turn of the assistant")
-    if any(pair == ("assistant", "assistant") for pair in zip(roles, roles[1:], strict=False)):
+    if any(pair == ("assistant", "assistant") for pair in pairwise(roles)):
         raise ConfigError(f"{place}: two turns of the assistant follow one another; join them")
     tools = row.get("tools", [])
     if not isinstance(tools, list):

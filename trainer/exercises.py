@@ -1,8 +1,9 @@
-"""What a model made from nothing practises before it sees a demonstration: to copy, and to recall what stands behind a key.
+"""What a model made from nothing practises before it sees a demonstration: to copy, and to recall what stands behind
+a key.
 
-Demonstrations alone teach neither in reasonable time (measured, see LOG.md). The sequences are of random tokens, so they hold
-no knowledge of any environment. Recall is the multi-query associative recall of Arora et al. (arXiv 2312.04927), with values of
-several tokens and filler between key and value.
+Demonstrations alone teach neither in reasonable time (measured, see LOG.md). The sequences are of random tokens, so
+they hold no knowledge of any environment. Recall is the multi-query associative recall of Arora et al. (arXiv
+2312.04927), with values of several tokens and filler between key and value.
 """
 
 from __future__ import annotations

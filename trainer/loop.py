@@ -1,7 +1,7 @@
 """The training loop: draw tasks, play them, compare within groups, improve, repeat.
 
-Everything random is a function of (seed, step, group, member, turn), so that a run resumed from a checkpoint draws what an
-unbroken one would have drawn. `Run` reads from top to bottom like the paper's algorithm.
+Everything random is a function of (seed, step, group, member, turn), so that a run resumed from a checkpoint draws
+what an unbroken one would have drawn. `Run` reads from top to bottom like the paper's algorithm.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
+from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
@@ -49,9 +49,8 @@ def train(config: TrainConfig, *, run_dir: RunDir, progress: Progress | None = N
         ParityError: Engine and trainer disagree on log-probabilities.
         TrainerError: Nothing can be learnt: every episode of a step failed, or the gradient is not finite.
     """
-    with _torch_settings(config), progress or Progress() as shown:
-        with Run(config, run_dir, shown) as run:
-            return run.run()
+    with _torch_settings(config), progress or Progress() as shown, Run(config, run_dir, shown) as run:
+        return run.run()
 
 
 class Run:
@@ -71,25 +70,30 @@ class Run:
         self.num_tokens, self.train_seconds, self.recent = 0, 0.0, list[float]()
         if self.state:
             self._restore(self.state)
-        self.engine = TorchEngine(self.model, schedule=config.rollout.schedule)
-        self.engine.update_weights(self.step)
-        self.rollouts = Rollouts(
-            env_id=config.env, env_kwargs=config.env_kwargs, engine=self.engine, chat=self.chat, config=config.rollout
-        )
-        self.store = RolloutStore(run_dir.path / "rollouts.sqlite")
-        self.metrics = MetricsLog(run_dir.path / "metrics.jsonl", tensorboard=config.tensorboard)
-        # What was done after the checkpoint is done again, the same.
-        self.store.drop_after(self.step)
-        self.metrics.truncate_after(self.step)
+        with ExitStack() as opened:
+            self.store = opened.enter_context(RolloutStore(run_dir.path / "rollouts.sqlite"))
+            log = MetricsLog(run_dir.path / "metrics.jsonl", tensorboard=config.tensorboard)
+            self.metrics = opened.enter_context(log)
+            # What was done after the checkpoint is done again, the same.
+            self.store.drop_after(self.step)
+            self.metrics.truncate_after(self.step)
+            self.engine = opened.enter_context(TorchEngine(self.model, schedule=config.rollout.schedule))
+            self.engine.update_weights(self.step)
+            self.rollouts = Rollouts(
+                env_id=config.env,
+                env_kwargs=config.env_kwargs,
+                engine=self.engine,
+                chat=self.chat,
+                config=config.rollout,
+            )
+            opened.callback(self.rollouts.close)
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Run:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.rollouts.close()
-        self.engine.close()
-        self.store.close()
-        self.metrics.close()
+        self._opened.close()
 
     def run(self) -> dict[str, Any]:
         """Evaluate, train, evaluate, report."""
@@ -108,7 +112,7 @@ class Run:
         episodes = self.rollouts.play(self._tasks(step))
         played = time.perf_counter()
         set_advantages(episodes, self.config.advantage)
-        self._check_usable(episodes)
+        self._check_usable(episodes, f"episodes of step {step}")
         self.store.add(episodes)
         stored = time.perf_counter()
         learnt = self.updater.step(episodes, step)
@@ -145,18 +149,23 @@ class Run:
         ):
             tasks = [
                 Task(
-                    step=self.step, group=index, member=member, seed=_seed(self.config.seed, _HELD_OUT, index), split=evaluation.split,
-                    level=self.config.level, temperature=temperature,
+                    step=self.step,
+                    group=index,
+                    member=member,
+                    seed=_seed(self.config.seed, _HELD_OUT, index),
+                    split=evaluation.split,
+                    level=self.config.level,
+                    temperature=temperature,
                 )
                 for index in range(evaluation.num_episodes)
-            ]  # fmt: skip
+            ]
             episodes = self.rollouts.play(tasks)
             self.store.add(episodes, phase=phase)
+            self._check_usable(episodes, f"held-out episodes of {evaluation.split!r}")
             valid = [episode for episode in episodes if episode.failure is None]
-            if valid:
-                # An environment that tells no success is judged by its reward.
-                scores = [episode.reward if episode.success is None else float(episode.success) for episode in valid]
-                result[name] = sum(scores) / len(scores)
+            # An environment that never tells success is judged by its reward.
+            told = any(episode.success is not None for episode in valid)
+            result[name] = fmean(bool(episode.success) if told else episode.reward for episode in valid)
             result[f"{name}_failures"] = float(len(episodes) - len(valid))
         self.progress.note(
             " · ".join(f"{name} {value:.1%}" for name, value in result.items() if not name.endswith("failures"))
@@ -190,12 +199,17 @@ class Run:
         config = self.config
         return [
             Task(
-                step=step, group=group, member=member, seed=_seed(config.seed, step, group), split="train", level=config.level,
+                step=step,
+                group=group,
+                member=member,
+                seed=_seed(config.seed, step, group),
+                split="train",
+                level=config.level,
                 temperature=config.temperature,
             )
             for group in range(config.groups_per_step)
             for member in range(config.group_size)
-        ]  # fmt: skip
+        ]
 
     def _reference(self, device: torch.device) -> Any:
         if self.config.loss.beta <= 0:
@@ -219,12 +233,12 @@ class Run:
         if state.cuda_rng and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state.cuda_rng)
 
-    def _check_usable(self, episodes: list[Episode]) -> None:
+    def _check_usable(self, episodes: list[Episode], what: str) -> None:
         failures = [episode.failure for episode in episodes if episode.failure is not None]
         if len(failures) == len(episodes):
             first = failures[0]
             raise TrainerError(
-                f"all {len(episodes)} episodes of step {self.step + 1} failed; the first: {first['boundary']}: {first['message']}. "
+                f"all {len(episodes)} {what} failed; the first: {first['boundary']}: {first['message']}. "
                 f"Mend it, then agentrl train --resume {self.dir.path}"
             )
 
@@ -232,8 +246,10 @@ class Run:
         difference = learnt["sampling/sampling_logp_difference/mean"]
         if difference > self.config.max_logp_difference:
             raise ParityError(
-                f"step {step}: the engine's log-probabilities differ from the trainer's by {difference:.3g} on average, more than "
-                f"max_logp_difference={self.config.max_logp_difference}. The engine samples from other weights, or at another precision; "
+                f"step {step}: the engine's log-probabilities differ from the trainer's by {difference:.3g} on "
+                "average, more than "
+                f"max_logp_difference={self.config.max_logp_difference}. The engine samples from other weights, or "
+                "at another precision; "
                 f"nothing of this step was kept: agentrl train --resume {self.dir.path}"
             )
 

@@ -1,18 +1,21 @@
 """Load a causal language model and its tokenizer, and turn hidden states into logits at chosen places only.
 
-`model(...).logits` of a whole batch is often the largest tensor of a training step. Here the head is applied to the places
-that are trained on. A model that changes its logits after the head in a way not known here is refused.
+`model(...).logits` of a whole batch is often the largest tensor of a training step. Here the head is applied to the
+places that are trained on. A model that changes its logits after the head in a way not known here is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from agentrl.trainer.attention import NAME as ATTENTION
 from agentrl.trainer.errors import ConfigError
 
 __all__ = ["BUNDLED", "Head", "load_model", "load_tokenizer", "pick_device", "resolve_model"]
@@ -52,7 +55,8 @@ class Head:
         if not torch.allclose(wanted, got, rtol=1e-2, atol=1e-3 * float(wanted.abs().max())):
             name = type(self._model).__name__
             raise ConfigError(
-                f"{name} changes its logits after the output layer in a way that is not supported; try a Qwen3, Llama or Mistral model"
+                f"{name} changes its logits after the output layer in a way that is not supported; try a Qwen3, "
+                "Llama or Mistral model"
             )
 
 
@@ -89,19 +93,21 @@ def resolve_model(name: str) -> str:
     if path.exists():
         if not (path / "config.json").is_file():
             raise ConfigError(
-                f"model={name!r} is a path without config.json; give the folder that save_pretrained wrote, such as runs/NAME/checkpoints/step_100"
+                f"model={name!r} is a path without config.json; give the folder that save_pretrained wrote, such as "
+                "runs/NAME/checkpoints/step_100"
             )
         return str(path)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ConfigError(
-            f"model={name!r} does not exist; give a folder with config.json, a Hugging Face name such as Qwen/Qwen3-0.6B, or bundled:search-tiny"
+            f"model={name!r} does not exist; give a folder with config.json, a Hugging Face name such as "
+            "Qwen/Qwen3-0.6B, or bundled:search-tiny"
         )
     return name
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model by name or path."""
-    return _loaded(name, AutoTokenizer.from_pretrained)  # type: ignore[no-any-return]
+    return _loaded(name, AutoTokenizer.from_pretrained)
 
 
 def load_model(name: str, *, device: torch.device, dtype: str = "auto") -> PreTrainedModel:
@@ -118,17 +124,18 @@ def load_model(name: str, *, device: torch.device, dtype: str = "auto") -> PreTr
     if dtype not in wanted:
         raise ConfigError(f"dtype={dtype!r} is unknown; type one of {', '.join(wanted)}")
     model = _loaded(
-        name, lambda path: AutoModelForCausalLM.from_pretrained(path, dtype=wanted[dtype], attn_implementation="sdpa")
+        name, lambda path: AutoModelForCausalLM.from_pretrained(path, dtype=wanted[dtype], attn_implementation=ATTENTION)
     )
-    return model.to(device)  # type: ignore[no-any-return]
+    return model.to(device)
 
 
-def _loaded(name: str, load):  # type: ignore[no-untyped-def]
+def _loaded(name: str, load: Callable[[str], Any]) -> Any:
     path = resolve_model(name)
     try:
         return load(path)
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(
-            f"model={name!r} could not be loaded: {first} Give a folder, a Hugging Face name such as Qwen/Qwen3-0.6B, or bundled:search-tiny."
+            f"model={name!r} could not be loaded: {first} Give a folder, a Hugging Face name such as Qwen/Qwen3-0.6B, "
+            "or bundled:search-tiny."
         ) from error

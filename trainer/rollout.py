@@ -8,24 +8,29 @@ infrastructure is never a reward of 0.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import gymnasium
 import numpy as np
 
+from agentrl.trainer.answers import AnswerError, Opening, Outcome, read_reset, read_step
 from agentrl.trainer.chat import Chat
-from agentrl.trainer.engines.base import Engine, Request, Session
-from agentrl.trainer.errors import ConfigError, EngineError
+from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
+from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.types import Episode
 
 __all__ = ["RolloutConfig", "Rollouts", "Task"]
 
 T = TypeVar("T")
+
+_CLOSE_S = 5.0  # for all environments together: one that hangs is left to its daemon thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +41,9 @@ class RolloutConfig:
     max_turn_tokens: int = 256  # sampled in one turn at most
     max_episode_tokens: int = 2048  # of a whole episode, prompt and replies included
     turn_timeout_s: float = 60.0  # one reset or step of the environment
-    episode_timeout_s: float = 600.0  # a whole episode
+    episode_timeout_s: float = 600.0  # all resets and steps of an episode together, retries included
     max_retries: int = 2  # fresh attempts after an infrastructure failure
-    schedule: str = "exact"  # how the torch engine forms batches: "exact" (reproducible) or "eager" (slow environments)
+    schedule: Schedule = "exact"  # of the torch engine: "exact" (reproducible) or "eager" (slow environments)
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "max_turn_tokens", "max_episode_tokens", "turn_timeout_s", "episode_timeout_s"):
@@ -92,13 +97,21 @@ class Rollouts:
 
         Raises:
             EngineError: When the engine fails.
+            ConfigError: When the environment cannot be made.
         """
-        return asyncio.run(self._play(tasks))
+        try:
+            return asyncio.run(self._play(tasks))
+        except ExceptionGroup as group:  # one reason is enough: the first stopped all the others
+            raise group.exceptions[0] from None
 
     def close(self) -> None:
-        """Close the environments; may be called twice."""
-        while self._idle:
-            self._idle.pop().close()
+        """Close the environments, waiting at most five seconds; may be called twice."""
+        desks, self._idle = self._idle, []
+        for desk in desks:
+            desk.abandon()
+        deadline = time.monotonic() + _CLOSE_S
+        for desk in desks:
+            desk.join(deadline - time.monotonic())
 
     async def _play(self, tasks: Sequence[Task]) -> list[Episode]:
         episodes: list[Episode | None] = [None] * len(tasks)
@@ -123,18 +136,13 @@ class Rollouts:
 
     async def _persist(self, task: Task, session: Session, desk: _Desk) -> tuple[Episode, _Desk]:
         """Play a task, again in a fresh environment while infrastructure fails."""
+        # Time spent waiting for others is not counted: one straggler must not make its neighbours late.
+        allowance = _Allowance(turn_s=self._config.turn_timeout_s, episode_s=self._config.episode_timeout_s)
         for attempt in range(self._config.max_retries + 1):
             episode = _blank(self._env_id, task, attempt)
             start = time.perf_counter()
             try:
-                async with asyncio.timeout(self._config.episode_timeout_s):
-                    await self._episode(episode, task, session, desk)
-            except TimeoutError:
-                episode.failure = {
-                    "kind": "timeout",
-                    "boundary": "episode",
-                    "message": f"no end after {self._config.episode_timeout_s} s",
-                }
+                await self._episode(episode, task, session, desk, allowance)
             except _EnvFailure as failure:
                 episode.failure = failure.as_dict()
             session.forget()
@@ -143,21 +151,23 @@ class Rollouts:
                 break
             desk.abandon()
             desk = self._desk()
+            if allowance.left_s <= 0:
+                break
         return episode, desk
 
-    async def _episode(self, episode: Episode, task: Task, session: Session, desk: _Desk) -> None:
+    async def _episode(
+        self, episode: Episode, task: Task, session: Session, desk: _Desk, allowance: _Allowance
+    ) -> None:
         chat, config = self._chat, self._config
         options = {"split": task.split, **({} if task.level is None else {"level": task.level})}
-        observation, info = await desk.call(lambda env: _reset(env, task.seed, options), config.turn_timeout_s, "reset")
-        described = info.get("task") or {}
-        episode.task_id = str(described.get("id", task.seed))
-        episode.level = int(described.get("level", task.level or 0))
-        system = info.get("system")
+        opening = await desk.call(partial(_reset, seed=task.seed, options=options), allowance, "reset")
+        episode.task_id = str(task.seed) if opening.task_id is None else opening.task_id
+        episode.level = (task.level or 0) if opening.level is None else opening.level
         episode.messages = [
-            *([{"role": "system", "content": system}] if system else []),
-            {"role": "user", "content": observation},
+            *([{"role": "system", "content": opening.system}] if opening.system else []),
+            {"role": "user", "content": opening.observation},
         ]
-        ids = list(chat.prompt(episode.messages, info.get("tools") or []))
+        ids = list(chat.prompt(episode.messages, opening.tools))
         mask, logprobs = [False] * len(ids), [0.0] * len(ids)
         sampled_s = env_s = 0.0
         while True:
@@ -186,24 +196,23 @@ class Rollouts:
             action = chat.action(completion.token_ids)
             episode.messages.append({"role": "assistant", "content": action})
             began = time.perf_counter()
-            observation, reward, terminated, truncated, info = await desk.call(
-                lambda env, a=action: env.step(a), config.turn_timeout_s, "step"
-            )  # type: ignore[misc]
+            outcome = await desk.call(partial(_step, action=action), allowance, "step")
             env_s += time.perf_counter() - began
-            if info.get("failure"):
-                raise _EnvFailure(**info["failure"])
-            episode.reward += float(reward)
-            for name, value in (info.get("rewards") or {}).items():
-                episode.rewards[name] = episode.rewards.get(name, 0.0) + float(value)
-            if terminated or truncated:
-                episode.success = info.get("success")
-                episode.truncated_by = (
-                    "length" if completion.finish == "length" else "turns" if truncated and not terminated else None
-                )
+            if outcome.failure is not None:
+                raise _EnvFailure(**outcome.failure)
+            episode.reward += outcome.reward
+            for name, value in outcome.rewards.items():
+                episode.rewards[name] = episode.rewards.get(name, 0.0) + value
+            if outcome.terminated or outcome.truncated:
+                episode.success = outcome.success
+                cut, turned_off = completion.finish == "length", not outcome.terminated
+                episode.truncated_by = "length" if cut else "turns" if turned_off else None
                 break
-            replies = list(info.get("replies") or [{"role": "user", "name": "", "content": observation}])
-            episode.messages += replies
-            follow = chat.follow(completion.token_ids, replies)
+            episode.messages += map(dict, outcome.replies)
+            follow = chat.follow(completion.token_ids, outcome.replies)
+            if len(ids) + len(follow) >= config.max_episode_tokens:  # nobody will answer this any more
+                episode.truncated_by = "context"
+                break
             ids = ids + list(follow)
             mask += [False] * len(follow)
             logprobs += [0.0] * len(follow)
@@ -225,6 +234,19 @@ class _EnvFailure(Exception):
         return {"kind": self.kind, "boundary": self.boundary, "message": str(self)}
 
 
+@dataclass(kw_only=True)
+class _Allowance:
+    """Time that the environment of one episode may take, over all attempts."""
+
+    turn_s: float
+    episode_s: float
+    spent_s: float = 0.0
+
+    @property
+    def left_s(self) -> float:
+        return self.episode_s - self.spent_s
+
+
 class _Desk:
     """One environment in a thread of its own; a thread that hangs is left behind, and cannot hold up the exit."""
 
@@ -235,51 +257,56 @@ class _Desk:
         self._thread = threading.Thread(target=self._run, name="agentrl-env", daemon=True)
         self._thread.start()
 
-    async def call(self, job: Callable[[gymnasium.Env[Any, Any]], T], timeout_s: float, what: str) -> T:
+    async def call(self, job: Callable[[gymnasium.Env[Any, Any]], T], allowance: _Allowance, what: str) -> T:
         """Run a job on the environment.
 
         Raises:
-            _EnvFailure: It raised, or took longer than `timeout_s`.
+            _EnvFailure: It raised, answered outside the protocol, or took longer than it may.
+            ConfigError: The environment cannot be made.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
         def run() -> None:
+            result, error = None, None
             try:
                 if self._env is None:
                     self._env = self._make()
-                result, error = job(self._env), None
-            except Exception as raised:
-                result, error = None, raised
-            try:
+                result = job(self._env)
+            except ConfigError as raised:
+                error = raised
+            except BaseException as raised:  # a tool may even call sys.exit; it must not end this thread
+                error = _blame(raised, what)
+            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
                 loop.call_soon_threadsafe(_settle, future, result, error)
-            except RuntimeError:  # the loop is gone: nobody waits any more
-                return
 
         self._jobs.put(run)
+        began = time.monotonic()
         try:
-            return await asyncio.wait_for(future, timeout_s)
+            return await asyncio.wait_for(future, max(0.0, min(allowance.turn_s, allowance.left_s)))
         except TimeoutError:
-            raise _EnvFailure("timeout", "environment", f"{what} took longer than {timeout_s} s") from None
-        except (EngineError, ConfigError, asyncio.CancelledError):
-            raise
-        except Exception as error:
-            raise _EnvFailure("exception", "environment", f"{what} raised {type(error).__name__}: {error}") from error
+            if allowance.turn_s < allowance.left_s:
+                message, boundary = f"{what} took longer than {allowance.turn_s} s", "environment"
+            else:
+                message, boundary = f"the environment took more than {allowance.episode_s} s in all", "episode"
+            raise _EnvFailure("timeout", boundary, message) from None
+        finally:
+            allowance.spent_s += time.monotonic() - began
 
     def abandon(self) -> None:
         """Leave the environment to close itself when its thread comes back."""
         self._jobs.put(None)
 
-    def close(self) -> None:
-        """Close the environment and wait for it, for at most five seconds."""
-        self._jobs.put(None)
-        self._thread.join(timeout=5)
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread to end after `abandon`."""
+        self._thread.join(timeout=max(0.0, timeout_s))
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
         if self._env is not None:
-            self._env.close()
+            with contextlib.suppress(Exception):  # it failed before, or nobody needs it any more
+                self._env.close()
 
 
 def make_text_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
@@ -296,13 +323,28 @@ def make_text_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, 
         if not isinstance(space, gymnasium.spaces.Text):
             env.close()
             raise ConfigError(
-                f"env={env_id!r} has the {name} space {space}, but a language model needs text; wrap it, or try AgentRL/Search-v0"
+                f"env={env_id!r} has the {name} space {space}, but a language model needs text; wrap it, or try "
+                "AgentRL/Search-v0"
             )
     return env
 
 
-def _reset(env: gymnasium.Env[Any, Any], seed: int, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    return env.reset(seed=seed, options=options)
+def _reset(env: gymnasium.Env[Any, Any], seed: int, options: dict[str, Any]) -> Opening:
+    return read_reset(env.reset(seed=seed, options=options))
+
+
+def _step(env: gymnasium.Env[Any, Any], action: str) -> Outcome:
+    return read_step(env.step(action))
+
+
+def _blame(error: BaseException, what: str) -> _EnvFailure:
+    if isinstance(error, AnswerError):
+        return _EnvFailure("protocol", "environment", str(error))
+    # Errors of an environment may say what failed, as AgentRL's InfrastructureError does.
+    kind, boundary = getattr(error, "kind", None), getattr(error, "boundary", None)
+    if not isinstance(kind, str) or not isinstance(boundary, str):
+        kind, boundary = "exception", "environment"
+    return _EnvFailure(kind, boundary, f"{what} raised {type(error).__name__}: {error}")
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
@@ -322,7 +364,26 @@ def _request_seed(task: Task, turn: int) -> int:
 
 def _blank(env_id: str, task: Task, attempt: int) -> Episode:
     return Episode(
-        env_id=env_id, seed=task.seed, step=task.step, group=task.group, member=task.member, attempt=attempt, split=task.split,
-        level=task.level or 0, task_id="", token_ids=[], mask=[], logprobs=[], reward=0.0, rewards={}, success=None, failure=None,
-        truncated_by=None, messages=[], num_turns=0, versions=[], timings={}, advantage=0.0,
-    )  # fmt: skip
+        env_id=env_id,
+        seed=task.seed,
+        step=task.step,
+        group=task.group,
+        member=task.member,
+        attempt=attempt,
+        split=task.split,
+        level=task.level or 0,
+        task_id="",
+        token_ids=[],
+        mask=[],
+        logprobs=[],
+        reward=0.0,
+        rewards={},
+        success=None,
+        failure=None,
+        truncated_by=None,
+        messages=[],
+        num_turns=0,
+        versions=[],
+        timings={},
+        advantage=0.0,
+    )

@@ -36,6 +36,7 @@ class RunDir:
             RunFolderError: It exists, cannot be written, or the disk is full.
         """
         path = out / (name or _free_name(out, default))
+        _check_disk(next(each for each in path.absolute().parents if each.is_dir()))  # before anything is made
         try:
             path.mkdir(parents=True)
         except FileExistsError:
@@ -70,17 +71,14 @@ class RunDir:
         Raises:
             RunFolderError: As said.
         """
-        free_mb = shutil.disk_usage(self.path).free >> 20
-        if free_mb < _MIN_FREE_MB:
-            raise RunFolderError(
-                f"only {free_mb} MB are free at {self.path}, and a run wants at least {_MIN_FREE_MB}; free some, or type --out FOLDER"
-            )
+        _check_disk(self.path)
         try:
             with tempfile.NamedTemporaryFile(dir=self.path, prefix=".write"):
                 pass
         except OSError as error:
             raise RunFolderError(
-                f"run folder {self.path} cannot be written: {error.strerror}; type --out FOLDER with one that you may write"
+                f"run folder {self.path} cannot be written: {error.strerror}; type --out FOLDER with one that you "
+                "may write"
             ) from error
 
     def write_text(self, name: str, text: str) -> None:
@@ -98,12 +96,22 @@ class RunDir:
             temporary.replace(target)
         except OSError as error:
             raise RunFolderError(
-                f"{target} cannot be written: {error.strerror}; free some space, then agentrl train --resume {self.path}"
+                f"{target} cannot be written: {error.strerror}; free some space, then agentrl train --resume "
+                f"{self.path}"
             ) from error
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a value as JSON, as a whole or not at all."""
         self.write_text(name, json.dumps(value, indent=2) + "\n")
+
+
+def _check_disk(folder: Path) -> None:
+    free_mb = shutil.disk_usage(folder).free >> 20
+    if free_mb < _MIN_FREE_MB:
+        raise RunFolderError(
+            f"only {free_mb} MB are free at {folder}, and a run wants at least {_MIN_FREE_MB}; free some, or type "
+            "--out FOLDER with one on another disk"
+        )
 
 
 def _free_name(out: Path, default: str) -> str:

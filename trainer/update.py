@@ -1,11 +1,12 @@
 """One training step on finished episodes: log-probabilities, loss, gradient, optimizer.
 
-Only episodes with an advantage are computed where the loss has no KL term: the others add exactly nothing to the gradient,
-and still count in every normaliser.
+Only episodes with an advantage are computed where the loss has no KL term: the others add exactly nothing to the
+gradient, and still count in every normaliser.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -33,7 +34,7 @@ def set_advantages(episodes: Sequence[Episode], estimator: str) -> None:
 
 
 def token_logprobs(model: PreTrainedModel, head: Head, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return log-probabilities of the sampled tokens, 0 elsewhere, and the entropy where sampled, both (B, T), in nats."""
+    """Return log-probability and entropy at each sampled token, 0 elsewhere, both (B, T), in nats."""
     hidden_BTH = model.base_model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state
     # The token at t is predicted at t - 1; logits are made for those places only.
     wanted_BT = batch.mask_BT[:, 1:]
@@ -55,7 +56,7 @@ class Updater:
     """
 
     def __init__(self, model: PreTrainedModel, reference: PreTrainedModel | None, config: TrainConfig) -> None:
-        self._model, self._reference, self._config = model, reference, config
+        self._model, self._reference, self._config = model.eval(), reference, config  # dropout would blur the ratio
         self._head = Head(model)
         self._reference_head = Head(reference) if reference is not None else None
         optim = config.optim
@@ -94,7 +95,6 @@ class Updater:
         trained = [episode for episode in episodes if episode.advantage != 0 or config.loss.beta > 0]
         # Agreement with the engine is measured even where nothing is to be learnt.
         trained = trained or list(episodes[: config.group_size])
-        self._model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(step)
         self.optimizer.zero_grad(set_to_none=True)
@@ -105,10 +105,11 @@ class Updater:
             for name, value in measured.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
         norm = float(torch.nn.utils.clip_grad_norm_(self._model.parameters(), config.optim.max_grad_norm))
-        if norm != norm or norm == float("inf"):
+        if not math.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
             raise TrainerError(
-                f"the gradient of step {step} is {norm}; the weights were left as they are. Lower optim.lr ({config.optim.lr}), then resume."
+                f"the gradient of step {step} is {norm}; the weights were left as they are. Lower optim.lr "
+                f"({config.optim.lr}) in the run's config.toml, then resume it"
             )
         self.optimizer.step()
         return sums | {"grad_norm_sum": norm, "num_updates": 1.0}
@@ -153,7 +154,7 @@ def _means(sums: dict[str, float]) -> dict[str, float]:
         return sums.get(name, 0.0) / max(1.0, sums.get(count, 0.0))
 
     means = {
-        "loss": sums.get("loss_sum", 0.0),
+        "loss": per("loss_sum", "num_updates"),
         "entropy": per("entropy_sum", "sampled_sum"),
         "clip_ratio/low_mean": per("clip_low_sum", "num_tokens"),
         "clip_ratio/high_mean": per("clip_high_sum", "num_tokens"),

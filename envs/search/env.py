@@ -1,21 +1,21 @@
 """`AgentRL/Search-v0`: multi-hop questions answered by searching and reading.
 
-By default every seed is a fresh fictional encyclopedia, so nothing can be known beforehand. With `questions=` the tasks are
-the user's own, over `corpus=` (an index built once) or `retriever=` (a retrieval server).
+By default every seed is a fresh fictional encyclopedia, so nothing can be known beforehand. With `questions=` the
+tasks are the user's own, over `corpus=` (an index built once) or `retriever=` (a retrieval server).
 """
 
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from agentrl.envs.core import TextEnv, Turn
-from agentrl.envs.errors import UsageError
+from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.search.policies import FLAWS, cheat_policies, demonstration, scripted, solution, world_names
 from agentrl.envs.search.questions import Question, make_question
@@ -27,44 +27,49 @@ from agentrl.envs.tools import Tool
 
 __all__ = ["SearchEnv"]
 
-_SYSTEM = """\
-Answer the question by reading documents. Call search to find documents and open to read one in full; you may call several tools in one turn. \
-When you know the answer, write it as <answer>your answer</answer>, with nothing but the answer in the tag; name the documents that you used before it, like [d3]. \
-If the documents do not say, write <answer>unknown after NAME</answer>, where NAME is the last thing that you could find."""
+_SYSTEM = (
+    "Answer the question by reading documents. Call search to find documents and open to read one in full; you may "
+    "call several tools in one turn. When you know the answer, write it as <answer>your answer</answer>, with nothing "
+    "but the answer in the tag; name the documents that you used before it, like [d3]. If the documents do not say, "
+    "write <answer>unknown after NAME</answer>, where NAME is the last thing that you could find."
+)
 
-_CITATION = re.compile(r"\[([^\[\]\s]{1,80})\]")
 _PAGE_CHARS = 800
 _MAX_K = 20
+
+_T = TypeVar("_T")
 
 
 class SearchEnv(TextEnv):
     """Multi-hop question answering over documents, with the tools `search` and `open`.
 
-    Components: `exact_match` (SQuAD's normalisation, aliases honoured; also `success`), `f1`, `format` (one answer tag, no
-    malformed turn), `citation` (F1 of the cited documents, of those that were shown, with the supporting ones). Only
-    `exact_match` has weight by default.
+    Components: `exact_match` (SQuAD's normalisation, aliases honoured; also `success`), `f1`, `format` (one answer
+    tag, no malformed turn), `citation` (F1 of the cited documents, of those that were shown, with the supporting
+    ones). Only `exact_match` has weight by default.
 
     Args:
         corpus: JSONL file of documents in the layout of HotpotQA or Search-R1; needs `questions`.
-        questions: JSONL file of questions in either layout.
+        questions: JSONL file of questions in either layout, or one for each split: {"train": FILE, "test": FILE}.
         retriever: URL of a retrieval server with Search-R1's interface; needs `questions`.
         cache_dir: Where indices of large corpora are kept; the user's cache folder by default.
         retriever_timeout_s: Deadline of one query to the server, retries included.
-        max_turns, split, level, weights, render_mode, max_reply_chars: As in TextEnv.
+        max_turns, split, level, weights, render_mode, max_reply_chars: As in TextEnv; the level changes generated
+            worlds only.
 
     Raises:
         UsageError: For arguments that do not fit together.
-        DataError: For a bad row of the user's data.
+        DataError: For a bad row of the user's data, or when they have no question of the split.
     """
 
     components: ClassVar[Mapping[str, float]] = {"exact_match": 1.0, "f1": 0.0, "format": 0.0, "citation": 0.0}
     system = _SYSTEM
+    state: ClassVar[tuple[str, ...]] = ("_world", "_question", "_text", "_answers", "_supporting", "_shown")
 
     def __init__(
         self,
         *,
         corpus: str | Path | None = None,
-        questions: str | Path | None = None,
+        questions: str | Path | Mapping[str, str | Path] | None = None,
         retriever: str | None = None,
         cache_dir: str | Path | None = None,
         retriever_timeout_s: float = 30.0,
@@ -77,6 +82,8 @@ class SearchEnv(TextEnv):
             raise UsageError("own documents need questions of their own; add questions=PATH")
         super().__init__(max_turns=max_turns, **kwargs)
         self._file = QuestionFile(questions) if questions is not None else None
+        if self._file is not None:
+            self._file.split(self._split)  # an empty one is found now
         self._shared: Retriever | None = None  # lives as long as the environment; a world's index lives for an episode
         if retriever is not None:
             from agentrl.envs.search.remote import HttpRetriever  # httpx is loaded where a server is asked for
@@ -106,8 +113,7 @@ class SearchEnv(TextEnv):
             query: Words to look for.
             k: How many documents to show, 1 to 20.
         """
-        assert self._index is not None
-        hits = self._index.search(query, max(1, min(k, _MAX_K)))
+        hits = self._ask(lambda index: index.search(query, max(1, min(k, _MAX_K))))
         for hit in hits:
             self._shown[hit.doc_id] = hit.title
         return (
@@ -122,8 +128,7 @@ class SearchEnv(TextEnv):
             doc_id: The id of the document, as search shows it.
             page: Which page, from 1.
         """
-        assert self._index is not None
-        document = self._index.get(doc_id.strip("[] "))
+        document = self._ask(lambda index: index.get(doc_id) or index.get(doc_id.strip("[] ")))
         if document is None:
             return f"There is no document {doc_id[:80]!r}. Use an id that search has shown."
         pages = _pages(document)
@@ -139,6 +144,8 @@ class SearchEnv(TextEnv):
         """Draw a world and a question, or one of the user's questions."""
         self._shown = {}
         if self._file is not None:
+            if self._index is None:
+                raise UsageError("the environment is closed; make a new one")
             row = self._file.draw(rng, split)
             self._text, self._answers, self._supporting = row.text, row.answers, frozenset(row.supporting)
             return row.id
@@ -149,10 +156,8 @@ class SearchEnv(TextEnv):
             question = next((q for q in (make_question(generator, world) for _ in range(20)) if q), None)
             if question is not None:
                 break
-        if self._index is not None:
-            self._index.close()
+        self._renew(world)
         self._world, self._question = world, question
-        self._index = FtsIndex.of(world.documents)
         self._text, self._answers, self._supporting = question.text, question.answers, frozenset(question.supporting)
         return f"{split}-{level}-{number:016x}"
 
@@ -197,14 +202,37 @@ class SearchEnv(TextEnv):
             self._index = None
         super().close()
 
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go back to a state that `snapshot` gave, in this environment or in one made with the same arguments."""
+        super().restore(snapshot)
+        if self._world is not None:
+            self._renew(self._world)
+
+    def _renew(self, world: World) -> None:
+        if self._index is not None:
+            self._index.close()
+        self._index = FtsIndex.of(world.documents)
+
+    def _ask(self, question: Callable[[Retriever], _T]) -> _T:
+        """Ask the retriever; an index on disk may fail as a server may."""
+        if self._index is None:
+            raise UsageError("the environment is closed; make a new one")
+        try:
+            return question(self._index)
+        except sqlite3.DatabaseError as error:
+            if self._index is not self._shared:  # memory does not fail
+                raise
+            message = f"the search index failed: {error}"
+            raise InfrastructureError(message, kind="index", boundary="retriever") from error
+
     def _citation(self, turn: str) -> float:
-        cited = {name for name in _CITATION.findall(turn) if name in self._shown}
-        keys = {self._shown[name] for name in cited} | cited
-        right = self._supporting & keys
-        if not right:
+        cited = {name: title for name, title in self._shown.items() if f"[{name}]" in turn}
+        num_right = sum(name in self._supporting or title in self._supporting for name, title in cited.items())
+        if not num_right:
             return 0.0
-        precision, recall = len(right) / len(cited), len(right) / len(self._supporting)
-        return 2 * min(precision, 1.0) * recall / (min(precision, 1.0) + recall)
+        named = self._supporting & {*cited, *cited.values()}
+        precision, recall = num_right / len(cited), len(named) / len(self._supporting)
+        return 2 * precision * recall / (precision + recall)
 
     def _solution(self) -> list[str]:
         documents = {document.id: document for document in self._known_world().documents}

@@ -1,7 +1,8 @@
 """Questions over a generated world, with the trail that answers each.
 
-No question can be answered without reading: a comparison asks for a fact of the winner, never for its name; a count comes
-with a year; an unanswerable question wants the name at which the trail ends. A guess from the question alone earns nothing.
+No question can be answered without reading: a comparison asks for a fact of the winner, never for its name; a count
+comes with a year; an unanswerable question wants the name at which the trail ends. A guess from the question alone
+earns nothing.
 """
 
 from __future__ import annotations

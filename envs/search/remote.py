@@ -167,17 +167,17 @@ def _parse(body: bytes, url: str) -> list[tuple[Document, float]]:
         raise wrong('{"result": [[…]]} with one list for the one query', answer)
     found = []
     for item in result[0]:
-        document = _document(item)
-        score = _score(item)
+        document = _document(item) if isinstance(item, dict) else None
+        score = _score(item) if isinstance(item, dict) else None
         if document is None or score is None:
             raise wrong('{"document": {"id", "contents"}, "score": number}', item)
         found.append((document, score))
     return found
 
 
-def _document(item: Any) -> Document | None:
+def _document(item: dict[str, Any]) -> Document | None:
     """Read a document; Search-R1's BM25 server gives no id, and a server may ignore return_scores."""
-    value = item.get("document", item) if isinstance(item, dict) else None
+    value = item.get("document", item)
     if not isinstance(value, dict):
         return None
     contents, title, text = value.get("contents"), value.get("title"), value.get("text")

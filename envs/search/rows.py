@@ -24,6 +24,7 @@ MAX_ROW_BYTES = 64 << 20
 PACKED: dict[str, Callable[[Path], object]] = {".gz": gzip.open, ".bz2": bz2.open}
 
 _CHUNK_BYTES = 1 << 20
+_DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 _MISSING = object()
 
@@ -128,46 +129,70 @@ def _lines(path: Path, file: IO[bytes], start: int) -> Iterator[Row]:
 
 
 def _items(path: Path, file: IO[bytes], start: int) -> Iterator[Row]:
-    """Yield the objects of an array without holding the array.
-
-    The bytes are decoded as Latin-1, where a character is a byte: strings come out wrong, but quotes, brackets and
-    offsets are right, and the slice of an object is then decoded properly.
-    """
-    decoder = json.JSONDecoder()
-    file.seek(start)
-    text = file.read(_CHUNK_BYTES).decode("latin-1")
-    at = number = 0
+    """Yield the objects of an array without holding the array; `start` is behind its bracket."""
+    window = _Window(file, start)
+    number = 0
+    if window.peek() == "]":
+        return
     while True:
-        at = _next(text, at)
-        if at < len(text) and text[at] == "]":
-            return
         number += 1
-        want = _CHUNK_BYTES
+        window.peek()
+        try:
+            end = window.end_of_value()
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{_place(path, 'item', number)}: not valid JSON: {error}") from error
+        yield _row(path, "item", number, window.start + window.at, window.text[window.at : end].encode("latin-1"))
+        window.at = end
+        mark = window.peek()
+        if mark == "]":
+            return
+        if mark != ",":
+            found = repr(mark) if mark else "the end of the file"
+            raise DataError(f"{_place(path, 'item', number)}: expected ',' or ']' after it, got {found}")
+        window.at += 1
+
+
+class _Window:
+    """A part of a file that moves on.
+
+    Its bytes are decoded as Latin-1, where a character is a byte: strings come out wrong, but quotes, brackets and
+    offsets are right, and the bytes of an object are then decoded properly.
+    """
+
+    def __init__(self, file: IO[bytes], start: int) -> None:
+        file.seek(start)
+        self.file = file
+        self.start = start  # offset of the window in the file
+        self.text = ""
+        self.at = 0  # where in the window reading goes on
+
+    def peek(self) -> str:
+        """Skip white space; return the next character, or nothing at the end of the file."""
+        while True:
+            match = _SPACE.match(self.text, self.at)
+            assert match is not None  # the pattern matches nothing too
+            self.at = match.end()
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.fill(_CHUNK_BYTES):
+                return ""
+
+    def end_of_value(self) -> int:
+        """Return where in the window the JSON value that begins here ends; ValueError if it never does."""
+        num_bytes = _CHUNK_BYTES
         while True:
             try:
-                _, end = decoder.raw_decode(text, at)
-                following = _next(text, end)
-                if following == len(text):  # a number could go on, and a comma or the end must follow
-                    raise ValueError("unexpected end of the file, or a comma or ']' is missing")
-                break
-            except (ValueError, RecursionError) as error:
-                more = file.read(want)
-                if not more or len(text) - at > MAX_ROW_BYTES:
-                    raise DataError(f"{_place(path, 'item', number)}: not valid JSON: {error}") from error
-                start, text, at = start + at, text[at:] + more.decode("latin-1"), 0
-                want *= 2  # an object far larger than a chunk must not be parsed once a chunk
-        yield _row(path, "item", number, start + at, text[at:end].encode("latin-1"))
-        if text[following] == "]":
-            return
-        if text[following] != ",":
-            raise DataError(f"{_place(path, 'item', number)}: expected ',' or ']' after it, got {text[following]!r}")
-        at = following + 1
+                return _DECODER.raw_decode(self.text, self.at)[1]
+            except ValueError:
+                if len(self.text) - self.at > MAX_ROW_BYTES or not self.fill(num_bytes):
+                    raise
+            num_bytes *= 2  # so that a value far larger than a chunk is not tried once a chunk
 
-
-def _next(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    assert match is not None  # the pattern matches nothing too
-    return match.end()
+    def fill(self, num_bytes: int) -> bool:
+        """Drop what has been read and read on; False at the end of the file."""
+        more = self.file.read(num_bytes)
+        self.start, self.text, self.at = self.start + self.at, self.text[self.at :] + more.decode("latin-1"), 0
+        return bool(more)
 
 
 def _row(path: Path, unit: str, number: int, start: int, raw: bytes) -> Row:

@@ -177,7 +177,7 @@ def _scan(files: tuple[tuple[str, Path], ...], stamps: tuple[tuple[int, int], ..
             question = question_of(row)
             split = SPLITS.index(name) if name else split_of(row, question.id)
             if split_of_id.setdefault(digest(question.id), split) != split:
-                raise row.error("id", "an id of one split only", f"{question.id}, which is in train and in test")
+                raise row.error("id", "an id of one split, not in train and in test", question.id)
             table.add(row, file=file, split=split)
     return table
 

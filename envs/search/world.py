@@ -33,6 +33,14 @@ _SIZES = {
     4: ({"person": 14, "work": 12, "organisation": 7, "town": 7, "region": 4}, (3, 8)),
     5: ({"person": 22, "work": 18, "organisation": 10, "town": 10, "region": 5}, (7, 12)),
 }
+# Which words of a name tell it from the others of its kind.
+_TELLING = {
+    "person": slice(0, 2),
+    "work": slice(0, 2),
+    "organisation": slice(0, 1),
+    "town": slice(1, 2),
+    "region": slice(0, 1),
+}
 _FACTS_A_DOCUMENT = {1: 2, 2: 3}  # levels 3 and up state every fact
 
 
@@ -103,7 +111,7 @@ def _entities(rng: random.Random, split: str, level: int, sizes: dict[str, int])
         alias = None
         if level >= 3 and kind == "person" and rng.random() < 0.6:
             alias = make_alias(rng, split)
-            while alias in used:
+            while alias in used or alias.removeprefix("the ") in used:  # scoring drops the article
                 alias = make_alias(rng, split)
             used.add(alias)
         entities.append(Entity(doc_id=f"d{index + 1}", kind=kind, name=name, alias=alias, facts={}))
@@ -111,12 +119,13 @@ def _entities(rng: random.Random, split: str, level: int, sizes: dict[str, int])
 
 
 def _fresh(rng: random.Random, kind: str, split: str, used: set[str]) -> str:
-    # No two names of a world share a word but the kind of an organisation, so that a search can tell them apart.
+    # No two names of a world share a telling word, so that a search can tell them apart; "Upper", "Press" and the like
+    # are shared.
+    telling = _TELLING[kind]
     taken = {word for name in used for word in name.split()}
     while True:
         name = make_name(rng, kind, split)
-        words = name.split()[:1] if kind == "organisation" else name.split()
-        if not any(word in taken for word in words) and len(set(words)) == len(words):
+        if not any(word in taken for word in name.split()[telling]):
             return name
 
 

@@ -241,8 +241,8 @@ _EXPECTED = {
     "qwen-xml": "<tool_call><function=%s><parameter=key>value</parameter></function></tool_call>",
     "pythonic": "[%s(key=value)]",
 }
-# No pattern here backtracks (*+ and {m,n}+ are possessive), and those that search begin with a literal, which is what the
-# engine looks for fast: 0.5 ns a character, where a pattern that begins with ^ takes 300.
+# No pattern here backtracks: *+ and {m,n}+ are possessive. Those that are searched for begin with a literal, since a
+# pattern that begins with ^ takes 50 times longer on a long text.
 _KEY = r'(?:\[\s{0,32}+)?+\{\s{0,32}+"(?:name|type|function|arguments|parameters)"\s{0,8}+:'
 _OBJECT = re.compile(rf"(?P<object>{_KEY})")
 _OBJECT_LINE = re.compile(rf"\n[ \t]*+(?P<object>{_KEY})")

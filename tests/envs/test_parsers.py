@@ -1,6 +1,7 @@
 """Parsers of tool calls: what real models emit, what they get wrong, and texts made to break a parser."""
 
 import json
+import keyword
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,8 +35,8 @@ def reason(text: str, **kwargs: Any) -> str:
 ONE = [("search", {"query": "Ada Lovelace"})]
 TWO = [("search", {"query": "a"}), ("open", {"doc_id": "d1", "page": 2})]
 
-# Turns in the words of real models: Qwen 2.5 and 3, Hermes 2 Pro, Llama 3.1, 3.2 and 4, Mistral 7B v0.3 and Small 3, Qwen 3
-# Coder, Gemma 3.
+# Turns in the layouts of Qwen 2.5 and 3, Hermes 2 Pro, Llama 3.1, 3.2 and 4, Mistral 7B v0.3 and Small 3, Qwen 3 Coder,
+# Gemma 3.
 SAMPLES: list[tuple[str, list[tuple[str, dict[str, object]]]]] = [
     ('<tool_call>\n{"name": "search", "arguments": {"query": "Ada Lovelace"}}\n</tool_call>', ONE),
     (
@@ -70,7 +71,8 @@ SAMPLES: list[tuple[str, list[tuple[str, dict[str, object]]]]] = [
         TWO,
     ),
     (
-        '[{"name": "search", "parameters": {"query": "a"}}, {"name": "open", "parameters": {"doc_id": "d1", "page": 2}}]',
+        '[{"name": "search", "parameters": {"query": "a"}}, '
+        '{"name": "open", "parameters": {"doc_id": "d1", "page": 2}}]',
         TWO,
     ),
     ('I will look it up.\n\n{"name": "search", "parameters": {"query": "Ada Lovelace"}}\n', ONE),
@@ -131,11 +133,10 @@ PROSE = [
     "{{{{ }}}} [[[[ ]]]] <tool call> <|python|>",
     "[]",
     "{}",
-    '{"name": "x"',
 ]
 
 
-@pytest.mark.parametrize("text", PROSE[:-1])
+@pytest.mark.parametrize("text", PROSE)
 def test_prose_is_no_call(text: str) -> None:
     assert parse(text, NAMES) == []
 
@@ -185,7 +186,7 @@ def test_prose_is_no_call(text: str) -> None:
         ("[search(query='x'", "the closing ] is missing"),
         ("[search(query='x)]", 'the string is not closed at "'),
         ("[search(query='x'))]", "a ) closes nothing"),
-        ("[search(query=1+1)]", "there is no name, value or bracket at '+1)]'"),
+        ("[search(query=1+1)]", "a comma or bracket was expected before '+1)]'"),
         ("[search(query=1 if 1 else 2)]", "a comma or bracket was expected before 'if"),
         ("[search(query=f'{1}')]", "a comma or bracket was expected before"),
         ("[search(query={1: 2})]", "keys of a dictionary must be strings"),
@@ -209,16 +210,10 @@ def test_good_and_bad_calls_in_one_turn_keep_their_order() -> None:
         "<tool_call><function=open></function></tool_call> [TOOL_CALLS]get_weather[ARGS]{}"
     )
     found = parse(text, NAMES)
-    assert [each.name if isinstance(each, ToolCall) else None for each in found] == [
-        "search",
-        None,
-        "open",
-        "get_weather",
-    ]
-    assert [each.raw for each in found][:3] == text.split("> ")[0:1] + [
-        "<tool_call>{oops</tool_call>",
-        "<tool_call><function=open></function></tool_call>",
-    ] or found[0].raw in text
+    kinds = [each.name if isinstance(each, ToolCall) else None for each in found]
+    assert kinds == ["search", None, "open", "get_weather"]
+    assert found[1].raw == "<tool_call>{oops</tool_call>"
+    assert found[3].raw == "[TOOL_CALLS]get_weather[ARGS]{}"
 
 
 def test_a_tag_inside_an_argument_stays_an_argument() -> None:
@@ -269,14 +264,8 @@ values: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),
     max_leaves=8,
 )
-keys = st.from_regex(r"[a-z_]{1,8}", fullmatch=True).filter(lambda key: key.isidentifier() and not _is_keyword(key))
+keys = st.from_regex(r"[a-z_]{1,8}", fullmatch=True).filter(lambda key: not keyword.iskeyword(key))
 turns = st.lists(st.tuples(st.sampled_from(NAMES), st.dictionaries(keys, values, max_size=4)), min_size=1, max_size=4)
-
-
-def _is_keyword(word: str) -> bool:
-    import keyword
-
-    return keyword.iskeyword(word)
 
 
 def _hermes(turn: list[tuple[str, dict[str, Any]]], ascii_only: bool) -> str:
@@ -340,11 +329,11 @@ def test_unknown_escapes_mean_what_they_mean_in_python() -> None:
 # -- hostile texts -----------------------------------------------------------------------------------------------------
 
 FRAGMENTS = [
-    *(
+    *[
         "<tool_call>",
         "</tool_call>",
-        '{"name": "search"',
-        '"arguments": {',
+        '{"name":"search"',
+        '"arguments":{',
         "}",
         "{",
         "[",
@@ -352,37 +341,27 @@ FRAGMENTS = [
         ";",
         ",",
         '"',
-        "'",
         "\\",
-        "\n",
-    ),
-    *(
         "<|python_tag|>",
         "[TOOL_CALLS]",
         "[ARGS]",
+    ],
+    *[
         "search",
         "[search(",
         "query=",
         ")",
         "<function=search>",
         "</function>",
-    ),
-    *(
         "<parameter=query>",
         "</parameter>",
         "1e999",
         "-",
         "NaN",
-        "\0",
-        "\ud800",
-        "'''",
-        '"""',
-        "r'",
-        " ",
-        "0x",
         "1_0",
-        "null",
-    ),
+        "0x",
+    ],
+    *("\n", '"""', "'", "'''", "r'", " ", "\0", "\ud800", "null", "open", "=", ":"),
 ]
 
 
@@ -390,9 +369,9 @@ def check(text: str) -> None:
     for formats in (None, *((name,) for name in FORMATS)):
         for each in parse(text, NAMES, formats=formats):
             assert isinstance(each, ToolCall | Malformed)
-            assert isinstance(each, Malformed) or (
-                each.name in NAMES and all(isinstance(key, str) for key in each.arguments)
-            )
+            if isinstance(each, ToolCall):
+                assert each.name in NAMES
+                assert all(isinstance(key, str) for key in each.arguments)
             assert each.raw in text
 
 
@@ -476,9 +455,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: f"{text[:24]!r}x{len(text)}")
 def test_hostile_texts_take_bounded_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     check(text)  # six passes
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 3.0
 
 
 def test_an_ordinary_call_is_parsed_fast() -> None:
@@ -487,8 +466,8 @@ def test_an_ordinary_call_is_parsed_fast() -> None:
     )
     times = []
     for _ in range(20):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(100):
             parse(text, NAMES)
-        times.append((time.perf_counter() - start) / 100)
+        times.append((time.process_time() - start) / 100)
     assert min(times) < 40e-6  # about 10 microseconds on an idle core

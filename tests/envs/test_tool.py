@@ -318,8 +318,8 @@ def test_bind_is_fast() -> None:
     tool, arguments = Tool.of(search), {"query": "who", "k": 3}
     best = math.inf
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(1000):
             tool.bind(arguments)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     assert best / 1000 < 20e-6

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -171,6 +171,7 @@ def run(problem: dict[str, Any], rows: list[int] | None = None) -> tuple[Tensor,
     return loss.detach(), torch.autograd.grad(loss, logprobs)[0], metrics
 
 
+@settings(deadline=None)  # another program on the machine may take the core
 @given(problems(), st.data())
 def test_micro_batches_add_up(problem: dict[str, Any], data: st.DataObject) -> None:
     rows = data.draw(st.permutations(range(len(problem["mask"]))))
@@ -183,6 +184,7 @@ def test_micro_batches_add_up(problem: dict[str, Any], data: st.DataObject) -> N
         torch.testing.assert_close(sum(part[2][name] for part in parts), value)
 
 
+@settings(deadline=None)
 @given(problems(), st.sampled_from([math.nan, math.inf, -math.inf, 1e30]))
 def test_masked_places_are_not_read(problem: dict[str, Any], garbage: float) -> None:
     loss, gradient, metrics = run(problem)
@@ -195,6 +197,7 @@ def test_masked_places_are_not_read(problem: dict[str, Any], garbage: float) -> 
     assert all(torch.equal(value, spoilt_metrics[name]) for name, value in metrics.items())
 
 
+@settings(deadline=None)
 @given(problems(), st.floats(0.1, 10))
 def test_scaling_advantages_scales_the_policy_part(problem: dict[str, Any], factor: float) -> None:
     problem["config"] = config_of(problem["config"].kind)
@@ -202,6 +205,7 @@ def test_scaling_advantages_scales_the_policy_part(problem: dict[str, Any], fact
     torch.testing.assert_close(run(scaled)[1], run(problem)[1] * factor)
 
 
+@settings(deadline=None)
 @given(problems())
 def test_weights_are_those_of_the_papers(problem: dict[str, Any]) -> None:
     """A per-token loss of 1 everywhere is averaged to 1, by grpo over episodes, by dapo over tokens."""

@@ -211,7 +211,9 @@ def test_hostile_text_is_inert_everywhere(tmp_path: Path) -> None:
         log.write(
             41, {f"rewards/{everything}/mean": 1.0, f"failures/{everything}": 1.0, everything: 1.0, "perf/<b>_s": 1}
         )
-    messages = [{"role": attack, "name": attack, "content": attack, "tool_calls": [attack]} for attack in ATTACKS]
+    messages: list[dict[str, Any]] = [
+        {"role": attack, "name": attack, "content": attack, "tool_calls": [attack]} for attack in ATTACKS
+    ]
     messages += [{"role": "assistant", "content": attack} for attack in ATTACKS]
     messages += [{"role": "user", "content": {"parts": list(ATTACKS)}}, {"content": None}, {}]
     hostile = episode(

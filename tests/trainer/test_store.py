@@ -206,10 +206,12 @@ def test_not_a_number_survives(tmp_path: Path) -> None:
 
 def test_threads_write_and_read_at_once(tmp_path: Path) -> None:
     with RolloutStore(tmp_path / "rollouts.sqlite") as store:
-        writers = [
-            threading.Thread(target=lambda g=group: [store.add([episode(step=s, group=g)]) for s in range(20)])
-            for group in range(4)
-        ]
+
+        def write(group: int) -> None:
+            for step in range(20):
+                store.add([episode(step=step, group=group)])
+
+        writers = [threading.Thread(target=write, args=(group,)) for group in range(4)]
         for writer in writers:
             writer.start()
         while any(writer.is_alive() for writer in writers):
@@ -231,7 +233,7 @@ def test_a_run_can_be_read_while_it_is_written(tmp_path: Path) -> None:
 def test_a_killed_writer_leaves_whole_batches_and_a_resumed_one_the_full_set(tmp_path: Path) -> None:
     path, rng = tmp_path / "rollouts.sqlite", random.Random(0)
     kept = 0  # the step a checkpoint would hold
-    for _ in range(8):
+    for _ in range(6):
         process = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path), str(kept + 1), str(kept + 60)], stdout=subprocess.PIPE
         )

@@ -10,11 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from agentrl.trainer.types import Completion
 
-__all__ = ["Engine", "Request", "Session"]
+__all__ = ["Engine", "Request", "Schedule", "Session"]
+
+Schedule = Literal["exact", "eager"]
+"""When waiting turns join the batch: where tokens alone decide it (reproducible), or as soon as they are ready."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from transformers import PretrainedConfig
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from agentrl.trainer.errors import ConfigError
+
 __all__ = ["SlotCache"]
+
+# Hugging Face's names; a model without `layer_types` has one kind, sliding if there is a window.
+_FULL, _SLIDING = "full_attention", "sliding_attention"
 
 
 class _SlotLayer(CacheLayerMixin):
@@ -61,11 +67,21 @@ class SlotCache(Cache):
     """A Hugging Face cache over `num_slots` episodes.
 
     Args:
-        num_layers: Decoder layers of the model.
-        num_slots: Episodes held at once; grows by itself.
+        config: Of the model's text part.
+        num_slots: Episodes held at once; the length of each grows by itself.
+
+    Raises:
+        ConfigError: The model has layers that keep something else than keys and values of all tokens.
     """
 
-    def __init__(self, num_layers: int, num_slots: int) -> None:
+    def __init__(self, config: PretrainedConfig, num_slots: int) -> None:
+        self._kinds = set(getattr(config, "layer_types", None) or ())
+        if self._kinds - {_FULL, _SLIDING}:
+            raise ConfigError(
+                f"{config.model_type} has layers of the kinds {', '.join(sorted(self._kinds))}, of which the torch "
+                f"engine knows {_FULL} and {_SLIDING} only; try a Qwen3, Llama or Mistral model"
+            )
+        self._window: int | None = getattr(config, "sliding_window", None)
         self.num_slots = num_slots
         self.capacity = 256
         self.prefix = 0
@@ -73,11 +89,11 @@ class SlotCache(Cache):
         self.rows_B = torch.empty(0, dtype=torch.long)
         self.write_rows_BN = torch.empty(0, 0, dtype=torch.long)
         self.write_at_BN = torch.empty(0, 0, dtype=torch.long)
-        super().__init__(layers=[_SlotLayer(self) for _ in range(num_layers)])
+        super().__init__(layers=[_SlotLayer(self) for _ in range(config.num_hidden_layers)])
 
     def aim(
         self, rows_B: Tensor, lengths_B: Tensor, new_B: Tensor, num_new: int, *, prefix: int = 0
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | dict[str, Tensor]]:
         """Point the next forward pass at some rows; new tokens stand at the right, padding at the left.
 
         Args:
@@ -88,7 +104,8 @@ class SlotCache(Cache):
             prefix: When not 0, `rows_B` is exactly the slots 0 … prefix-1.
 
         Returns:
-            Position ids (B, N), and the attention mask (B, 1, N, L), True where a token may look.
+            Position ids (B, N), and the attention mask (B, 1, N, L), True where a token may look; a mask for each kind
+            of layer where the model has several.
         """
         device = rows_B.device
         column_N = torch.arange(num_new, device=device)
@@ -103,8 +120,12 @@ class SlotCache(Cache):
         self.rows_B, self.prefix = rows_B, prefix
         self.write_rows_BN = torch.where(padding_BN, self.num_slots, rows_B[:, None])
         self.write_at_BN = torch.where(padding_BN, 0, position_BN)
-        mask = torch.arange(self.read_length, device=device) <= position_BN[:, :, None]
-        return position_BN, mask[:, None]
+        column_L = torch.arange(self.read_length, device=device)
+        mask = (column_L <= position_BN[:, :, None])[:, None]
+        if self._window is None or self._kinds == {_FULL}:
+            return position_BN, mask
+        near = mask & (column_L > position_BN[:, :, None] - self._window)[:, None]
+        return position_BN, {_FULL: mask, _SLIDING: near} if self._kinds else near
 
     def copy(self, source_B: Tensor, target_B: Tensor, length: int) -> None:
         """Give some slots the same first `length` tokens as others."""

@@ -1,18 +1,19 @@
 """Continuous batching over any Hugging Face causal model, in the trainer's own process and with its own weights.
 
-One thread runs the model. Rows decode together; an episode's cache stays in its slot while its environment works, and only
-the new tokens of the next turn are computed. The prompt of a group is computed once.
+One thread runs the model. Rows decode together; an episode's cache stays in its slot while its environment works, and
+only the new tokens of the next turn are computed. The prompt of a group is computed once.
 
 When waiting rows join the batch is decided by `schedule`:
-    "exact"  only at points that depend on tokens alone: once a quarter of the rows wait for their environments, wait for all
-             of those, then admit them in order. The same weights and seeds give the same tokens, bit by bit on a CPU.
-    "eager"  as soon as they are ready: faster with slow environments, but sums are then rounded in another order each time.
+    "exact"  where tokens alone decide it: once a quarter of the rows wait for their environments, wait for all of those
+             and admit them in order. The same weights and seeds then give the same tokens, bit by bit on a CPU.
+    "eager"  as soon as they are ready: faster with slow environments, but sums are rounded in another order each time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,15 +24,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from agentrl.trainer.engines.base import Engine, Request, Session
+from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
 from agentrl.trainer.engines.kvcache import SlotCache
+from agentrl.trainer.engines.sampling import draw
 from agentrl.trainer.errors import EngineError
 from agentrl.trainer.model import Head
 from agentrl.trainer.types import Completion
 
-__all__ = ["Schedule", "TorchEngine"]
-
-Schedule = Literal["exact", "eager"]
+__all__ = ["TorchEngine"]
 
 _PREFILL_TOKENS = 16_384  # of one forward pass, padding included; bounds its memory
 _ADMIT_SHARE = 0.25  # of the rows: fewer waiting ones do not interrupt decoding
@@ -86,11 +86,14 @@ class TorchEngine(Engine):
         self._model = model
         self._head = Head(model)
         self._schedule = schedule
-        self._cache = SlotCache(model.config.get_text_config().num_hidden_layers, 0)
+        self._config = model.config.get_text_config()
+        self._cache = SlotCache(self._config, 0)
         self._wake = threading.Condition()
         self._rows: dict[int, _Row] = {}  # open sessions by slot
         self._active: list[_Row] = []
         self._members = 0  # open sessions at the last admission
+        self._outdated = False  # the cache: to be made anew at the next admission
+        self._busy = False  # the model is at work
         self._closed = False
         self._error: BaseException | None = None
         self.num_generated = 0
@@ -102,7 +105,7 @@ class TorchEngine(Engine):
         with self._wake:
             self._check()
             if not self._rows:  # the same requests then meet the same shapes, whatever was before
-                self._cache = SlotCache(len(self._cache.layers), 0)
+                self._outdated = True
             slot = next(index for index in range(len(self._rows) + 1) if index not in self._rows)
             row = _Row(slot=slot)
             self._rows[slot] = row
@@ -113,6 +116,7 @@ class TorchEngine(Engine):
             self._check()
             if any(row.request for row in self._rows.values()):
                 raise EngineError("weights cannot change while a turn is being sampled; await the running turns first")
+            self._wake.wait_for(lambda: not self._busy)  # what it still computes is for a turn that was cancelled
             for row in self._rows.values():
                 row.length = 0
             self.version = version
@@ -130,10 +134,13 @@ class TorchEngine(Engine):
     ) -> None:
         if request.max_new_tokens < 1 or len(request.prompt_ids) <= row.length:
             raise EngineError(
-                f"nothing to do: max_new_tokens={request.max_new_tokens}, {len(request.prompt_ids)} prompt tokens, {row.length} of them known"
+                f"nothing to do: max_new_tokens={request.max_new_tokens}, {len(request.prompt_ids)} prompt tokens, "
+                f"{row.length} of them known"
             )
         with self._wake:
             self._check()
+            if self._rows.get(row.slot) is not row or row.request is not None:
+                raise EngineError("the session is closed, or still samples a turn: await that one first")
             row.request, row.future, row.loop = request, future, loop
             row.uniforms = np.random.Generator(np.random.PCG64(request.seed)).random(request.max_new_tokens)
             row.tokens, row.logprobs = [], []
@@ -143,7 +150,6 @@ class TorchEngine(Engine):
         with self._wake:
             if self._rows.get(row.slot) is row:
                 del self._rows[row.slot]
-            row.request = None
             self._wake.notify_all()
 
     def _replace(self, row: _Row) -> _Row:
@@ -151,7 +157,6 @@ class TorchEngine(Engine):
             fresh = _Row(slot=row.slot)
             if self._rows.get(row.slot) is row:
                 self._rows[row.slot] = fresh
-            row.request = None
             self._wake.notify_all()
             return fresh
 
@@ -175,28 +180,36 @@ class TorchEngine(Engine):
     def _turn(self) -> bool:
         """Admit who may join, then decode one token of every active row; False when closed."""
         with self._wake:
-            self._active = [row for row in self._active if self._rows.get(row.slot) is row and row.request is not None]
+            self._drop_gone()
             while not self._closed and not self._may_go_on():
                 self._wake.wait()
+                self._drop_gone()
             if self._closed:
                 return False
             joining = self._joining()
+            self._busy = True
         training = self._model.training
-        self._model.eval()
+        if training:
+            self._model.eval()
         try:
             if joining:
                 self._prefill(joining)
             elif self._active:
                 self._decode()
         finally:
-            self._model.train(training)
+            if training:
+                self._model.train()
+            with self._wake:
+                self._busy = False
+                self._wake.notify_all()
         return True
 
+    def _drop_gone(self) -> None:
+        self._active = [row for row in self._active if self._rows.get(row.slot) is row]
+
     def _waiting(self) -> list[_Row]:
-        return sorted(
-            (row for row in self._rows.values() if row.request and row not in self._active),
-            key=lambda row: row.request.order,
-        )  # type: ignore[union-attr]
+        waiting = [(row.request.order, row) for row in self._rows.values() if row.request and row not in self._active]
+        return [row for _, row in sorted(waiting, key=lambda pair: (pair[0], pair[1].slot))]
 
     def _may_go_on(self) -> bool:
         if self._schedule == "eager":
@@ -215,12 +228,23 @@ class TorchEngine(Engine):
         if self._active and not self._want_admission() and self._schedule == "exact":
             return []
         self._members = len(self._rows)
+        self._seat()
+        self._reserve()
         return self._waiting()
+
+    def _seat(self) -> None:
+        """Give rows without a cache the lowest free slots, in order: which session has which task is chance."""
+        fresh = [row for row in self._waiting() if row.length == 0]
+        seats = {row.slot: row for row in self._rows.values() if row not in fresh}
+        free = (slot for slot in itertools.count() if slot not in seats)
+        for row, slot in zip(fresh, list(itertools.islice(free, len(fresh))), strict=True):
+            row.slot = slot
+            seats[slot] = row
+        self._rows = seats
 
     def _prefill(self, rows: list[_Row]) -> None:
         """Compute the new tokens of some rows and sample the first token of each."""
         device = self._model.device
-        self._reserve()
         leaders: dict[tuple[int, ...], _Row] = {}  # rows of the same fresh prompt share one computation
         followers: list[tuple[_Row, _Row]] = []
         for row in rows:
@@ -257,7 +281,7 @@ class TorchEngine(Engine):
         rows = self._active
         top = rows[-1].slot + 1
         if top <= 2 * len(rows):  # mostly full: run every slot up to the last, no copy of the cache
-            slots, prefix = range(top), top
+            slots, prefix = list(range(top)), top
         else:
             slots, prefix = [row.slot for row in rows], 0
         # (last token, cached length, new tokens); a slot that is not active takes part as padding.
@@ -270,7 +294,7 @@ class TorchEngine(Engine):
             row.length += 1
         self._sample(rows, logits_BV[[row.slot for row in rows]] if prefix else logits_BV)
 
-    def _forward(self, ids_BN: Tensor, positions_BN: Tensor, mask: Tensor) -> Tensor:
+    def _forward(self, ids_BN: Tensor, positions_BN: Tensor, mask: Tensor | dict[str, Tensor]) -> Tensor:
         output = self._model.base_model(
             input_ids=ids_BN,
             position_ids=positions_BN,
@@ -281,43 +305,21 @@ class TorchEngine(Engine):
         return self._head(output.last_hidden_state[:, -1])
 
     def _sample(self, rows: list[_Row], logits_BV: Tensor) -> None:
-        requests = [row.request for row in rows]
-        temperature_B = torch.tensor(
-            [request.temperature if request else 1.0 for request in requests], device=logits_BV.device
-        )
-        greedy_B = temperature_B == 0
-        scale_B = torch.where(greedy_B, 1.0, temperature_B)
-        logprobs_BV = torch.log_softmax(logits_BV.float() / scale_B[:, None], dim=-1)
-        uniform_B = torch.tensor(
-            [float(row.uniforms[len(row.tokens)]) for row in rows if row.uniforms is not None], device=logits_BV.device
-        )
-        cumulative_BV = logprobs_BV.exp().cumsum(-1)
-        # The draw falls strictly below the total, so that a token of probability 0 is never met.
-        target_B1 = (uniform_B * cumulative_BV[:, -1])[:, None]
-        tokens_B = torch.searchsorted(cumulative_BV, target_B1, right=True)[:, 0].clamp_max(logits_BV.shape[1] - 1)
-        tokens_B = torch.where(greedy_B, logits_BV.argmax(-1), tokens_B)
-        chosen_B = logprobs_BV.gather(1, tokens_B[:, None])[:, 0]
+        temperatures = [row.request.temperature for row in rows if row.request]
+        uniforms = [float(row.uniforms[len(row.tokens)]) for row in rows if row.uniforms is not None]
+        tokens_B, chosen_B = draw(logits_BV, temperatures, uniforms)
         self.num_generated += len(rows)
         done: list[tuple[_Row, Completion]] = []
         for row, token, logprob in zip(rows, tokens_B.tolist(), chosen_B.tolist(), strict=True):
             row.tokens.append(token)
             row.logprobs.append(logprob)
             request = row.request
-            if request is None:  # its session was closed meanwhile
-                continue
+            assert request is not None
             stopped = token in request.stop_ids
             if stopped or len(row.tokens) >= request.max_new_tokens:
-                done.append(
-                    (
-                        row,
-                        Completion(
-                            token_ids=row.tokens,
-                            logprobs=row.logprobs,
-                            finish="stop" if stopped else "length",
-                            version=self.version,
-                        ),
-                    )
-                )
+                end: Literal["stop", "length"] = "stop" if stopped else "length"
+                turn = Completion(token_ids=row.tokens, logprobs=row.logprobs, finish=end, version=self.version)
+                done.append((row, turn))
         self._resolve(done)
 
     def _resolve(self, done: list[tuple[_Row, Completion]]) -> None:
@@ -336,10 +338,12 @@ class TorchEngine(Engine):
                     loop.call_soon_threadsafe(_set_result, future, completion)
 
     def _reserve(self) -> None:
+        num_slots = 0 if self._outdated else self._cache.num_slots
         needed = max(self._rows, default=0) + 1
-        if needed > self._cache.num_slots:
+        if needed > num_slots:
             # New slots start empty; cached rows are rare at this moment and simply computed again.
-            self._cache = SlotCache(len(self._cache.layers), max(needed, 2 * self._cache.num_slots))
+            self._cache = SlotCache(self._config, max(needed, 2 * num_slots))
+            self._outdated = False
             for row in self._rows.values():
                 if row not in self._active:
                     row.length = 0

@@ -84,6 +84,7 @@ awkward = st.text(max_size=60) | st.lists(
 ).map(" ".join)
 
 
+@settings(deadline=None)
 @given(query=awkward, k=st.integers(-2, 10**30))
 def test_no_query_raises_and_every_hit_holds_a_word(index: FtsIndex, query: str, k: int) -> None:
     hits = index.search(query, k)
@@ -98,6 +99,7 @@ def test_no_query_raises_and_every_hit_holds_a_word(index: FtsIndex, query: str,
             assert holding <= {hit.doc_id for hit in hits}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200) | st.text(alphabet="ab_ \n\"'", max_size=200))
 def test_query_terms_can_be_quoted(query: str) -> None:
     terms = query_terms(query)
@@ -198,6 +200,7 @@ def test_an_index_may_be_used_from_other_threads() -> None:
     assert found == [True] * 200
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab \n", max_size=300) | st.text(max_size=300), st.integers(1, 260))
 def test_a_snippet_is_the_lead_of_the_text(text: str, limit: int) -> None:
     short = snippet(text, limit)

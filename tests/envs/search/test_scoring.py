@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentrl.envs.search.scoring import exact_match, f1, normalize
@@ -81,6 +81,7 @@ texts = st.text(max_size=40) | st.lists(st.sampled_from(["the", "a", "Oslo", "Be
 )
 
 
+@settings(deadline=None)
 @given(texts, st.lists(texts, max_size=4))
 def test_scores_agree_with_each_other(prediction: str, golds: list[str]) -> None:
     exact, overlap = exact_match(prediction, golds), f1(prediction, golds)
@@ -91,6 +92,7 @@ def test_scores_agree_with_each_other(prediction: str, golds: list[str]) -> None
         assert exact == overlap == float(any(not normalize(gold) for gold in golds))
 
 
+@settings(deadline=None)
 @given(texts)
 def test_case_articles_and_punctuation_do_not_matter(text: str) -> None:
     dressed = f"  The, {''.join(letter + '!' * (letter == ' ') for letter in text)} {string.punctuation}"

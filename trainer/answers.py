@@ -1,0 +1,141 @@
+"""What an environment answered, checked: an answer outside the protocol is its fault and not the policy's.
+
+The protocol is Gymnasium's, with plain data in `info`; every key of `info` may be missing, so that a client that knows
+nothing of it still works.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["AnswerError", "Opening", "Outcome", "read_reset", "read_step"]
+
+
+class AnswerError(Exception):
+    """An answer that the protocol does not know; becomes the failure of one episode."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """What `reset` returned."""
+
+    observation: str
+    system: str | None  # the system prompt
+    tools: Sequence[Mapping[str, Any]]  # schemas
+    task_id: str | None
+    level: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What `step` returned."""
+
+    reward: float
+    terminated: bool
+    truncated: bool
+    replies: Sequence[Mapping[str, str]]  # role, name and content each; never empty
+    rewards: Mapping[str, float] = field(default_factory=dict)  # named components
+    success: bool | None = None
+    failure: Mapping[str, str] | None = None  # kind, boundary, message
+
+
+def read_reset(answer: Any) -> Opening:
+    """Read what `reset` returned.
+
+    Raises:
+        AnswerError: It is not what the protocol says.
+    """
+    observation, info = _tuple(answer, "reset", 2)
+    info = _dict(info, "info of reset")
+    task = _dict(info.get("task") or {}, "info['task']")
+    tools = info.get("tools") or []
+    if not isinstance(tools, list | tuple) or not all(isinstance(tool, Mapping) for tool in tools):
+        raise AnswerError(f"info['tools'] is {_show(tools)}, but must be a list of schemas")
+    level = task.get("level")
+    return Opening(
+        observation=_text(observation, "the observation of reset"),
+        system=_text(info["system"], "info['system']") if info.get("system") else None,
+        tools=tools,
+        task_id=str(task["id"]) if "id" in task else None,
+        level=None if level is None else int(_number(level, "info['task']['level']")),
+    )
+
+
+def read_step(answer: Any) -> Outcome:
+    """Read what `step` returned; after a failure only that is looked at.
+
+    Raises:
+        AnswerError: It is not what the protocol says.
+    """
+    observation, reward, terminated, truncated, info = _tuple(answer, "step", 5)
+    info = _dict(info, "info of step")
+    if info.get("failure"):
+        failure = _dict(info["failure"], "info['failure']")
+        parts = {"kind": "unknown", "boundary": "environment", "message": "no message"}
+        told = {name: str(failure.get(name, default)) for name, default in parts.items()}
+        return Outcome(reward=0.0, terminated=False, truncated=True, replies=[], failure=told)
+    components = _dict(info.get("rewards") or {}, "info['rewards']")
+    success = info.get("success")
+    return Outcome(
+        reward=_number(reward, "the reward"),
+        terminated=_flag(terminated, "terminated"),
+        truncated=_flag(truncated, "truncated"),
+        replies=_replies(info.get("replies") or [], _text(observation, "the observation")),
+        rewards={str(name): _number(value, f"info['rewards'][{name!r}]") for name, value in components.items()},
+        success=None if success is None else _flag(success, "info['success']"),
+    )
+
+
+def _replies(replies: Any, observation: str) -> list[dict[str, str]]:
+    if not isinstance(replies, list | tuple):
+        raise AnswerError(f"info['replies'] is {_show(replies)}, but must be a list")
+    read = []
+    for place, reply in enumerate(replies):
+        reply = _dict(reply, f"info['replies'][{place}]")
+        if reply.get("role") not in ("tool", "user"):
+            raise AnswerError(f"info['replies'][{place}] has the role {_show(reply.get('role'))}, not 'tool' or 'user'")
+        content = _text(reply.get("content"), f"content of info['replies'][{place}]")
+        read.append({"role": str(reply["role"]), "name": str(reply.get("name") or ""), "content": content})
+    return read or [{"role": "user", "name": "", "content": observation}]
+
+
+def _tuple(answer: Any, what: str, length: int) -> tuple[Any, ...]:
+    if not isinstance(answer, tuple) or len(answer) != length:
+        raise AnswerError(f"{what} returned {_show(answer)}, but must return {length} values")
+    return answer
+
+
+def _dict(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise AnswerError(f"{what} is {_show(value)}, but must be a dict")
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise AnswerError(f"{what} is {_show(value)}, but must be text")
+    return value
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, str) or not math.isfinite(number):
+        raise AnswerError(f"{what} is {_show(value)}, but must be a finite number")
+    return number
+
+
+def _flag(value: Any, what: str) -> bool:
+    if isinstance(value, str) or value not in (0, 1):  # numpy's booleans are welcome
+        raise AnswerError(f"{what} is {_show(value)}, but must be True or False")
+    return bool(value)
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

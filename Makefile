@@ -33,7 +33,7 @@ format: $(VENV)/installed-dev  ## let ruff mend and format the code
 
 perf: $(VENV)/installed-dev  ## run every measurement of perf/; figures go to build/perf/
 	mkdir -p build/perf
-	set -e; for script in perf/[a-z]*.py; do echo "== $$script"; \
+	set -e; for script in $(filter-out perf/common.py,$(wildcard perf/*.py)); do echo "== $$script"; \
 		$(BIN)/python "$$script" --json "build/perf/$$(basename "$$script" .py).json"; done
 
 clean:  ## remove the environment, caches and builds; never runs/

@@ -48,7 +48,7 @@ def _run(folder: Path, *, require_all: bool) -> dict[str, str]:
     if require_all:
         environment["AGENTRL_REQUIRE_ALL"] = "1"
     command = [sys.executable, "-m", "pytest", "--junit-xml=result.xml", "--continue-on-collection-errors", "."]
-    subprocess.run(command, env=environment, cwd=folder, capture_output=True, timeout=120, check=False)
+    subprocess.run(command, env=environment, cwd=folder, capture_output=True, timeout=240, check=False)
     outcomes = {}
     for case in ElementTree.parse(folder / "result.xml").iter("testcase"):
         outcome = next(iter(case), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import itertools
@@ -28,6 +29,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|<(?:img|a|source)\b[^>]*?(?:src|href|srcset)=\"([^\"]+)\"")
 OPTION = re.compile(r"--[a-z][\w.-]*")
+LIMIT_S = 240  # of one command; generous, for a machine that trains beside it
 FOLDERS = ("envs/", "trainer/", "cli/", "tests/", "perf/", "docs/", ".ci/")
 
 
@@ -66,7 +68,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT_S,
         check=False,
     )
 
@@ -142,18 +144,27 @@ def test_links_are_found() -> None:
     assert [link or source for link, source in LINK.findall(_without_code(text))] == ["b.md#c", "d.svg", "e.png"]
 
 
-@pytest.mark.parametrize("document", [path for path in DOCUMENTS if "```python" in path.read_text()], ids=_label)
-def test_python_in_documents_runs(document: Path, tmp_path: Path) -> None:
-    source = "\n".join(body for language, body in FENCE.findall(document.read_text()) if language == "python")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", source],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def _python(document: Path) -> str:
+    return "\n".join(body for language, body in FENCE.findall(document.read_text()) if language == "python")
+
+
+@pytest.mark.parametrize("guide", [guide for guide in GUIDES if _python(ROOT / guide)])
+def test_python_in_the_guides_runs(guide: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", _python(ROOT / guide)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if _python(path)], ids=_label)
+def test_python_in_documents_parses_and_imports(document: Path) -> None:
+    # A card's example may need files of the reader, so it is not run; what it imports must be there.
+    for node in ast.walk(ast.parse(_python(document))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                importlib.import_module(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module or "")
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
 def _examples() -> list[str]:

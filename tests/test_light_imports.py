@@ -101,7 +101,7 @@ def probe(names: list[str], folder: Path, root: Path = ROOT) -> tuple[dict[str, 
             stderr=subprocess.STDOUT,
             text=True,
             pass_fds=[out.fileno()],
-            timeout=120,
+            timeout=240,
             check=False,
         )
     assert done.returncode == 0, done.stdout

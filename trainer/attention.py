@@ -39,8 +39,9 @@ def grouped_attention(
     shared = key.shape[1]
     if num_queries != 1 or heads == shared or attention_mask is None or kwargs.get("dropout"):
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    blocks = query.view(batch, shared, heads // shared, size)
     out = torch.nn.functional.scaled_dot_product_attention(
-        query.view(batch, shared, heads // shared, size), key, value, attn_mask=attention_mask, scale=kwargs.get("scaling")
+        blocks, key, value, attn_mask=attention_mask, scale=kwargs.get("scaling")
     )
     return out.reshape(batch, 1, heads, size), None
 

@@ -6,7 +6,6 @@ what an unbroken one would have drawn. `Run` reads from top to bottom like the p
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import time
@@ -17,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from agentrl.trainer.chat import Chat
 from agentrl.trainer.checkpoint import TrainerState, latest_checkpoint, load_state, save_checkpoint
@@ -49,7 +49,7 @@ def train(config: TrainConfig, *, run_dir: RunDir, progress: Progress | None = N
         ParityError: Engine and trainer disagree on log-probabilities.
         TrainerError: Nothing can be learnt: every episode of a step failed, or the gradient is not finite.
     """
-    with _torch_settings(config), progress or Progress() as shown, Run(config, run_dir, shown) as run:
+    with run_dir.locked(), _torch_settings(config), progress or Progress() as shown, Run(config, run_dir, shown) as run:
         return run.run()
 
 
@@ -211,15 +211,11 @@ class Run:
             for member in range(config.group_size)
         ]
 
-    def _reference(self, device: torch.device) -> Any:
+    def _reference(self, device: torch.device) -> PreTrainedModel | None:
+        """Return the model that training began with, frozen; none where the loss has no KL term."""
         if self.config.loss.beta <= 0:
             return None
-        # The reference is the model that training began with, also after a resume.
-        reference = (
-            load_model(self.config.model, device=device, dtype=self.config.dtype)
-            if self.state
-            else copy.deepcopy(self.model)
-        )
+        reference = load_model(self.config.model, device=device, dtype=self.config.dtype)
         return reference.eval().requires_grad_(False)
 
     def _restore(self, state: TrainerState) -> None:

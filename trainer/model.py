@@ -111,22 +111,25 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
 
 
 def load_model(name: str, *, device: torch.device, dtype: str = "auto") -> PreTrainedModel:
-    """Load a causal model: bfloat16 on CUDA and float32 on CPU unless `dtype` says otherwise.
+    """Load a causal model; it computes in bfloat16 on CUDA and float32 on CPU unless `dtype` says otherwise.
+
+    The weights themselves are float32 always: bfloat16 would round most updates of reinforcement learning away.
 
     Raises:
         ConfigError: When there is no such model, or it cannot be loaded.
     """
-    wanted = {
-        "auto": torch.bfloat16 if device.type == "cuda" else torch.float32,
-        "float32": torch.float32,
-        "bfloat16": torch.bfloat16,
-    }
+    wanted = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    wanted["auto"] = wanted["bfloat16" if device.type == "cuda" else "float32"]
     if dtype not in wanted:
-        raise ConfigError(f"dtype={dtype!r} is unknown; type one of {', '.join(wanted)}")
-    model = _loaded(
-        name, lambda path: AutoModelForCausalLM.from_pretrained(path, dtype=wanted[dtype], attn_implementation=ATTENTION)
-    )
-    return model.to(device)
+        raise ConfigError(f"dtype={dtype!r} is unknown; type one of {', '.join(sorted(wanted))}")
+    model: PreTrainedModel = _loaded(
+        name,
+        lambda path: AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation=ATTENTION),
+    ).to(device)
+    if wanted[dtype] != torch.float32:
+        for part in (model.base_model, model.get_output_embeddings()):
+            part.forward = torch.autocast(device.type, dtype=wanted[dtype])(part.forward)
+    return model
 
 
 def _loaded(name: str, load: Callable[[str], Any]) -> Any:

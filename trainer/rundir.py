@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -80,6 +83,20 @@ class RunDir:
                 f"run folder {self.path} cannot be written: {error.strerror}; type --out FOLDER with one that you "
                 "may write"
             ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the run to this process; a killed process holds nothing.
+
+        Raises:
+            RunFolderError: Another process is at work in it.
+        """
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunFolderError(f"another process is training in {self.path}; wait for it, or stop it") from None
+            yield
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file as a whole or not at all.

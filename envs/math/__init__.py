@@ -1,1 +1,5 @@
-"""Math."""
+"""`AgentRL/Math-v0`: word problems answered with a number."""
+
+from agentrl.envs.math.env import MathEnv
+
+__all__ = ["MathEnv"]

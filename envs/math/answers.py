@@ -1,8 +1,8 @@
 """Read an answer as an exact number, and compare it with the truth. Nothing is ever evaluated.
 
 Read are integers, decimals, thousands separators, fractions, mixed numbers, percent, currency signs, scientific
-notation, scale words, a unit behind the number, LaTeX's `\\boxed` and `\\frac`, and typographic signs. A range, a list, an
-expression, two numbers or a sentence is no number. Time and memory are bounded: what is longer is no number either.
+notation, scale words, a unit behind the number, LaTeX's `\\boxed` and `\\frac`, and typographic signs. A range, a list,
+an expression, two numbers or a sentence is no number. Time and memory are bounded: what is longer is no number either.
 """
 
 import re
@@ -135,7 +135,7 @@ _SIGNS: dict[int, str] = {
     **{ord(each): "\u2009" for each in "\u2006\u2007\u2008\u200a\u202f\u205f"},  # thin spaces between groups of digits
     **{0xFF10 + digit: str(digit) for digit in range(10)},
     **{ord(sign): f" {fraction}" for sign, fraction in _VULGAR.items()},
-    **{0x2044: "/", 0x2215: "/", 0xFF05: "%", 0xFF0C: ",", 0xFF0E: ".", 0xFF04: "$", 0x00D7: "*", 0x00B7: "*"},
+    **{ord(sign): plain for sign, plain in zip("⁄∕％，．＄×·", "//%,.$**", strict=True)},
 }
 _POWERS = {ord(power): digit for digit, power in zip("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻", strict=True)}
 _POWER = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]++")

@@ -1,12 +1,12 @@
 """How a word problem is told and solved at once: each sentence that changes the number does so exactly, as a fraction.
 
-A `Draw` makes every random choice of a task, from one seed, with wordings and names of its split alone. A `Story` collects
-sentences and the worked solution. Wordings are disjoint by construction: of the variants handed to `say`, those at even
-places belong to train and those at odd places to test.
+A `Draw` makes every random choice of a task, from one seed, with wordings and names of its split alone. A `Story`
+collects sentences and the worked solution. Wordings are disjoint by construction: of the variants handed to `say`,
+those at even places belong to train and those at odd places to test.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
@@ -14,13 +14,12 @@ from typing import TypeVar
 from agentrl.envs.math.answers import show
 from agentrl.envs.math.words import ITEMS, NAMES, PLACES, half
 
-__all__ = ["NUM_STEPS", "Draw", "Event", "Story", "Task"]
+__all__ = ["NUM_STEPS", "Draw", "Story", "Task"]
 
 NUM_STEPS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6}  # calculations that a task of a level takes, in the families that count them
 SIZES = {1: 9, 2: 19, 3: 39, 4: 79, 5: 199}  # how large its small numbers get
 
 T = TypeVar("T")
-Event = Callable[[], bool]  # tells one sentence and changes the story's number; False where it does not fit the number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +54,20 @@ class Draw:
         """Draw one of the options."""
         return options[int(self._random() * len(options))]
 
-    def chance(self, probability: float) -> bool:
-        """Draw True with a probability."""
-        return self._random() < probability
+    def small(self) -> int:
+        """Draw a whole number of the level's size."""
+        return self.whole(2, self.size)
 
     def shuffled(self, options: Sequence[T]) -> list[T]:
         """Return the options in a drawn order."""
         return sorted(options, key=lambda _: self._random())
 
     def say(self, *variants: str) -> str:
-        """Draw a wording of this split."""
-        return self.pick(variants[self._split == "test" :: 2])
+        """Draw a wording of this split, one that is not yet in the task where there is one."""
+        mine = variants[self._split == "test" :: 2]
+        wording = self.pick([each for each in mine if each not in self._used] or mine)
+        self._used.add(wording)
+        return wording
 
     def name(self) -> str:
         """Draw the name of a person who is not yet in the task."""
@@ -120,30 +122,19 @@ class Story:
         """Divide the number."""
         self.calculate(f"{show(self.value)} / {show(Fraction(other))}", self.value / other)
 
+    def note(self, operation: str, value: Fraction) -> None:
+        """Write a calculation down that the next one uses."""
+        self.steps.append(f"{operation} = {show(value)}")
+
     def calculate(self, operation: str, value: Fraction) -> None:
         """Set the number to the value of an operation and write the operation down."""
-        self.steps.append(f"{operation} = {show(value)}")
+        self.note(operation, value)
         self.value = value
 
     def divisor(self, *options: int) -> int | None:
         """Draw one of the options that divides the number without a rest, None where none does."""
         fitting = [option for option in options if self.value % option == 0]
         return self.draw.pick(fitting) if fitting else None
-
-    def some(self, fraction: float = 0.6) -> int:
-        """Draw a whole number that can be taken from the number."""
-        return self.draw.whole(1, max(1, min(int(self.value * Fraction(fraction)), 4 * self.draw.size)))
-
-    def more(self) -> int:
-        """Draw a whole number of the level's size."""
-        return self.draw.whole(2, self.draw.size)
-
-    def run(self, events: Sequence[Event]) -> None:
-        """Tell events in a drawn order, each once, until the level's number of calculations is reached."""
-        for event in self.draw.shuffled(events):
-            if len(self.steps) >= self.draw.num_steps:
-                return
-            event()
 
 
 _HALVES = {

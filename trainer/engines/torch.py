@@ -132,15 +132,15 @@ class TorchEngine(Engine):
     def _submit(
         self, row: _Row, request: Request, future: asyncio.Future[Completion], loop: asyncio.AbstractEventLoop
     ) -> None:
-        if request.max_new_tokens < 1 or len(request.prompt_ids) <= row.length:
-            raise EngineError(
-                f"nothing to do: max_new_tokens={request.max_new_tokens}, {len(request.prompt_ids)} prompt tokens, "
-                f"{row.length} of them known"
-            )
         with self._wake:
             self._check()
             if self._rows.get(row.slot) is not row or row.request is not None:
                 raise EngineError("the session is closed, or still samples a turn: await that one first")
+            if request.max_new_tokens < 1 or len(request.prompt_ids) <= row.length:
+                raise EngineError(
+                    f"nothing to do: max_new_tokens={request.max_new_tokens}, {len(request.prompt_ids)} prompt tokens, "
+                    f"{row.length} of them known"
+                )
             row.request, row.future, row.loop = request, future, loop
             row.uniforms = np.random.Generator(np.random.PCG64(request.seed)).random(request.max_new_tokens)
             row.tokens, row.logprobs = [], []

@@ -23,10 +23,11 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_sc
 def test_a_row_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_ROW_BYTES", 1 << 20)
     long = json.dumps({"id": "0", "contents": "x" * (3 << 20)})
-    with pytest.raises(DataError, match="line 2: longer than 1 MB"):
-        list(read_corpus(lines(tmp_path / "lines.jsonl", PAGE, long)))
-    with pytest.raises(DataError, match="item 1: not valid JSON"):
-        list(read_corpus(lines(tmp_path / "array.json", f"[{long}]")))
+    path = tmp_path / "rows"
+    for content, message in ((f"{{}}\n{long}", "line 2: longer than 1 MB"), (f"[{long}]", "item 1: not valid JSON")):
+        path.write_text(content)
+        with pytest.raises(DataError, match=message):
+            list(read_rows(path))
 
 
 @pytest.mark.parametrize(

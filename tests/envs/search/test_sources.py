@@ -19,44 +19,27 @@ from agentrl.envs.errors import DataError, UsageError
 from agentrl.envs.search.retrieval import Document
 from agentrl.envs.search.sources import QuestionFile, read_corpus
 
-# As released: the dump of Wikipedia and the questions of HotpotQA, Hugging Face's form of them, Search-R1's own files.
-HOTPOT = {
-    "_id": "5a8b57f25542995d1e6f1371",
-    "answer": "yes",
-    "question": "Were Scott Derrickson and Ed Wood of the same nationality?",
-    "supporting_facts": [["Scott Derrickson", 0], ["Ed Wood", 0], ["Ed Wood", 1]],
-    "context": [
-        ["Ed Wood (film)", ["Ed Wood is a 1994 film.", " It is about Ed Wood."]],
-        ["Scott Derrickson", ["Scott Derrickson is an American director."]],
-    ],
-    "type": "comparison",
-    "level": "hard",
-}
-HUGGING_FACE = {
-    "id": "5a7a06935542990198eaf050",
-    "question": "Which magazine was started first?",
-    "answer": "Arthur's Magazine",
-    "type": "comparison",
-    "level": "medium",
-    "supporting_facts": {"title": ["Arthur's Magazine", "First for Women"], "sent_id": [0, 0]},
-    "context": {
-        "title": ["Arthur's Magazine", "Ed Wood (film)"],
-        "sentences": [["Arthur's Magazine (1844–1846) was American.", " It was edited by T.S. Arthur."], ["Another."]],
+PAGE = {"id": "0", "title": "t", "text": "x"}
+WITH_PARAGRAPHS = (
+    {
+        "_id": "q1",
+        "question": "Is Ed Wood a film?",
+        "answer": "yes",
+        "context": [
+            ["Ed Wood (film)", ["Ed Wood is a 1994 film.", " It is about Ed Wood."]],
+            ["Scott Derrickson", ["Scott Derrickson is an American director."]],
+        ],
     },
-}
-FLASH_RAG = {
-    "id": "test_0",
-    "question": "who got the first nobel prize in physics",
-    "golden_answers": ["Wilhelm Röntgen"],
-}
-VERL = {
-    "data_source": "nq",
-    "prompt": [{"role": "user", "content": "Answer the given question. … Question: who?"}],
-    "ability": "fact-reasoning",
-    "reward_model": {"style": "rule", "ground_truth": {"target": ["Röntgen", "Wilhelm Röntgen", "Röntgen"]}},
-    "extra_info": {"split": "test", "index": 3, "question": "who got the first nobel prize in physics"},
-}
-
+    {
+        "id": "q2",
+        "question": "Who edited Arthur's Magazine?",
+        "answer": "T.S. Arthur",
+        "context": {
+            "title": ["Arthur's Magazine", "Ed Wood (film)"],
+            "sentences": [["Arthur's Magazine was American.", " It was edited by T.S. Arthur."], ["Another text."]],
+        },
+    },
+)
 
 # A busy machine is no fault, and a path may be written again by every example.
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -110,7 +93,7 @@ def joined(several: list[str]) -> bytes:
 
 
 @relaxed
-@given(st.binary(max_size=80) | st.lists(values.map(json.dumps) | words, max_size=4).map(joined) | odd_rows.map(joined))
+@given(st.binary(max_size=80) | st.lists(words, max_size=4).map(joined) | odd_rows.map(joined))
 @example(b'{"id": "0", "contents": "\\ud800"}')
 @example(b'{"question": "\\ud800", "golden_answers": ["\\udfff"], "data_source": "\\ud800"}')
 def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
@@ -150,7 +133,7 @@ def test_a_row_may_name_its_split(tmp_path: Path) -> None:
     assert [question.id for question in file.split("train")] == ["q0", "q4"]
     assert [question.id for question in file.split("test")] == ["q1", "q2", "q3"]
     assert [question.id for question in file] == [f"q{index}" for index in range(5)]
-    verl = lines(tmp_path / "verl.jsonl", VERL)
+    verl = lines(tmp_path / "verl.jsonl", *many(1, extra_info={"split": "test"}))
     assert len(QuestionFile(verl).split("test")) == 1
     with pytest.raises(
         DataError, match=r"verl\.jsonl: none of the 1 questions is in the split 'train'; .*'train': FILE"
@@ -205,8 +188,8 @@ def test_a_file_is_scanned_once_and_a_change_is_noticed(tmp_path: Path, monkeypa
 
 def test_paragraphs_of_questions_are_a_corpus(tmp_path: Path) -> None:
     train = tmp_path / "train.json"
-    train.write_text(json.dumps([HOTPOT]))
-    test = lines(tmp_path / "test.jsonl", HUGGING_FACE)
+    train.write_text(json.dumps(WITH_PARAGRAPHS[:1]))
+    test = lines(tmp_path / "test.jsonl", WITH_PARAGRAPHS[1])
     pages = list(read_corpus([train, test]))
     assert [page.title for page in pages] == ["Ed Wood (film)", "Scott Derrickson", "Arthur's Magazine"]
     assert pages[0] == Document(
@@ -216,6 +199,6 @@ def test_paragraphs_of_questions_are_a_corpus(tmp_path: Path) -> None:
     assert index.search("who edited arthur's magazine", 1)[0].doc_id == "Arthur's Magazine"
     assert index.get("Scott Derrickson") == pages[1]
     index.close()
-    bare = lines(tmp_path / "bare.jsonl", HUGGING_FACE, FLASH_RAG)
+    bare = lines(tmp_path / "bare.jsonl", WITH_PARAGRAPHS[1], *many(1))
     with pytest.raises(UsageError, match=r"not every question brings its 'context'; add corpus=PATH or retriever=URL"):
         QuestionFile(bare).context_index(tmp_path / "cache")

@@ -8,6 +8,7 @@ the protocol has no place for a failure, the error itself is raised. In a turn t
 from __future__ import annotations
 
 import copy
+import json
 import math
 import re
 from abc import ABC, abstractmethod
@@ -105,6 +106,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         # Room for every reply of the largest turn, what joins them, and the two remarks that may follow.
         self.observation_space = Unicode(max(MAX_LENGTH, (self.max_calls + 2) * (max_reply_chars + 64)))
         self._tools = {tool.name: tool for tool in self.tools}
+        self._schemas = json.dumps([tool.schema for tool in self._tools.values()])  # read anew is faster than copied
         self._transcript: list[tuple[str, str]] = []
         self._num_turns = 0
         self._num_malformed = 0
@@ -168,7 +170,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         self._transcript = [("user", observation)]
         info: dict[str, Any] = {"system": self.system, "task": {"id": task_id, "split": split, "level": level}}
         if self._tools:
-            info["tools"] = [tool.schema for tool in self._tools.values()]
+            info["tools"] = json.loads(self._schemas)
         return observation, info
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:

@@ -28,8 +28,14 @@ HEAVY = frozenset({"torch", "transformers", "tokenizers", "vllm", "trl"})
 NOT_HERE: dict[str, frozenset[str]] = {"envs": HEAVY, "sandboxes": HEAVY}
 IMPORTERS = frozenset({"import_module", "__import__", "find_spec", "resolve_name", "run_module"})
 DOTTED = re.compile(r"agentrl(\.\w+)+(:.*)?")
-# Files that may pass 400 lines, each with its reason.
-LONG: dict[str, str] = {}
+# Files that may pass 400 lines, each with its reason. No file of a house is among them.
+LONG = {
+    "tests/envs/test_core.py": "the whole contract of a text environment, clause by clause",
+    "tests/envs/test_parsers.py": "five formats, each with what real models write",
+    "tests/trainer/test_chat.py": "four chat templates under one set of rules",
+    "tests/trainer/test_engine.py": "the conformance suite of an engine",
+    "tests/trainer/test_rollout.py": "deadlines, failures and retries, each with its own environment",
+}
 
 HOUSES = sorted(house for house in ARROWS if (ROOT / house / "__init__.py").exists())
 FILES = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py"))
@@ -255,7 +261,9 @@ def test_no_utils() -> None:
 def test_no_file_is_long() -> None:
     files = [*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "perf").rglob("*.py"), ROOT / "setup.py"]
     long = {_name(path) for path in files if len(path.read_text().splitlines()) > 400}
-    assert long == set(LONG), "past 400 lines: which second concept moved in?"
+    assert long - set(LONG) == set(), "past 400 lines: which second concept moved in?"
+    assert not {name for name in LONG if name.startswith(tuple(f"{house}/" for house in HOUSES))}
+    assert [name for name in LONG if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class ColdstartConfig:
     vocab_size: int = 2048  # of the tiny model's tokenizer
     copy_steps: int = 2500  # of the tiny model: random sequences that repeat
     recall_steps: int = 0  # of the tiny model: values behind random keys
-    num_steps: int = 1000  # on demonstrations
+    num_steps: int = 900  # on demonstrations
     batch_size: int = 48  # conversations a step
     lr: float = 1.5e-3  # highest rate; a tenth at the end
     max_tokens: int = 2048  # a longer conversation is refused

@@ -105,10 +105,12 @@ class Updater:
             for name, value in measured.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
         norm = float(torch.nn.utils.clip_grad_norm_(self._model.parameters(), config.optim.max_grad_norm))
-        if not math.isfinite(norm):
+        # A NaN may stop at a clamp on its way back: the gradient alone would not show it.
+        what, value = ("gradient", norm) if math.isfinite(sums["loss_sum"]) else ("loss", sums["loss_sum"])
+        if not math.isfinite(value):
             self.optimizer.zero_grad(set_to_none=True)
             raise TrainerError(
-                f"the gradient of step {step} is {norm}; the weights were left as they are. Lower optim.lr "
+                f"the {what} of step {step} is {value}; the weights were left as they are. Lower optim.lr "
                 f"({config.optim.lr}) in the run's config.toml, then resume it"
             )
         self.optimizer.step()

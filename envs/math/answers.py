@@ -144,12 +144,12 @@ _LATEX = re.compile(
     r"|\\(?:boxed|text|mathrm)\{(?P<inside>[^{}]{0,60})\}|\\(?P<escaped>[%$,])|\\[()\[\]]|(?<=[0-9}%])\$\Z"
 )
 _NUMBER = re.compile(
-    r"(?:[A-Za-z]\s?=\s?)?+"
-    r"(?:(?P<sign>[+-])\s?)?+(?:(?:US|A|C)?\$|[£€¥₹]|(?:USD|EUR|GBP|Rs\.?)\s)?+\s?(?(sign)|(?P<sign_2>[+-])?)"
-    r"(?:(?:(?P<whole>[0-9]{1,20}+)\s++(?:and\s)?)?(?P<numerator>[0-9]{1,20}+)\s?/\s?(?P<denominator>[0-9]{1,20}+)"
+    r"(?:[A-Za-z] ?= ?)?+"
+    r"(?:(?P<sign>[+-]) ?)?+(?:(?:US|A|C)?\$|[£€¥₹]|(?:USD|EUR|GBP|Rs\.?) )?+ ?(?(sign)|(?:(?P<sign_2>[+-]) ?)?)"
+    r"(?:(?:(?P<whole>[0-9]{1,20}+) ++(?:and )?)?(?P<numerator>[0-9]{1,20}+) ?/ ?(?P<denominator>[0-9]{1,20}+)"
     r"|(?P<decimal>(?:[0-9]{1,3}(?:[,_'\u2009][0-9]{3})++|[0-9]{1,60}+)(?:\.[0-9]{1,60}+)?+|\.[0-9]{1,60}+)"
-    r"(?:\s?(?:[eE]|[*x]\s?10\s?(?:\^|\*\*)\s?)[({]?(?P<exponent>[+-]?[0-9]{1,4}+)[)}]?)?+)"
-    r"(?![0-9.,])\s?(?P<percent>%)?\s?(?P<unit>[A-Za-z°$£€¥₹µΩ][A-Za-z°$£€¥₹µΩ ./-]{0,40}(?:\^-?[0-9])?)?"
+    r"(?: ?(?:[eE]|[*x] ?10 ?(?:\^|\*\*) ?)[({]?(?P<exponent>[+-]?[0-9]{1,4}+)[)}]?)?+)"
+    r"(?![0-9.,]) ?(?P<percent>%)? ?(?P<unit>[A-Za-z°$£€¥₹µΩ][A-Za-z°$£€¥₹µΩ ./-]{0,40}(?:\^-?[0-9])?)?"
 )
 _GIVEN = re.compile(
     r"(?P<numerator>[0-9]{1,20})/(?P<denominator>[0-9]{1,20})"
@@ -158,7 +158,7 @@ _GIVEN = re.compile(
 _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 # Words that make a second number or a doubt out of what stands behind the number.
 _NO_UNITS = frozenset(
-    "and or to not nor but minus plus times over through until between maybe versus vs either else then half quarter "
+    "and or to e not nor but minus plus times over through until between maybe versus vs either else then half quarter "
     "third zero one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy "
     "eighty ninety".split()
 )

@@ -5,6 +5,7 @@ many changes happen and how large the numbers are. An event that would leave no 
 """
 
 import functools
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -31,9 +32,14 @@ def _tell(wording: Mapping[str, list[str]], story: Story, draw: Draw) -> str:
         story.sentences.append(sentence)
 
     numbers = {"a": draw.whole(3, draw.size + 5), "b": draw.whole(3, draw.size + 5)}
-    tell("start", numbers)
-    story.start(numbers["a"])
-    story.times(numbers["b"])
+    if draw.whole(0, 1):
+        tell("start", numbers)
+        story.start(numbers["a"])
+        story.times(numbers["b"])
+    else:
+        numbers["a"] *= draw.pick((1, 6, 10, 12, 20))  # most have many divisors, so that shares and percentages fit
+        tell("have", numbers)
+        story.start(numbers["a"])
     for kind in draw.shuffled([kind for kind in wording if kind in _EVENTS] + ["more", "less"]):
         if len(story.steps) < draw.num_steps:
             changed = _EVENTS[kind](story, draw)
@@ -87,7 +93,7 @@ def _part(story: Story, draw: Draw) -> Numbers | None:
     parts = story.divisor(3, 4, 5, 7, 8, 9)
     if parts is None:
         return None
-    upper = draw.whole(1, parts - 1)
+    upper = draw.pick([each for each in range(1, parts) if math.gcd(each, parts) == 1])
     story.times(Fraction(parts - upper, parts))
     return {"parts": parts, "upper": upper}
 

@@ -37,7 +37,7 @@ def load(source: _Path | Mapping[str, _Path]) -> dict[tuple[str, int], tuple[Tas
     files = dict(source) if isinstance(source, Mapping) else {"": source}
     if not files or (isinstance(source, Mapping) and not set(files) <= set(SPLITS)):
         raise UsageError(
-            f"data has files for {sorted(files)!r}; type data=FILE or data={{'train': FILE, 'test': FILE}}"
+            f"data names the splits {sorted(files)}; type data=FILE or data={{'train': FILE, 'test': FILE}}"
         )
     found: dict[tuple[str, int], list[Task]] = {}
     places: dict[str, tuple[str, str]] = {}

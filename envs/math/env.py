@@ -71,6 +71,13 @@ class MathEnv(TextEnv):
         rewards = {"exact_match": float(right), "format": float(read_number(text) is not None)}
         return Turn(rewards=rewards, terminated=True, success=right)
 
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Take the assistant's turn. A last turn without an answer is a wrong answer: it terminates, nothing is cut."""
+        observation, reward, terminated, truncated, info = super().step(action)
+        if truncated and "failure" not in info:
+            terminated, truncated = True, False
+        return observation, reward, terminated, truncated, info
+
     def oracle(self) -> Policy:
         """Return a policy that writes the worked solution of the current problem."""
         return lambda observation, info: solution(self._current())

@@ -226,7 +226,9 @@ def ratios(story: Story, draw: Draw) -> str:
         return ""
     high, low = parts.index(max(parts)), parts.index(min(parts))
     if draw.level == 3:
-        story.times(parts[high] - parts[low])
+        gap = parts[high] - parts[low]
+        story.note(f"{parts[high]} - {parts[low]}", Fraction(gap))
+        story.times(gap)
         story.tell(
             f"How many {item} more does {names[high]} get than {names[low]}?",
             f"By how many {item} is the part of {names[high]} larger than that of {names[low]}?",

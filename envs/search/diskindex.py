@@ -19,11 +19,12 @@ import os
 import re
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from agentrl.envs.errors import DataError, UsageError
+from agentrl.envs.errors import DataError, InfrastructureError, UsageError
 from agentrl.envs.search.layouts import digest
 from agentrl.envs.search.retrieval import (
     MAX_HITS,
@@ -61,7 +62,7 @@ class DiskIndex(FtsIndex):
     ) -> None:
         self._file = _ensure(corpus_files(path), Path(cache_dir or default_cache_dir()), progress)
         self._idle: collections.deque[sqlite3.Connection] = collections.deque()
-        self._closed = False
+        self._closed = threading.Event()
         self._num_pages_with: dict[str, int] = {}
         with self._connection() as connection:
             self._num_pages: int = connection.execute("SELECT num_pages FROM about").fetchone()[0]
@@ -85,7 +86,7 @@ class DiskIndex(FtsIndex):
         return Document(id=row[0], title=row[1], text=row[2]) if row else None
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         with contextlib.suppress(IndexError):
             while True:
                 self._idle.pop().close()
@@ -122,17 +123,24 @@ class DiskIndex(FtsIndex):
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection to one search: on a shared one SQLite would let threads wait for one another."""
-        connection = self._take()
+        if self._closed.is_set():
+            raise ValueError("this index is closed")
         try:
-            yield connection
-        finally:
-            self._idle.append(connection)
-            if self._closed:  # by another thread, meanwhile
-                self.close()
+            connection = self._take()
+            try:
+                yield connection
+            finally:
+                self._idle.append(connection)
+                if self._closed.is_set():  # by another thread, meanwhile
+                    self.close()
+        except sqlite3.Error as error:
+            raise InfrastructureError(
+                f"the search index {self._file} cannot be read: {error}; delete it, and it is built anew",
+                kind="index",
+                boundary="retriever",
+            ) from error
 
     def _take(self) -> sqlite3.Connection:
-        if self._closed:
-            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")  # as an index in memory does
         try:
             return self._idle.pop()
         except IndexError:

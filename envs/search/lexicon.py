@@ -8,6 +8,7 @@ outright; a name belongs to the split that a stable hash of it says.
 
 from __future__ import annotations
 
+import functools
 import random
 import zlib
 from collections.abc import Sequence
@@ -247,12 +248,14 @@ def split_of(name: str) -> str:
     return "test" if zlib.crc32(name.encode()) % 5 == 0 else "train"
 
 
+@functools.cache  # asked for every sentence of every world
 def doc_frames(relation: str, split: str, level: int) -> tuple[str, ...]:
     """Return the general document wordings of a relation for a split and level."""
     frames = _DOC_FRAMES[:_PLAIN_FRAMES] if level <= 2 else _DOC_FRAMES
     return tuple(frame for index, frame in enumerate(frames) if _frame_split(relation, index) == split)
 
 
+@functools.cache
 def phrase_frames(relation: str, split: str) -> tuple[str, ...]:
     """Return how questions of a split speak of a relation."""
     return tuple(frame for index, frame in enumerate(_PHRASES) if _frame_split(relation, index) == split)

@@ -23,8 +23,9 @@ _MIX = {
     4: ({"chain": 4, "comparison": 2, "counting": 2, "unanswerable": 1}, (2, 4)),
     5: ({"chain": 4, "comparison": 3, "counting": 2, "unanswerable": 2}, (3, 4)),
 }
-# Frames by split; {p} is a chain of relations as a noun phrase, {y} the noun of a year, {a} and {b} entities.
-_CHAIN = (("What is {p}?", "Find {p}.", "Name {p}."), ("What is {p}?", "Give {p}.", "Name {p}."))
+# {p} is a chain of relations as a noun phrase, whose wordings differ by split; {y} the noun of a year, {a} and {b}
+# entities. Frames that say something of a relation themselves are (train, test).
+_CHAIN = ("What is {p}?", "Find {p}.", "Name {p}.")
 _COMPARE = (
     (
         "Of {a} and {b}, take the one with the earlier {y}. What is {p}?",
@@ -80,9 +81,7 @@ def make_question(rng: random.Random, world: World) -> Question | None:
     trail = _walk(rng, world, rng.choice(world.entities), rng.randint(*hops))
     if trail is None:
         return None
-    text = rng.choice(_CHAIN[world.split == "test"]).format(
-        p=_phrase(rng, world.split, [hop.relation for hop in trail], trail[0].entity.name)
-    )
+    text = rng.choice(_CHAIN).format(p=_phrase(rng, world.split, [hop.relation for hop in trail], trail[0].entity.name))
     return _checked(kind="chain", text=text, trail=trail)
 
 
@@ -179,7 +178,7 @@ def _unanswerable(rng: random.Random, world: World) -> Question | None:
     if not ways:
         return None
     start, noun = rng.choice(ways)
-    text = rng.choice(_CHAIN[world.split == "test"]).format(p=_phrase(rng, world.split, [noun, missing], start.name))
+    text = rng.choice(_CHAIN).format(p=_phrase(rng, world.split, [noun, missing], start.name))
     answers = tuple(f"unknown after {name}" for name in (last.name, last.alias) if name)
     trail = (Hop(entity=start, relation=noun, value=last), Hop(entity=last, relation=missing, value=None))
     return Question(

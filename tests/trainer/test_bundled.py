@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import torch
+
 from agentrl.trainer.chat import Chat
 from agentrl.trainer.coldstart import ColdstartConfig, weights_hash
 from agentrl.trainer.config import load_recipe

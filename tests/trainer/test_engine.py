@@ -200,7 +200,8 @@ def test_logprobs_are_those_of_a_fresh_pass(name: str, schedule: Any, tmp_path: 
 
 
 def test_a_model_with_other_layers_is_refused() -> None:
-    config = Qwen3NextConfig(**SMALL, num_experts=2, num_experts_per_tok=1, moe_intermediate_size=16)
+    more: dict[str, Any] = {"num_hidden_layers": 4, "num_experts": 2, "num_experts_per_tok": 1}
+    config = Qwen3NextConfig(**SMALL | more, moe_intermediate_size=16)
     with pytest.raises(ConfigError, match=r"linear_attention.*try a Qwen3"):
         TorchEngine(AutoModelForCausalLM.from_config(config))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from agentrl.envs.errors import DataError, UsageError
+from agentrl.envs.errors import DataError, InfrastructureError, UsageError
 from agentrl.envs.search import diskindex
 from agentrl.envs.search.diskindex import default_cache_dir
 from agentrl.envs.search.retrieval import Document, FtsIndex
@@ -247,6 +247,18 @@ def test_a_damaged_index_is_built_anew(corpus: Path, cache: Path, damage: Callab
     index = FtsIndex.open(corpus, cache_dir=cache)
     assert index.get("d39") is not None
     index.close()
+
+
+def test_an_index_that_is_damaged_in_use_is_a_failure_of_the_infrastructure(corpus: Path, cache: Path) -> None:
+    index = FtsIndex.open(corpus, cache_dir=cache)
+    os.truncate(built(cache)[0], 4096)
+    for read in (lambda: index.search("w1q", 3), lambda: index.get("d3")):
+        with pytest.raises(InfrastructureError, match=r"search index .* cannot be read: .*; delete it") as caught:
+            read()
+        assert (caught.value.kind, caught.value.boundary) == ("index", "retriever")
+    index.close()
+    with pytest.raises(ValueError, match="closed"):
+        index.search("w1q", 3)
 
 
 def test_a_folder_that_cannot_be_written(corpus: Path, tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import pairwise
 
 import pytest
 
@@ -43,16 +44,13 @@ def sentences(text: str) -> list[str]:
     return re.split(r"(?<=\.) ", text)
 
 
-def pattern(frame: str, **values: str) -> re.Pattern[str]:
-    """Return what matches a sentence of a frame, its first letter in either case; an open value is a group."""
-    parts = [re.escape(each) for each in re.split(r"(\{\w\})", frame)]
-    filled = [f"({each[2]}_)" if re.fullmatch(r"\\\{\w\\\}", each) else each for each in parts]
-    text = "".join(filled)
-    for name, value in values.items():
-        text = text.replace(f"({name}_)", re.escape(value))
-    text = re.sub(r"\((\w)_\)", r"(?P<\1>.+)", text)
-    first = re.match(r"[A-Za-z]", text)
-    return re.compile(f"[{text[0].upper()}{text[0].lower()}]{text[1:]}" if first else text)
+@functools.cache
+def pattern(frame: str, noun: str = "", value: str = ".+") -> re.Pattern[str]:
+    """Return what matches a sentence of a frame, its first letter in either case; names and values are groups."""
+    text = re.escape(frame.replace("{r}", noun))
+    for key, inside in {"x": ".+", "y": value, "a": "[Tt]he .+", "n": r"\d+", "o": ".+"}.items():
+        text = text.replace(rf"\{{{key}\}}", f"(?P<{key}>{inside})", 1)
+    return re.compile(f"[{text[0].upper()}{text[0].lower()}]{text[1:]}" if text[0].isalpha() else text)
 
 
 def stated(world: World, entity: Entity, text: str) -> tuple[dict[str, set[str]], list[str]]:
@@ -62,9 +60,10 @@ def stated(world: World, entity: Entity, text: str) -> tuple[dict[str, set[str]]
     for sentence in sentences(text):
         found = False
         for noun in KINDS[entity.kind]:
-            for frame in {*doc_frames(noun, world.split, world.level), *idioms(noun, world.split)}:
-                match = pattern(frame, r=noun, x=entity.name).fullmatch(sentence)
-                if match:
+            value = r"\d+" if RELATIONS[noun].object in ("year", "number") else r"(?:[Tt]he )?[A-Z][a-z]+ [A-Z][a-z]+"
+            for frame in (*doc_frames(noun, world.split, world.level), *idioms(noun, world.split)):
+                match = pattern(frame, noun, value).fullmatch(sentence)
+                if match and match.groupdict().get("x", entity.name) == entity.name:
                     facts.setdefault(noun, set()).add(match["y"])
                     found = True
         if not found:
@@ -75,10 +74,9 @@ def stated(world: World, entity: Entity, text: str) -> tuple[dict[str, set[str]]
 @both
 @all_levels
 def test_documents_state_the_facts_and_nothing_else(split: str, level: int) -> None:
-    extra = [
-        *(pattern(frame) for frame in (*ALIAS_FRAMES[split == "test"], *RUMOURS[split == "test"])),
-        *(pattern(frame) for frame in FILLERS),
-    ]
+    test = split == "test"
+    extra = [pattern(frame) for frame in (*ALIAS_FRAMES[test], *FILLERS)]
+    extra += [pattern(frame, noun) for frame in RUMOURS[test] for noun in RELATIONS]
     for world in worlds(split, level, 12, hidden=2 if level >= 4 else 0):
         for entity, document in zip(world.entities, world.documents, strict=True):
             assert (document.id, document.title) == (entity.doc_id, entity.name)
@@ -106,10 +104,8 @@ def test_an_alias_that_is_used_is_explained_in_the_document_it_belongs_to(split:
             num_aliases += 1
             assert entity.kind == "person"
             opening = sentences(texts[entity.doc_id])[0]
-            assert any(
-                pattern(frame, x=entity.name, a=entity.alias).fullmatch(opening)
-                for frame in ALIAS_FRAMES[split == "test"]
-            )
+            said = [pattern(frame).fullmatch(opening) for frame in ALIAS_FRAMES[split == "test"]]
+            assert (entity.name, entity.alias.casefold()) in [(m["x"], m["a"].casefold()) for m in said if m]
             num_used += sum(
                 entity.alias.casefold() in text.casefold() for id, text in texts.items() if id != entity.doc_id
             )
@@ -121,7 +117,7 @@ def test_an_alias_that_is_used_is_explained_in_the_document_it_belongs_to(split:
 def test_the_splits_share_no_name_and_no_alias(level: int) -> None:
     names: dict[str, set[str]] = {}
     for split in SPLITS:
-        for world in worlds(split, level, 60):
+        for world in worlds(split, level, 30):
             for entity in world.entities:
                 rivers = (value for noun, value in entity.facts.items() if RELATIONS[noun].object == "river")
                 found = {name for name in (entity.name, entity.alias, *rivers) if isinstance(name, str)}
@@ -142,13 +138,14 @@ def test_names_are_of_their_split_and_drawn_from_many() -> None:
         assert all(alias.startswith("the ") and split_of(alias[4:]) == split for alias in aliases)
 
 
-def masked(world: World, text: str) -> set[str]:
-    """Return the sentences of a text with names and numbers left out."""
+def masked(world: World) -> set[str]:
+    """Return the sentences of all documents with names and numbers left out."""
     names = {name for entity in world.entities for name in (entity.name, entity.alias) if name}
     names |= {value for entity in world.entities for value in entity.facts.values() if isinstance(value, str)}
-    # Longest first; an alias may begin a sentence in upper case.
-    known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    return {re.sub(rf"(?i:{known})|\d+", "_", sentence) for sentence in sentences(text)}
+    # An alias may begin a sentence in upper case.
+    words = "|".join(re.escape(name.removeprefix("the ")) for name in names)
+    known = re.compile(rf"(?:[Tt]he )?\b(?:{words})\b|\d+")
+    return {known.sub("_", sentence) for document in world.documents for sentence in sentences(document.text)}
 
 
 @all_levels
@@ -156,9 +153,8 @@ def test_the_splits_share_no_wording_of_a_relation(level: int) -> None:
     fillers = {re.sub(r"\{\w\}", "_", filler) for filler in FILLERS}
     wordings: dict[str, set[str]] = {split: set() for split in SPLITS}
     for split in SPLITS:
-        for world in worlds(split, level, 60):
-            for document in world.documents:
-                wordings[split] |= masked(world, document.text) - fillers
+        for world in worlds(split, level, 40):
+            wordings[split] |= masked(world) - fillers
     assert min(map(len, wordings.values())) > 20
     assert wordings["train"].isdisjoint(wordings["test"])
     # Not even the frame that a test wording is made of was met with the same relation.
@@ -183,7 +179,7 @@ def test_levels_grow(split: str) -> None:
         characters.append(sum(len(each.text) for world in drawn for each in world.documents) / 5)
         facts.append(sum(len(entity.facts) for world in drawn for entity in world.entities) / 5)
     for grown in (documents, characters, facts):
-        assert all(small < large for small, large in zip(grown, grown[1:], strict=False))
+        assert all(small < large for small, large in pairwise(grown))
 
 
 @both
@@ -203,7 +199,8 @@ def test_names_of_a_world_can_be_told_apart(split: str, level: int) -> None:
 @both
 @all_levels
 def test_facts_fit_their_relations(split: str, level: int) -> None:
-    for world in worlds(split, level, 20, hidden=2):
+    hidden = 2 if level >= 3 else 0
+    for world in worlds(split, level, 20, hidden):
         num_missing = 0
         for entity in world.entities:
             assert set(entity.facts) <= set(KINDS[entity.kind])
@@ -219,7 +216,7 @@ def test_facts_fit_their_relations(split: str, level: int) -> None:
                     assert value.isdecimal()
                     assert noun not in YEARS.values() or 1100 <= int(value) < 1900
         if level >= 3:
-            assert num_missing == 2
+            assert num_missing == hidden
 
 
 @both
@@ -237,7 +234,7 @@ def test_worlds_are_what_they_were() -> None:
         for level in (1, 2):
             for world in worlds(split, level, 20):
                 told.update(repr(world.documents).encode())
-    assert told.hexdigest()[:16] == "GOLDEN"
+    assert told.hexdigest()[:16] == "250c298742a1d4d3"
 
 
 @both
@@ -245,7 +242,7 @@ def test_two_worlds_share_no_fact(split: str) -> None:
     """Nothing can be memorised: a pair of a name and a fact about it rarely holds in another world."""
     seen: dict[tuple[str, str], str] = {}
     num_again = num_same = 0
-    for world in islice(worlds(split, 2, 400), 400):
+    for world in worlds(split, 2, 400):
         for entity in world.entities:
             for noun, value in entity.facts.items():
                 text = value if isinstance(value, str) else value.name

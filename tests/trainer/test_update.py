@@ -1,0 +1,259 @@
+"""A training step against the textbook: one plain pass an episode, unpadded, with the formula written out."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from agentrl.trainer.config import OptimConfig, TrainConfig
+from agentrl.trainer.errors import TrainerError
+from agentrl.trainer.loss import LossConfig
+from agentrl.trainer.rollout import RolloutConfig
+from agentrl.trainer.types import Episode
+from agentrl.trainer.update import Updater, set_advantages
+
+TEMPERATURE = 0.8
+LONGEST = 90  # tokens of an episode, which dr_grpo divides by
+REWARDS = {  # by group; None: the infrastructure failed
+    0: (1.0, 0.0, 0.0, 0.25),
+    1: (1.0, 1.0, 1.0, 1.0),  # no spread: no advantage
+    2: (0.0, None, 3.0, 1.0),
+    3: (2.0, None, None, None),  # no baseline: no advantage
+}
+
+
+def config(kind: str = "grpo", *, beta: float = 0.0, micro_batch_tokens: int = 16_384, **optim: Any) -> TrainConfig:
+    return TrainConfig(
+        groups_per_step=4,
+        group_size=4,
+        temperature=TEMPERATURE,
+        advantage="dr_grpo" if kind == "dr_grpo" else "grpo",
+        micro_batch_tokens=micro_batch_tokens,
+        loss=LossConfig(kind=kind, beta=beta),  # type: ignore[arg-type]
+        optim=OptimConfig(**{"lr": 1e-3, "max_grad_norm": 1e9} | optim),
+        rollout=RolloutConfig(max_episode_tokens=LONGEST),
+    )
+
+
+def logprobs_of(model: Any, episode: Episode) -> Tensor:
+    """Log-probability of every token after the first, by one pass without padding."""
+    ids = torch.tensor([episode.token_ids])
+    logits = model(input_ids=ids).logits[0, :-1].float() / TEMPERATURE
+    return torch.log_softmax(logits, -1).gather(1, ids[0, 1:, None])[:, 0]
+
+
+@pytest.fixture
+def model(tiny_model: Callable[..., Any]) -> Any:
+    return tiny_model(seed=1, hidden=48, layers=2)
+
+
+@pytest.fixture
+def episodes(model: Any) -> list[Episode]:
+    """Episodes of two sampled turns and mixed lengths, sampled by weights a little away from the model's."""
+    rng = random.Random(4)
+    made = []
+    for group, rewards in REWARDS.items():
+        for member, reward in enumerate(rewards):
+            prompt, first, reply, second = (rng.randint(2, 20) for _ in range(4))
+            mask = [False] * prompt + [True] * first + [False] * reply + [True] * second
+            ids = [rng.randrange(9, 300) for _ in mask]
+            failed = None if reward is not None else {"kind": "timeout", "boundary": "environment", "message": "slow"}
+            made.append(
+                Episode(
+                    env_id="Toy",
+                    seed=group,
+                    step=1,
+                    group=group,
+                    member=member,
+                    attempt=0,
+                    split="train",
+                    level=1,
+                    task_id=str(group),
+                    token_ids=[] if failed else ids,
+                    mask=[] if failed else mask,
+                    logprobs=[],
+                    reward=reward or 0.0,
+                    rewards={},
+                    success=None,
+                    failure=failed,
+                    truncated_by="length" if (group, member) == (0, 0) else None,
+                    messages=[],
+                    num_turns=2,
+                    versions=[0, 0],
+                    timings={},
+                    advantage=0.0,
+                )
+            )
+    with torch.no_grad():
+        for episode in made:
+            if episode.failure is None:
+                told = logprobs_of(model, episode) + torch.tensor([rng.gauss(0, 0.3) for _ in episode.token_ids[1:]])
+                pairs = zip([0.0, *told.tolist()], episode.mask, strict=True)
+                episode.logprobs = [value if on else 0.0 for value, on in pairs]
+    return made
+
+
+def textbook(model: Any, reference: Any, episodes: list[Episode], kind: str, beta: float) -> dict[str, Tensor]:
+    """Return the gradient of the loss of GRPO (arXiv 2402.03300), Dr. GRPO (2503.20783) or DAPO (2503.14476)."""
+    high = 0.28 if kind == "dapo" else 0.2
+    valid = [episode for episode in episodes if episode.failure is None]
+    # DAPO's overlong filtering takes an episode that was cut out of the loss, though not out of its group's baseline.
+    counted = [episode for episode in valid if kind != "dapo" or episode.truncated_by is None]
+    num_tokens = sum(sum(episode.mask) for episode in counted)
+    model.zero_grad()
+    for episode in counted:
+        rewards = torch.tensor([other.reward for other in valid if other.group == episode.group])
+        advantage = episode.reward - rewards.mean()  # 0 for the only one of its group
+        if kind != "dr_grpo" and len(rewards) > 1:
+            advantage = advantage / (rewards.std() + 1e-4)
+        new = logprobs_of(model, episode)
+        old = torch.tensor(episode.logprobs[1:])
+        loss = torch.zeros(())
+        for place, on in enumerate(episode.mask[1:]):
+            if on:
+                ratio = (new[place] - old[place]).exp()
+                loss = loss - torch.min(ratio * advantage, ratio.clamp(0.8, 1 + high) * advantage)
+        if beta:
+            with torch.no_grad():
+                ref = logprobs_of(reference, episode)
+            k3 = (ref - new).exp() - (ref - new) - 1
+            loss = loss + beta * k3[torch.tensor(episode.mask[1:])].sum()
+        share = {"grpo": len(valid) * sum(episode.mask), "dr_grpo": len(valid) * LONGEST, "dapo": num_tokens}[kind]
+        (loss / share).backward()  # type: ignore[no-untyped-call]
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+def gradient_of(model: Any, reference: Any, episodes: list[Episode], config: TrainConfig) -> dict[str, Tensor]:
+    """Return what one step of the updater leaves in `grad`."""
+    model = copy.deepcopy(model)
+    set_advantages(episodes, config.advantage)
+    Updater(model, reference, config).step(episodes, 1)
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+def assert_same(got: dict[str, Tensor], wanted: dict[str, Tensor], *, share: float = 1e-4) -> None:
+    assert got.keys() == wanted.keys()
+    assert any(float(value.abs().max()) > 1e-4 for value in wanted.values())
+    for name, value in wanted.items():
+        largest = float(value.abs().max())
+        torch.testing.assert_close(got[name], value, rtol=share, atol=share * max(largest, 1e-6), msg=name)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3])
+@pytest.mark.parametrize("kind", ["grpo", "dr_grpo", "dapo"])
+def test_gradient_is_the_textbooks(
+    model: Any, tiny_model: Callable[..., Any], episodes: list[Episode], kind: str, beta: float
+) -> None:
+    reference = tiny_model(seed=2, hidden=48, layers=2) if beta else None
+    wanted = textbook(model, reference, episodes, kind, beta)
+    for micro_batch_tokens in (1, 100, 16_384):
+        run = config(kind, beta=beta, micro_batch_tokens=micro_batch_tokens)
+        assert_same(gradient_of(model, reference, episodes, run), wanted)
+
+
+def test_members_without_advantage_change_nothing_but_the_mean(model: Any, episodes: list[Episode]) -> None:
+    idle = [episode for episode in episodes if episode.group == 1]
+    busy = [episode for episode in episodes if episode.group != 1]
+    alone, together = (gradient_of(model, None, part, config()) for part in (busy, episodes))
+    counts = [sum(episode.failure is None for episode in part) for part in (busy, episodes)]
+    assert_same({name: value * counts[1] / counts[0] for name, value in together.items()}, alone, share=1e-5)
+    # Nothing to learn at all: the weights stay, bit for bit.
+    before = copy.deepcopy(model.state_dict())
+    set_advantages(idle, "grpo")
+    measured = Updater(model, None, config()).step(idle, 1)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert (
+        measured["sampling/sampling_logp_difference/mean"] > 0.1
+    )  # agreement with the engine is measured all the same
+
+
+def test_several_updates_a_step_are_several_steps(model: Any, episodes: list[Episode]) -> None:
+    set_advantages(episodes, "grpo")
+    once, twice = copy.deepcopy(model), copy.deepcopy(model)
+    one = Updater(once, None, config())
+    parts = [one.step([episode for episode in episodes if episode.group in pair], 1) for pair in ((0, 1), (2, 3))]
+    both = Updater(twice, None, config(updates_per_step=2)).step(episodes, 1)
+    for name, value in once.state_dict().items():
+        assert torch.equal(value, twice.state_dict()[name]), name
+    assert both["loss"] == pytest.approx((parts[0]["loss"] + parts[1]["loss"]) / 2)
+    assert both["grad_norm"] == pytest.approx((parts[0]["grad_norm"] + parts[1]["grad_norm"]) / 2)
+    # Whether the engine agrees can be told before the first update only.
+    first = parts[0]["sampling/sampling_logp_difference/mean"]
+    assert both["sampling/sampling_logp_difference/mean"] == pytest.approx(first)
+
+
+def test_metrics_are_means_over_tokens(model: Any, episodes: list[Episode]) -> None:
+    set_advantages(episodes, "grpo")
+    trained = [episode for episode in episodes if episode.advantage]
+    with torch.no_grad():
+        new = torch.cat([logprobs_of(model, e)[torch.tensor(e.mask[1:])] for e in trained])
+    old = torch.cat([torch.tensor(e.logprobs[1:])[torch.tensor(e.mask[1:])] for e in trained])
+    measured = Updater(model, None, config(micro_batch_tokens=150)).step(episodes, 1)
+    assert measured["sampling/sampling_logp_difference/mean"] == pytest.approx(
+        float((new - old).abs().mean()), rel=1e-4
+    )
+    ratio = float((new - old).exp().mean())
+    assert measured["sampling/importance_sampling_ratio/mean"] == pytest.approx(ratio, rel=1e-4)
+    assert 0 < measured["clip_ratio/region_mean"] < 1
+    assert measured["clip_ratio/region_mean"] == pytest.approx(
+        measured["clip_ratio/low_mean"] + measured["clip_ratio/high_mean"]
+    )
+    assert 0 < measured["entropy"] < 5.8  # ln 300 = 5.7
+    assert "kl" not in measured
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("-inf")])
+def test_a_gradient_that_is_not_finite_leaves_the_weights(model: Any, episodes: list[Episode], broken: float) -> None:
+    set_advantages(episodes, "grpo")
+    run = config(beta=0.1)
+    updater = Updater(model, copy.deepcopy(model), run)
+    before = copy.deepcopy(model.state_dict())
+    poisoned = next(parameter for name, parameter in updater._reference.named_parameters() if "embed" in name)  # type: ignore[union-attr]
+    kept = poisoned.detach().clone()
+    with torch.no_grad():
+        poisoned.fill_(float("nan"))
+    if broken != broken:
+        with pytest.raises(TrainerError, match=r"loss of step 1 is nan.*optim\.lr \(0\.001\).*config\.toml"):
+            updater.step(episodes, 1)
+    else:
+        hook = model.get_output_embeddings().register_forward_hook(lambda *args: args[2] * broken)
+        with pytest.raises(TrainerError, match=r"(loss|gradient) of step 1"):
+            updater.step(episodes, 1)
+        hook.remove()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    with torch.no_grad():
+        poisoned.copy_(kept)
+    updater.step(episodes, 1)
+    assert not all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
+
+
+def test_the_rate_rises_and_falls(model: Any, episodes: list[Episode]) -> None:
+    set_advantages(episodes, "grpo")
+    run = config(lr=1e-2, warmup_steps=4, final_lr_share=0.1)
+    updater = Updater(model, None, run)
+    rates = {step: updater.step(episodes, step)["learning_rate"] for step in (1, 2, 4, 52, 100)}
+    assert rates == pytest.approx({1: 2.5e-3, 2: 5e-3, 4: 1e-2, 52: 5.5e-3, 100: 1e-3})
+
+
+def test_the_gradient_is_clipped(model: Any, episodes: list[Episode]) -> None:
+    set_advantages(episodes, "grpo")
+    free, held = copy.deepcopy(model), copy.deepcopy(model)
+    norm = Updater(free, None, config()).step(episodes, 1)["grad_norm"]
+    assert Updater(held, None, config(max_grad_norm=norm / 10)).step(episodes, 1)["grad_norm"] == pytest.approx(norm)
+    for one, other in zip(free.parameters(), held.parameters(), strict=True):
+        torch.testing.assert_close(other.grad * 10, one.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_dropout_is_off(model: Any, episodes: list[Episode]) -> None:
+    model.train()
+    updater = Updater(model, None, config())
+    set_advantages(episodes, "grpo")
+    updater.step(episodes, 1)
+    assert not model.training

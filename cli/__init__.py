@@ -1,1 +1,3 @@
 """The `agentrl` command."""
+
+__all__: list[str] = []

@@ -11,6 +11,7 @@ __all__ = ["run"]
 def run(args: Sequence[str]) -> int:
     """Fine-tune on demonstrations; print the folder of the model."""
     import tyro
+    from transformers.utils import logging
 
     from agentrl.cli.registry import find_env
     from agentrl.trainer.coldstart import ColdstartConfig, coldstart
@@ -21,6 +22,7 @@ def run(args: Sequence[str]) -> int:
     )  # fmt: skip
     if config.demonstrations is None:
         config = dataclasses.replace(config, env=find_env(config.env))
+    logging.disable_progress_bar()  # Transformers' bars would tear the output
     model = coldstart(config)
     print(f"{model}\ntrain it further: agentrl train quickstart --model {model}")
     return 0

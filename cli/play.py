@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
-from agentrl.envs.errors import UsageError
-from agentrl.trainer.rollout import make_text_env
 from rich.console import Console
 from rich.text import Text
 
 from agentrl.cli.registry import find_env
+from agentrl.envs.errors import UsageError
+from agentrl.trainer.rollout import make_text_env
 
 __all__ = ["run"]
 

@@ -39,21 +39,24 @@ def run(args: Sequence[str]) -> int:
                 "train --resume runs/NAME"
             )
         run_dir = RunDir.existing(Path(words[1]))
-        config = _checked(load_recipe(str(run_dir.path / "config.toml")))
+        config = _checked(load_recipe(str(run_dir.path / "config.toml")), fresh=False)
     else:
         if words[0].startswith("-"):
             raise ConfigError(
                 f"a recipe comes first, got {words[0]!r}; type: agentrl train quickstart {' '.join(words)}"
             )
-        config = _checked(_parsed(load_recipe(words[0]), words))
+        config = _checked(_parsed(load_recipe(words[0]), words), fresh=True)
         run_dir = RunDir.create(Path(config.out), config.name, default=Path(words[0]).stem)
         run_dir.write_text("config.toml", to_toml(config))
     return _train(config, run_dir)
 
 
 def _train(config: Any, run_dir: Any) -> int:
+    from transformers.utils import logging
+
     from agentrl.trainer.loop import train
 
+    logging.disable_progress_bar()  # Transformers' bars would tear the table
     # Environment threads hold the interpreter for long stretches; the engine's thread must get it back quickly.
     sys.setswitchinterval(0.0005)
     print(f"run folder {run_dir.path}", file=sys.stderr)
@@ -90,7 +93,7 @@ def _parsed(recipe: Any, words: list[str]) -> Any:
     )
 
 
-def _checked(config: Any) -> Any:
+def _checked(config: Any, *, fresh: bool) -> Any:
     """Refuse what cannot work before a folder is made; return the configuration with the environment's full id."""
     from agentrl.cli.registry import find_env
     from agentrl.trainer.chat import Chat
@@ -100,5 +103,6 @@ def _checked(config: Any) -> Any:
     config = dataclasses.replace(config, env=find_env(config.env))
     make_text_env(config.env, config.env_kwargs).close()
     pick_device(config.device)
-    Chat(load_tokenizer(config.model))
+    if fresh:  # a resumed run has a model of its own
+        Chat(load_tokenizer(config.model))
     return config

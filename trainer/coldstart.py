@@ -26,7 +26,7 @@ from agentrl.trainer.chat import Chat
 from agentrl.trainer.config import Scalar
 from agentrl.trainer.demonstrations import Conversation, played, read_conversations, tokenized
 from agentrl.trainer.errors import ConfigError
-from agentrl.trainer.exercises import Batch, copying, recall
+from agentrl.trainer.exercises import Batch, copying
 from agentrl.trainer.model import load_model, load_tokenizer, pick_device
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.rundir import RunDir
@@ -55,8 +55,7 @@ class ColdstartConfig:
     threads: int = 0  # of torch on the CPU; 0: torch's default
     vocab_size: int = 2048  # of the tiny model's tokenizer
     copy_steps: int = 2500  # of the tiny model: random sequences that repeat
-    recall_steps: int = 0  # of the tiny model: values behind random keys
-    num_steps: int = 900  # on demonstrations
+    num_steps: int = 1100  # on demonstrations
     batch_size: int = 48  # conversations a step
     lr: float = 1.5e-3  # highest rate; a tenth at the end
     max_tokens: int = 2048  # a longer conversation is refused
@@ -113,15 +112,6 @@ def coldstart(config: ColdstartConfig, *, progress: Progress | None = None) -> P
                 copying(rng, len(tokenizer)),
                 what="copying",
                 num_steps=config.copy_steps,
-                final=1.0,
-                config=config,
-                shown=shown,
-            )
-            _learn(
-                model,
-                recall(rng, tokenizer),
-                what="recall",
-                num_steps=config.recall_steps,
                 final=1.0,
                 config=config,
                 shown=shown,

@@ -175,7 +175,7 @@ def load_recipe(name: str) -> TrainConfig:
             "a .toml file"
         )
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"recipe {name!r} is no TOML: {error}") from error
     config: TrainConfig = from_mapping(TrainConfig, values)

@@ -128,7 +128,7 @@ class SearchEnv(TextEnv):
             doc_id: The id of the document, as search shows it.
             page: Which page, from 1.
         """
-        document = self._ask(lambda index: index.get(doc_id) or index.get(doc_id.strip("[] ")))
+        document = self._ask(lambda index: index.get(doc_id) or index.get(_unbracketed(doc_id)))
         if document is None:
             return f"There is no document {doc_id[:80]!r}. Use an id that search has shown."
         pages = _pages(document)
@@ -249,6 +249,10 @@ class SearchEnv(TextEnv):
         self._known_world()
         assert self._question is not None
         return self._question
+
+
+def _unbracketed(doc_id: str) -> str:
+    return doc_id.strip().removeprefix("[").removesuffix("]").strip()
 
 
 def _is_cut(document: Document) -> bool:

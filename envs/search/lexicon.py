@@ -147,22 +147,22 @@ KINDS: dict[str, tuple[str, ...]] = {
 YEARS = {"person": "birth year", "work": "publication year", "organisation": "founding year"}
 
 # {r} relation noun, {x} the entity, {y} the value. A quarter of (relation, frame) pairs belongs to the test split. The
-# first eight name the relation before the value, and are all that levels 1 and 2 use.
+# first six say "relation is value" in one breath, and are all that levels 1 and 2 use.
 _DOC_FRAMES = (
-    "The {r} of {x} is {y}.",
     "The {r} is {y}.",
     "Its {r} is {y}.",
     "As for {x}, the {r} is {y}.",
     "Here the {r} is {y}.",
     "By all accounts, its {r} is {y}.",
-    "The {r} listed here is {y}.",
     "The archive says that the {r} is {y}.",
+    "The {r} of {x} is {y}.",
+    "The {r} listed here is {y}.",
     "{y} is the {r} of {x}.",
     "{x} has {y} as {r}.",
     "{y} is known as the {r} of {x}.",
     "The records name {y} as {r}.",
 )
-_PLAIN_FRAMES = 8
+_PLAIN_FRAMES = 6
 _PHRASES = (
     "the {r} of {p}",
     "the {r} given for {p}",

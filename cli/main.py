@@ -43,7 +43,9 @@ def main(args: Sequence[str] | None = None) -> int:
         )
         return 2
     try:
-        return int(import_module(COMMANDS[name][0]).run(rest))
+        status = int(import_module(COMMANDS[name][0]).run(rest))
+        sys.stdout.flush()  # a reader that is gone shows here
+        return status
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130

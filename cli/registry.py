@@ -36,8 +36,8 @@ def find_env(env_id: str) -> str:
     if name in gymnasium.registry:
         return env_id
     every = {each.lower(): each for each in gymnasium.registry}
-    near = difflib.get_close_matches(name.lower(), every, n=1) or difflib.get_close_matches(
-        f"agentrl/{name.lower()}", every, n=1
-    )
-    hint = f"; did you mean {every[near[0]]!r}?" if near else "."
+    short = {each.removeprefix("AgentRL/").lower(): each for each in ours}  # the prefix would make all alike
+    near = difflib.get_close_matches(name.lower().removeprefix("agentrl/"), short, n=1)
+    near = near or difflib.get_close_matches(name.lower(), every, n=1)
+    hint = f"; did you mean {(every | short)[near[0]]!r}?" if near else "."
     raise UsageError(f"env {env_id!r} is not registered{hint} Type: agentrl envs")

@@ -65,13 +65,13 @@ class ColdstartConfig:
         for name in ("vocab_size", "num_steps", "batch_size", "lr", "max_tokens"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, but must be above 0")
-        if self.seed < 0 or self.threads < 0 or self.copy_steps < 0 or self.recall_steps < 0:
+        if self.seed < 0 or self.threads < 0 or self.copy_steps < 0:
             raise ConfigError(
-                f"seed, threads, copy_steps and recall_steps are {self.seed}, {self.threads}, {self.copy_steps} and "
-                f"{self.recall_steps}, but must be 0 or more"
+                f"seed, threads and copy_steps are {self.seed}, {self.threads} and {self.copy_steps}, "
+                "but must be 0 or more"
             )
         if self.model != "tiny":
-            self._refuse_unless_default(f"with model={self.model!r}", "vocab_size", "copy_steps", "recall_steps")
+            self._refuse_unless_default(f"with model={self.model!r}", "vocab_size", "copy_steps")
         if self.demonstrations is not None:
             self._refuse_unless_default("beside demonstrations", "env", "level")
         if self.vocab_size < 300:

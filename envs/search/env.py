@@ -7,15 +7,14 @@ tasks are the user's own, over `corpus=` (an index built once) or `retriever=` (
 from __future__ import annotations
 
 import random
-import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from agentrl.envs.core import TextEnv, Turn
-from agentrl.envs.errors import InfrastructureError, UsageError
+from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.search.policies import FLAWS, cheat_policies, demonstration, scripted, solution, world_names
 from agentrl.envs.search.questions import Question, make_question
@@ -36,8 +35,6 @@ _SYSTEM = (
 
 _PAGE_CHARS = 800
 _MAX_K = 20
-
-_T = TypeVar("_T")
 
 
 class SearchEnv(TextEnv):
@@ -113,7 +110,7 @@ class SearchEnv(TextEnv):
             query: Words to look for.
             k: How many documents to show, 1 to 20.
         """
-        hits = self._ask(lambda index: index.search(query, max(1, min(k, _MAX_K))))
+        hits = self._retriever.search(query, max(1, min(k, _MAX_K)))
         for hit in hits:
             self._shown[hit.doc_id] = hit.title
         return (
@@ -128,7 +125,7 @@ class SearchEnv(TextEnv):
             doc_id: The id of the document, as search shows it.
             page: Which page, from 1.
         """
-        document = self._ask(lambda index: index.get(doc_id) or index.get(_unbracketed(doc_id)))
+        document = self._retriever.get(doc_id) or self._retriever.get(_unbracketed(doc_id))
         if document is None:
             return f"There is no document {doc_id[:80]!r}. Use an id that search has shown."
         pages = _pages(document)
@@ -213,17 +210,11 @@ class SearchEnv(TextEnv):
             self._index.close()
         self._index = FtsIndex.of(world.documents)
 
-    def _ask(self, question: Callable[[Retriever], _T]) -> _T:
-        """Ask the retriever; an index on disk may fail as a server may."""
+    @property
+    def _retriever(self) -> Retriever:
         if self._index is None:
             raise UsageError("the environment is closed; make a new one")
-        try:
-            return question(self._index)
-        except sqlite3.DatabaseError as error:
-            if self._index is not self._shared:  # memory does not fail
-                raise
-            message = f"the search index failed: {error}"
-            raise InfrastructureError(message, kind="index", boundary="retriever") from error
+        return self._index
 
     def _citation(self, turn: str) -> float:
         cited = {name: title for name, title in self._shown.items() if f"[{name}]" in turn}

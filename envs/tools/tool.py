@@ -2,21 +2,19 @@
 
 `Tool.of` reads type hints and the `Args:` section of a Google-style docstring. `bind` validates the arguments of a call
 and coerces what a model plausibly meant ("3" for 3, 3.0 for 3, "true" for True, null for a default); what it refuses it
-explains to the model in an `ArgumentError`. Of JSON schema it honours type, enum, items, properties, required, anyOf.
+explains to the model in an `ArgumentError`.
 """
 
 import copy
 import difflib
 import inspect
-import json
-import math
 import re
-import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from agentrl.envs.errors import UsageError
+from agentrl.envs.tools.schemas import MismatchError, accepts_null, coerce, described, schema_of, show
 
 __all__ = ["ArgumentError", "Tool"]
 

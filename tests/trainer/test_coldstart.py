@@ -19,7 +19,7 @@ from agentrl.trainer.chat import Chat
 from agentrl.trainer.coldstart import ColdstartConfig, coldstart, weights_hash
 from agentrl.trainer.demonstrations import Conversation, played, read_conversations, tokenized
 from agentrl.trainer.errors import ConfigError, RunFolderError, TrainerError
-from agentrl.trainer.exercises import copying, recall
+from agentrl.trainer.exercises import copying
 
 
 class Echo(gymnasium.Env[str, str]):
@@ -50,7 +50,7 @@ gymnasium.register(id="Toy/Echo-v0", entry_point=Echo, disable_env_checker=True)
 
 
 def small(tmp_path: Path, **changes: Any) -> ColdstartConfig:
-    base: dict[str, Any] = {"out": str(tmp_path / "runs"), "num_steps": 2, "copy_steps": 1, "recall_steps": 1}
+    base: dict[str, Any] = {"out": str(tmp_path / "runs"), "num_steps": 2, "copy_steps": 1}
     return ColdstartConfig(**base | {"batch_size": 3, "vocab_size": 320, "env": "Toy/Echo-v0"} | changes)
 
 
@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_practice_can_be_left_out(tmp_path: Path) -> None:
-    assert coldstart(small(tmp_path, copy_steps=0, recall_steps=0)).exists()
+    assert coldstart(small(tmp_path, copy_steps=0)).exists()
 
 
 def test_on_search(tmp_path: Path) -> None:
@@ -197,18 +197,3 @@ def test_copying_can_be_solved_by_copying(seed: int) -> None:
         assert all(row[place] == row[place - half] for place, on in enumerate(mask) if on)
         assert not any(mask[: half + 1])
         assert all(9 <= token < 100 for token in row)
-
-
-def test_recall_can_be_solved_by_looking_up(tokenizer: Any) -> None:
-    ids, masks = next(recall(np.random.default_rng(0), tokenizer))
-    for row, mask in zip(ids, masks, strict=True):
-        facts = row[: mask.index(True) - 2]
-        place = len(facts)
-        while place < len(row):
-            assert mask[place : place + 2] == [False, False]
-            end = next((at for at in range(place + 2, len(row)) if not mask[at]), len(row))
-            value = row[place + 2 : end]
-            text = " ".join(map(str, facts))
-            assert row[place] in facts
-            assert re.search(rf"\b{row[place]} .*{' '.join(map(str, value))}", text)
-            place = end

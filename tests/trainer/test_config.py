@@ -40,7 +40,7 @@ eval.num_episodes eval.split eval.greedy eval.every
 checkpoint.every checkpoint.keep
 """.split()
 COLDSTART_KEYS = """
-env env_kwargs level demonstrations model name out seed device threads vocab_size copy_steps recall_steps num_steps
+env env_kwargs level demonstrations model name out seed device threads vocab_size copy_steps num_steps
 batch_size lr max_tokens verify
 """.split()
 

@@ -17,9 +17,11 @@ def run(args: Sequence[str]) -> int:
     from agentrl.trainer.coldstart import ColdstartConfig, coldstart
 
     config = tyro.cli(
-        ColdstartConfig, args=list(args), prog="agentrl coldstart",
+        ColdstartConfig,
+        args=list(args),
+        prog="agentrl coldstart",
         description="Fine-tune a model on demonstrations: the environment's own player's, or from a JSONL file.",
-    )  # fmt: skip
+    )
     if config.demonstrations is None:
         config = dataclasses.replace(config, env=find_env(config.env))
     logging.disable_progress_bar()  # Transformers' bars would tear the output

@@ -37,10 +37,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        print(
-            f"agentrl: there is no command {name!r}{hint} Type: agentrl --help",
-            file=sys.stderr,
-        )
+        print(f"agentrl: there is no command {name!r}{hint} Type: agentrl --help", file=sys.stderr)
         return 2
     try:
         status = int(import_module(COMMANDS[name][0]).run(rest))

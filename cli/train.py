@@ -6,7 +6,11 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentrl.trainer.config import TrainConfig
+    from agentrl.trainer.rundir import RunDir
 
 __all__ = ["run"]
 
@@ -51,7 +55,7 @@ def run(args: Sequence[str]) -> int:
     return _train(config, run_dir)
 
 
-def _train(config: Any, run_dir: Any) -> int:
+def _train(config: TrainConfig, run_dir: RunDir) -> int:
     from transformers.utils import logging
 
     from agentrl.trainer.loop import train
@@ -79,7 +83,7 @@ def _train(config: Any, run_dir: Any) -> int:
     return 0
 
 
-def _parsed(recipe: Any, words: list[str]) -> Any:
+def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
     import tyro
 
     from agentrl.trainer.config import TrainConfig
@@ -93,7 +97,7 @@ def _parsed(recipe: Any, words: list[str]) -> Any:
     )
 
 
-def _checked(config: Any, *, fresh: bool) -> Any:
+def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
     """Refuse what cannot work before a folder is made; return the configuration with the environment's full id."""
     from agentrl.cli.registry import find_env
     from agentrl.trainer.chat import Chat

@@ -5,7 +5,8 @@ Three loops over the same model at the same batch, in turn, several times in one
     bare          `model(ids, past_key_values=…)` with Transformers' own DynamicCache and `multinomial`, no environment
     bare, same    the bare loop, with as many prompt and reply tokens to prefill as the rollouts had
 
-The ratio of the first to the second is what counts against us for all that is not sampling; the third says what is left.
+The ratio of the first to the second is what counts against us for all that is not sampling; the third says what is
+left.
 
     python perf/rollout.py --json rollout.json
 """
@@ -77,10 +78,18 @@ def main() -> None:
 
 def _rollouts(rollouts: Rollouts, engine: TorchEngine, config: TrainConfig, step: int) -> tuple[int, int, float]:
     tasks = [
-        Task(step=step, group=group, member=member, seed=1000 * step + group, split="train", level=config.level, temperature=1.0)
+        Task(
+            step=step,
+            group=group,
+            member=member,
+            seed=1000 * step + group,
+            split="train",
+            level=config.level,
+            temperature=1.0,
+        )
         for group in range(config.groups_per_step)
         for member in range(config.group_size)
-    ]  # fmt: skip
+    ]
     sampled, prefilled, start = engine.num_generated, engine.num_prefilled, time.perf_counter()
     rollouts.play(tasks)
     return engine.num_generated - sampled, engine.num_prefilled - prefilled, time.perf_counter() - start

@@ -36,7 +36,7 @@ class Outcome:
     reward: float
     terminated: bool
     truncated: bool
-    replies: Sequence[Mapping[str, str]]  # role, name and content each; never empty
+    replies: Sequence[Mapping[str, str]]  # role, name and content each; empty after a failure only
     rewards: Mapping[str, float] = field(default_factory=dict)  # named components
     success: bool | None = None
     failure: Mapping[str, str] | None = None  # kind, boundary, message

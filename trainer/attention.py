@@ -38,7 +38,10 @@ def grouped_attention(
     batch, heads, num_queries, size = query.shape
     shared = key.shape[1]
     if num_queries != 1 or heads == shared or attention_mask is None or kwargs.get("dropout"):
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        usual: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, **kwargs
+        )
+        return usual
     blocks = query.view(batch, shared, heads // shared, size)
     out = torch.nn.functional.scaled_dot_product_attention(
         blocks, key, value, attn_mask=attention_mask, scale=kwargs.get("scaling")

@@ -25,7 +25,7 @@ class MicroBatch:
     mask_BT: Tensor  # bool: sampled and trained on
     old_logprobs_BT: Tensor  # float32, as sampled
     advantages_B: Tensor  # float32
-    overlong_B: Tensor  # bool: the last turn was cut by a token limit
+    overlong_B: Tensor  # bool, as Episode.overlong
 
 
 def micro_batches(episodes: Sequence[Episode], *, max_tokens: int, device: torch.device) -> Iterator[MicroBatch]:
@@ -55,5 +55,5 @@ def _padded(episodes: Sequence[Episode], device: torch.device) -> MicroBatch:
         mask_BT=mask_BT.to(device),
         old_logprobs_BT=old_BT.to(device),
         advantages_B=torch.tensor([episode.advantage for episode in episodes], device=device),
-        overlong_B=torch.tensor([episode.truncated_by in ("length", "context") for episode in episodes], device=device),
+        overlong_B=torch.tensor([episode.overlong for episode in episodes], device=device),
     )

@@ -92,6 +92,7 @@ def coldstart(config: ColdstartConfig, *, progress: Progress | None = None) -> P
     Raises:
         ConfigError: The environment, model or demonstrations do not fit, or the hash is not the one to verify.
         RunFolderError: The run folder cannot be written.
+        TrainerError: Infrastructure failed in a demonstration.
     """
     device = pick_device(config.device)
     own = read_conversations(Path(config.demonstrations)) if config.demonstrations else None
@@ -107,15 +108,8 @@ def coldstart(config: ColdstartConfig, *, progress: Progress | None = None) -> P
         tokenizer, model = _start(config, own, device)
         if config.model == "tiny":
             rng = np.random.default_rng([config.seed, 7])
-            _learn(
-                model,
-                copying(rng, len(tokenizer)),
-                what="copying",
-                num_steps=config.copy_steps,
-                final=1.0,
-                config=config,
-                shown=shown,
-            )
+            random = copying(rng, len(tokenizer))
+            _learn(model, random, what="copying", num_steps=config.copy_steps, final=1.0, config=config, shown=shown)
         batches = _ahead(_batches(config, _conversations(config, own), Chat(tokenizer)))
         accuracy = _learn(
             model, batches, what="demonstrations", num_steps=config.num_steps, final=0.1, config=config, shown=shown
@@ -208,19 +202,18 @@ def _learn(
     config: ColdstartConfig,
     shown: Progress,
 ) -> float:
-    """Minimise cross-entropy where masked; the rate rises, then follows a cosine to `final`. Return the last token accuracy."""
+    """Minimise cross-entropy where masked; return the token accuracy of the last 50 steps.
+
+    The rate rises, then follows a cosine down to the share `final`.
+    """
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01)
     warmup = min(100, num_steps // 10 + 1)
     recent: list[float] = []
     for step in range(num_steps):
         ids, masks = next(batches)
-        rate = (
-            config.lr
-            * min(1.0, (step + 1) / warmup)
-            * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * step / num_steps)))
-        )
-        optimizer.param_groups[0]["lr"] = rate
+        decay = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * step / num_steps))
+        optimizer.param_groups[0]["lr"] = config.lr * min(1.0, (step + 1) / warmup) * decay
         loss, accuracy = _loss(model, ids, masks)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -243,6 +236,5 @@ def _loss(model: PreTrainedModel, ids: Sequence[list[int]], masks: Sequence[list
     wanted_BT = mask_BT[:, 1:]
     logits_NV = model.get_output_embeddings()(hidden_BTH[:, :-1][wanted_BT])
     target_N = ids_BT[:, 1:][wanted_BT]
-    return functional.cross_entropy(logits_NV.float(), target_N), float(
-        (logits_NV.argmax(-1) == target_N).float().mean()
-    )
+    accuracy = float((logits_NV.argmax(-1) == target_N).float().mean())
+    return functional.cross_entropy(logits_NV.float(), target_N), accuracy

@@ -7,10 +7,11 @@ import difflib
 import math
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from agentrl.trainer.advantage import ADVANTAGES
 from agentrl.trainer.errors import ConfigError
@@ -21,6 +22,7 @@ __all__ = [
     "CheckpointConfig",
     "EvalConfig",
     "OptimConfig",
+    "Scalar",
     "TrainConfig",
     "from_mapping",
     "load_recipe",
@@ -28,6 +30,7 @@ __all__ = [
     "to_toml",
 ]
 
+T = TypeVar("T")
 Scalar = str | int | float | bool
 DTYPES = ("auto", "float32", "bfloat16")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -113,11 +116,9 @@ class TrainConfig:
     groups_per_step: int = 8  # tasks of a step
     group_size: int = 8  # episodes of a task
     temperature: float = 1.0  # of sampling, and of the log-probabilities that are trained
-    advantage: str = "grpo"  # grpo, dr_grpo
+    advantage: str = "grpo"  # grpo, dr_grpo, dapo
     micro_batch_tokens: int = 16_384  # of one forward and backward pass, padding included
-    max_logp_difference: float = (
-        0.1  # the run stops when engine and trainer differ by more, on average over a step's tokens
-    )
+    max_logp_difference: float = 0.1  # the run stops when engine and trainer differ by more, on average over a step
     stop_at_success: float | None = None  # end early once the mean success of the last ten steps is above
     tensorboard: bool = False
     loss: LossConfig = field(default_factory=LossConfig)
@@ -178,11 +179,10 @@ def load_recipe(name: str) -> TrainConfig:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"recipe {name!r} is no TOML: {error}") from error
-    config: TrainConfig = from_mapping(TrainConfig, values)
-    return config
+    return from_mapping(TrainConfig, values)
 
 
-def from_mapping(kind: type[Any], values: dict[str, Any], prefix: str = "") -> Any:
+def from_mapping(kind: type[T], values: dict[str, Any], prefix: str = "") -> T:
     """Build a configuration from a table; every key must exist and have the right type.
 
     Raises:
@@ -231,15 +231,12 @@ def _toml(value: Scalar) -> str:
         return str(value).lower()
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return (
-            '"'
-            + "".join(f"\\u{ord(char):04x}" if ord(char) < 32 or ord(char) == 127 else char for char in escaped)
-            + '"'
-        )
+        inner = "".join(f"\\u{ord(char):04x}" if ord(char) < 32 or ord(char) == 127 else char for char in escaped)
+        return f'"{inner}"'
     return repr(value)
 
 
-def _fits(hint: Any, value: Any) -> bool:
+def _fits(hint: Any, value: object) -> bool:
     if hint is int or hint is bool or hint is str:
         return type(value) is hint
     if hint is float:
@@ -248,20 +245,18 @@ def _fits(hint: Any, value: Any) -> bool:
     origin = getattr(hint, "__origin__", None)
     if origin is dict:
         return isinstance(value, dict) and all(isinstance(each, Scalar) for each in value.values())
-    if arms and all(
-        isinstance(arm, str) for arm in arms
-    ):  # Literal: the configuration itself checks it with a better message
-        return isinstance(value, str)
+    if arms and all(isinstance(arm, str) for arm in arms):
+        return isinstance(value, str)  # Literal: the configuration itself checks it with a better message
     return any(_fits(arm, value) or (arm is float and type(value) is int) for arm in arms)
 
 
-def _positive(config: Any, prefix: str, *names: str) -> None:
+def _positive(config: object, prefix: str, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         if not value > 0 or not math.isfinite(value):
             raise ConfigError(f"{prefix + '.' if prefix else ''}{name} is {value!r}, but must be above 0")
 
 
-def _near(value: str, known: Any) -> str:
+def _near(value: str, known: Iterable[str]) -> str:
     match = difflib.get_close_matches(value, list(known), n=1)
     return f"; did you mean {match[0]!r}?" if match else ""

@@ -26,7 +26,7 @@ from agentrl.trainer.errors import ParityError, TrainerError
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics
 from agentrl.trainer.model import load_model, load_tokenizer, pick_device
 from agentrl.trainer.progress import Progress
-from agentrl.trainer.report import write_report
+from agentrl.trainer.report import write_curve_svg, write_report
 from agentrl.trainer.rollout import Rollouts, Task
 from agentrl.trainer.rundir import RunDir
 from agentrl.trainer.store import RolloutStore
@@ -35,9 +35,8 @@ from agentrl.trainer.update import Updater, set_advantages
 
 __all__ = ["train"]
 
-_HELD_OUT = (
-    1_000_003  # keeps the seeds of held-out tasks apart from those of training, where an environment has no splits
-)
+# Keeps the seeds of held-out tasks apart from those of training, where an environment has no splits.
+_HELD_OUT = 1_000_003
 
 
 def train(config: TrainConfig, *, run_dir: RunDir, progress: Progress | None = None) -> dict[str, Any]:
@@ -220,11 +219,8 @@ class Run:
 
     def _restore(self, state: TrainerState) -> None:
         self.updater.optimizer.load_state_dict(state.optimizer)
-        self.num_tokens, self.train_seconds, self.recent = (
-            state.num_tokens,
-            state.train_seconds,
-            list(state.recent_success),
-        )
+        self.num_tokens, self.train_seconds = state.num_tokens, state.train_seconds
+        self.recent = list(state.recent_success)
         torch.set_rng_state(state.torch_rng)
         if state.cuda_rng and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state.cuda_rng)
@@ -243,10 +239,9 @@ class Run:
         if difference > self.config.max_logp_difference:
             raise ParityError(
                 f"step {step}: the engine's log-probabilities differ from the trainer's by {difference:.3g} on "
-                "average, more than "
-                f"max_logp_difference={self.config.max_logp_difference}. The engine samples from other weights, or "
-                "at another precision; "
-                f"nothing of this step was kept: agentrl train --resume {self.dir.path}"
+                f"average, more than max_logp_difference={self.config.max_logp_difference}. The engine samples from "
+                "other weights, or at another precision; nothing of this step was kept: agentrl train --resume "
+                f"{self.dir.path}"
             )
 
     def _dropped(self, episodes: list[Episode]) -> Iterator[tuple[str, Episode]]:
@@ -258,7 +253,7 @@ class Run:
                 yield "infrastructure", episode
             elif alive[episode.group] < 2:
                 yield "no_baseline", episode
-            elif self.config.loss.drops_overlong and episode.truncated_by in ("length", "context"):
+            elif self.config.loss.drops_overlong and episode.overlong:
                 yield "overlong", episode
             elif episode.advantage == 0 and self.config.loss.beta <= 0:
                 yield "zero_advantage", episode
@@ -285,6 +280,7 @@ class Run:
         }
         self.dir.write_json("summary.json", summary)
         write_report(self.dir.path)
+        write_curve_svg(self.dir.path, self.dir.path / "curve.svg")
         return summary
 
 

@@ -24,7 +24,6 @@ from agentrl.trainer.types import Episode
 
 __all__ = ["MetricsLog", "drop_metrics", "episode_metrics", "read_metrics"]
 
-CLIPPED = ("length", "context")  # values of Episode.truncated_by that cut a turn in its middle
 SAME_REWARD = 1e-8  # torch.isclose's absolute tolerance, with which TRL calls a group's spread zero
 
 
@@ -227,7 +226,7 @@ def _lengths(valid: Sequence[Episode]) -> dict[str, float]:
     if not valid:
         return {}
     lengths = [sum(episode.mask) for episode in valid]
-    clipped = [episode.truncated_by in CLIPPED for episode in valid]
+    clipped = [episode.overlong for episode in valid]
     ended = [length for length, cut in zip(lengths, clipped, strict=True) if not cut] or [0]  # TRL: 0 when none ended
     return {
         "completions/mean_length": statistics.fmean(lengths),

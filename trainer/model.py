@@ -35,9 +35,8 @@ class Head:
         self._model = model
         config = model.config.get_text_config()
         self._softcap = getattr(config, "final_logit_softcapping", None)  # Gemma
-        self._scale = getattr(config, "logit_scale", None) or 1 / (
-            getattr(config, "logits_scaling", None) or 1
-        )  # Cohere, Granite
+        divisor = getattr(config, "logits_scaling", None) or 1  # Granite
+        self._scale = getattr(config, "logit_scale", None) or 1 / divisor  # Cohere
         self._probe()
 
     def __call__(self, hidden: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.types import Episode
 
-__all__ = ["RolloutConfig", "Rollouts", "Task"]
+__all__ = ["RolloutConfig", "Rollouts", "Task", "make_text_env"]
 
 T = TypeVar("T")
 
@@ -77,9 +77,6 @@ class Rollouts:
         engine: Samples the turns.
         chat: Turns messages into tokens.
         config: Limits.
-
-    Raises:
-        ConfigError: When the environment cannot be made, or is not a text environment.
     """
 
     def __init__(
@@ -97,7 +94,7 @@ class Rollouts:
 
         Raises:
             EngineError: When the engine fails.
-            ConfigError: When the environment cannot be made.
+            ConfigError: When the environment cannot be made, or is not a text environment.
         """
         try:
             return asyncio.run(self._play(tasks))
@@ -223,6 +220,26 @@ class Rollouts:
         return _Desk(lambda: make_text_env(self._env_id, self._env_kwargs))
 
 
+def make_text_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    """Make an environment and check that it speaks text.
+
+    Raises:
+        ConfigError: When it cannot be made with these arguments, or its spaces are not text.
+    """
+    try:
+        env = gymnasium.make(env_id, **kwargs)
+    except (gymnasium.error.Error, TypeError, ValueError, ModuleNotFoundError) as error:
+        raise ConfigError(f"env={env_id!r} cannot be made: {error}") from error
+    for name, space in (("action", env.action_space), ("observation", env.observation_space)):
+        if not isinstance(space, gymnasium.spaces.Text):
+            env.close()
+            raise ConfigError(
+                f"env={env_id!r} has the {name} space {space}, but a language model needs text; wrap it, or try "
+                "AgentRL/Search-v0"
+            )
+    return env
+
+
 class _EnvFailure(Exception):
     """Infrastructure failed during an episode."""
 
@@ -268,7 +285,8 @@ class _Desk:
         future: asyncio.Future[T] = loop.create_future()
 
         def run() -> None:
-            result, error = None, None
+            result: T | None = None
+            error: Exception | None = None
             try:
                 if self._env is None:
                     self._env = self._make()
@@ -307,26 +325,6 @@ class _Desk:
         if self._env is not None:
             with contextlib.suppress(Exception):  # it failed before, or nobody needs it any more
                 self._env.close()
-
-
-def make_text_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
-    """Make an environment and check that it speaks text.
-
-    Raises:
-        ConfigError: When it cannot be made with these arguments, or its spaces are not text.
-    """
-    try:
-        env = gymnasium.make(env_id, **kwargs)
-    except (gymnasium.error.Error, TypeError, ValueError, ModuleNotFoundError) as error:
-        raise ConfigError(f"env={env_id!r} cannot be made: {error}") from error
-    for name, space in (("action", env.action_space), ("observation", env.observation_space)):
-        if not isinstance(space, gymnasium.spaces.Text):
-            env.close()
-            raise ConfigError(
-                f"env={env_id!r} has the {name} space {space}, but a language model needs text; wrap it, or try "
-                "AgentRL/Search-v0"
-            )
-    return env
 
 
 def _reset(env: gymnasium.Env[Any, Any], seed: int, options: dict[str, Any]) -> Opening:

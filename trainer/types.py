@@ -48,3 +48,8 @@ class Episode:
     versions: list[int]  # weight version of each turn
     timings: dict[str, float]  # seconds by part
     advantage: float  # group-relative advantage; 0.0 until computed
+
+    @property
+    def overlong(self) -> bool:
+        """Whether a limit on tokens ended it, that of a turn or that of the episode."""
+        return self.truncated_by in ("length", "context")

@@ -88,9 +88,7 @@ class Updater:
     def _update(self, episodes: Sequence[Episode], step: int, *, fresh: bool) -> dict[str, float]:
         config = self._config
         num_tokens = sum(
-            sum(episode.mask)
-            for episode in episodes
-            if not (config.loss.drops_overlong and episode.truncated_by in ("length", "context"))
+            sum(episode.mask) for episode in episodes if not (config.loss.drops_overlong and episode.overlong)
         )
         trained = [episode for episode in episodes if episode.advantage != 0 or config.loss.beta > 0]
         # Agreement with the engine is measured even where nothing is to be learnt.
@@ -106,11 +104,11 @@ class Updater:
                 sums[name] = sums.get(name, 0.0) + float(value)
         norm = float(torch.nn.utils.clip_grad_norm_(self._model.parameters(), config.optim.max_grad_norm))
         # A NaN may stop at a clamp on its way back: the gradient alone would not show it.
-        what, value = ("gradient", norm) if math.isfinite(sums["loss_sum"]) else ("loss", sums["loss_sum"])
-        if not math.isfinite(value):
+        what, figure = ("gradient", norm) if math.isfinite(sums["loss_sum"]) else ("loss", sums["loss_sum"])
+        if not math.isfinite(figure):
             self.optimizer.zero_grad(set_to_none=True)
             raise TrainerError(
-                f"the {what} of step {step} is {value}; the weights were left as they are. Lower optim.lr "
+                f"the {what} of step {step} is {figure}; the weights were left as they are. Lower optim.lr "
                 f"({config.optim.lr}) in the run's config.toml, then resume it"
             )
         self.optimizer.step()
@@ -134,9 +132,14 @@ class Updater:
             max_completion=config.rollout.max_episode_tokens,
         )
         loss, sums = policy_loss(
-            logprobs_BT=logprobs_BT, old_logprobs_BT=batch.old_logprobs_BT, ref_logprobs_BT=reference_BT,
-            advantages_B=batch.advantages_B, mask_BT=mask_BT, weights_BT=weights_BT, config=config.loss,
-        )  # fmt: skip
+            logprobs_BT=logprobs_BT,
+            old_logprobs_BT=batch.old_logprobs_BT,
+            ref_logprobs_BT=reference_BT,
+            advantages_B=batch.advantages_B,
+            mask_BT=mask_BT,
+            weights_BT=weights_BT,
+            config=config.loss,
+        )
         sums |= {"entropy_sum": entropy_BT.sum(), "sampled_sum": batch.mask_BT.sum(), "loss_sum": loss.detach()}
         if fresh:  # before this step's first update the weights are still those that sampled
             difference_BT = torch.where(batch.mask_BT, (logprobs_BT.detach() - batch.old_logprobs_BT).abs(), 0.0)

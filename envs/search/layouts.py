@@ -139,8 +139,11 @@ def _answers(row: Row) -> tuple[str, ...]:
         field = "reward_model.ground_truth.target"
         given = truth.get("target") if isinstance(truth, dict) else truth
     if given is None:
-        raise row.error("answer", "'answer', 'golden_answers' or 'reward_model.ground_truth.target' (a test set without"
-                        " answers cannot be used)")  # fmt: skip
+        raise row.error(
+            "answer",
+            "'answer', 'golden_answers' or 'reward_model.ground_truth.target' (a test set without answers cannot be "
+            "used)",
+        )
     answers = [given] if isinstance(given, str) else given
     if not isinstance(answers, list) or not answers:
         raise row.error(field, "a string, or a list of strings that is not empty", given)

@@ -202,8 +202,8 @@ _SYLLABLES = tuple(onset + rime for onset in _ONSETS for rime in _RIMES)
 
 
 def _words(count: int, first: int) -> tuple[str, ...]:
-    # Two syllables by a fixed rule rather than a generator: the same on every Python. 37 and 7 are prime to 150, so that
-    # `first + index` below 150 * 150 gives a word of its own.
+    # Two syllables by a fixed rule rather than a generator: the same on every Python. 37 and 7 are prime to 150, so
+    # that `first + index` below 150 * 150 gives a word of its own.
     numbers = range(first, first + count)
     size = len(_SYLLABLES)
     return tuple((_SYLLABLES[37 * n % size] + _SYLLABLES[(7 * n + n // size) % size]).capitalize() for n in numbers)

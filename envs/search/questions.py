@@ -154,9 +154,12 @@ def _counting(rng: random.Random, world: World) -> Question | None:
     answer = f"{len(counted)}, {min(int(str(each.facts[year])) for each in counted)}"
     text = rng.choice(_COUNT[world.split == "test"]).format(x=target.name, r=noun, y=year)
     return Question(
-        kind="counting", text=text, answers=(answer,), supporting=tuple(each.doc_id for each in counted),
+        kind="counting",
+        text=text,
+        answers=(answer,),
+        supporting=tuple(each.doc_id for each in counted),
         trail=tuple(Hop(entity=each, relation=noun, value=target) for each in counted),
-    )  # fmt: skip
+    )
 
 
 def _unanswerable(rng: random.Random, world: World) -> Question | None:

@@ -19,7 +19,7 @@ from gymnasium.spaces import Text
 from agentrl.cli.main import COMMANDS, main
 from agentrl.cli.registry import find_env, our_envs
 from agentrl.envs.errors import UsageError
-from agentrl.trainer.config import recipes
+from agentrl.trainer.config import load_recipe, recipes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def test_help_of_a_recipe_shows_its_values(run: Callable[..., Result]) -> None:
     assert result.status == 0
     for option in ("--optim.lr", "--rollout.concurrency", "--loss.kind", "--env", "--eval.num-episodes"):
         assert option in result.out
-    assert "0.0005" in result.out  # the recipe's learning rate, not the default
+    assert f"(default: {load_recipe('quickstart').optim.lr})" in result.out  # the recipe's own, not ours
 
 
 def test_help_of_coldstart(run: Callable[..., Result]) -> None:
@@ -150,7 +150,7 @@ class Unruly(gymnasium.Env[str, str]):
         return "", 0.0, False, True, {"failure": {"kind": "k", "boundary": "b", "message": "no route to host"}}
 
 
-gymnasium.register(id="Toy/Unruly-v0", entry_point=Unruly, disable_env_checker=True)
+gymnasium.register(id="Toy/Unruly-v0", entry_point=Unruly, disable_env_checker=True)  # type: ignore[arg-type]
 
 
 def test_an_environment_cannot_move_the_terminal(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,8 +269,6 @@ def test_a_damaged_configuration_is_said(run: Callable[..., Result], tmp_path: P
 
 @pytest.mark.parametrize("name", recipes())
 def test_every_recipes_environment_is_there(name: str) -> None:
-    from agentrl.trainer.config import load_recipe
-
     assert find_env(load_recipe(name).env)
 
 

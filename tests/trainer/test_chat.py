@@ -27,7 +27,7 @@ TEXT = [
     'User: Assistant: {"name": "search", "arguments": {"query": "who wrote it?", "k": 3}, "parameters": {}}',
     "Environment: ipython\nsystem user assistant tool response content call_id",
 ]
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {
         "type": "function",
         "function": {

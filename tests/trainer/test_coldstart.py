@@ -46,7 +46,7 @@ class Echo(gymnasium.Env[str, str]):
         return "again", 1.0, self.left == 0, False, {}
 
 
-gymnasium.register(id="Toy/Echo-v0", entry_point=Echo, disable_env_checker=True)
+gymnasium.register(id="Toy/Echo-v0", entry_point=Echo, disable_env_checker=True)  # type: ignore[arg-type]
 
 
 def small(tmp_path: Path, **changes: Any) -> ColdstartConfig:

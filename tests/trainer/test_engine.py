@@ -85,7 +85,7 @@ async def no_pause() -> None:
     return
 
 
-async def converse(session: Session, plan: Plan, pause: Callable[[], Coroutine[Any, Any, None]] = no_pause) -> Talk:
+async def converse(session: Session, plan: Plan, pause: Callable[[], Coroutine[Any, Any, object]] = no_pause) -> Talk:
     """Play an episode whose environment answers with a few tokens that the plan's seed decides."""
     world = random.Random(plan.seed)
     talk = Talk(ids=list(plan.prompt), temperature=plan.temperature)
@@ -114,7 +114,7 @@ def converse_all(
     plans: list[Plan],
     *,
     sessions: int | None = None,
-    pause: Callable[[], Coroutine[Any, Any, None]] = no_pause,
+    pause: Callable[[], Coroutine[Any, Any, object]] = no_pause,
 ) -> list[Talk]:
     """Play plans over some sessions; a free session takes the next plan, as rollouts do."""
 

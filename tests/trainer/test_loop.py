@@ -28,6 +28,7 @@ from agentrl.trainer import loop, rundir
 from agentrl.trainer.checkpoint import TrainerState, latest_checkpoint, load_state, save_checkpoint
 from agentrl.trainer.coldstart import weights_hash
 from agentrl.trainer.config import CheckpointConfig, EvalConfig, OptimConfig, TrainConfig, to_toml
+from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.errors import ParityError, RunFolderError, TrainerError
 from agentrl.trainer.loop import train
 from agentrl.trainer.loss import LossConfig
@@ -152,7 +153,7 @@ def test_success_rises(config: TrainConfig) -> None:
     assert sorted(path.name for path in run_dir.checkpoints.iterdir()) == ["step_20", "step_25"]
     assert [row["step"] for row in rows_of(run_dir) if "eval/success" in row] == [10, 20]
     with RolloutStore(run_dir.path / "rollouts.sqlite", read_only=True) as store:
-        counts = [store.count(phase=phase) for phase in ("train", "eval_before", "eval", "eval_after")]  # type: ignore[arg-type]
+        counts = [store.count(phase=phase) for phase in ("train", "eval_before", "eval", "eval_after")]
     assert counts == [25 * 32, 32, 64, 32]
 
 
@@ -323,7 +324,7 @@ class Broken(gymnasium.Env[str, str]):
         return "", 1.0, True, False, {}
 
 
-gymnasium.register(id="Toy/Broken-v0", entry_point=Broken, disable_env_checker=True)
+gymnasium.register(id="Toy/Broken-v0", entry_point=Broken, disable_env_checker=True)  # type: ignore[arg-type]
 
 
 def test_a_run_whose_every_episode_fails_stops(config: TrainConfig) -> None:
@@ -370,7 +371,7 @@ def test_failed_episodes_are_counted_and_left_out(flaky: TrainConfig) -> None:
 
 
 def test_other_weights_in_the_engine_stop_the_run(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stale(loop.TorchEngine):
+    class Stale(TorchEngine):
         def __init__(self, model: Any, **more: Any) -> None:
             other = copy.deepcopy(model)
             with torch.no_grad():

@@ -137,7 +137,7 @@ FAULTS: dict[str, Callable[[Toy], Any]] = {
     "reset informs by None": give("What?", None),
     "reset tells tools as text": give("What?", {"tools": "search"}),
     "reset tells a level of words": give("What?", {"task": {"level": "hard"}}),
-    "make raises": throw(AssertionError),
+    "make raises": throw(AssertionError()),
 }
 KINDS = (
     {"hangs": "timeout", "reset hangs": "timeout", "tells a failure": "k", "tells half a failure": "k"}
@@ -155,7 +155,7 @@ KINDS = (
     | dict.fromkeys(("raises what infrastructure failed", "make raises"), "unreachable")
 )  # all others: protocol
 
-gymnasium.register(id="Toy/Rollout-v0", entry_point=Toy, disable_env_checker=True)
+gymnasium.register(id="Toy/Rollout-v0", entry_point=Toy, disable_env_checker=True)  # type: ignore[arg-type]
 
 
 class Listening(Engine):
@@ -392,7 +392,7 @@ def test_the_limits_of_tokens_are_recorded(play: Callable[..., list[Episode]], c
 
 
 def test_a_limit_of_turns_is_recorded(play: Callable[..., list[Episode]]) -> None:
-    gymnasium.register(id="Toy/Timed-v0", entry_point=Toy, max_episode_steps=2, disable_env_checker=True)
+    gymnasium.register(id="Toy/Timed-v0", entry_point=Toy, max_episode_steps=2, disable_env_checker=True)  # type: ignore[arg-type]
     episodes = play(some_tasks(1, 4), env="Toy/Timed-v0", turns=9, config={"max_turn_tokens": 200})
     assert [episode.num_turns for episode in episodes] == [2] * 4
     ended = [episode.messages[-1]["role"] for episode in episodes]

@@ -80,6 +80,9 @@ class TorchEngine(Engine):
     Args:
         model: A causal language model; its attention must take a 4D mask (sdpa and eager do).
         schedule: "exact" or "eager", see the module.
+
+    Raises:
+        ConfigError: The model has layers or an output that the engine does not know.
     """
 
     def __init__(self, model: PreTrainedModel, *, schedule: Schedule = "exact") -> None:

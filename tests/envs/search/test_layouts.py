@@ -167,7 +167,7 @@ PAGE = {"id": "0", "title": "t", "text": "x"}
         ({"context": {"title": ["a"]}}, "context", "'sentences'", "got {'title': ['a']}"),
         ({"context": {"title": ["a"], "sentences": []}}, "context", "'sentences'", "'sentences': []}"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_row_of_a_corpus(tmp_path: Path, row: object, field: str, expected: str, received: str) -> None:
     path = lines(tmp_path / "corpus.jsonl", PAGE, "", row)
     with pytest.raises(DataError) as caught:
@@ -205,7 +205,7 @@ ASKED = {"id": "0", "question": "Q?", "answer": "A"}
         ({**ASKED, "extra_info": {"split": 1}}, "extra_info.split", "train, test", "got 1"),
         ({**ASKED, "id": []}, "id", "a whole number", "got []"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_question(tmp_path: Path, row: object, field: str, expected: str, received: str) -> None:
     path = lines(tmp_path / "questions.jsonl", ASKED, row)
     with pytest.raises(DataError) as caught:

@@ -360,9 +360,22 @@ def test_documents_found_long_ago_are_forgotten(serve: Serve, ask: Ask, monkeypa
 
 @pytest.mark.parametrize(
     "url",
-    ["", "127.0.0.1:8000/retrieve", "ftp://host/x", "http://", "http:///retrieve", "http://host:0/", "http://host:99999/",
-     "http://host:x/", "http://[::1/", "http://a b/", "http://hóst/", "http://me:secret@host/", f"http://{'x' * 70}/"],
-)  # fmt: skip
+    [
+        "",
+        "127.0.0.1:8000/retrieve",
+        "ftp://host/x",
+        "http://",
+        "http:///retrieve",
+        "http://host:0/",
+        "http://host:99999/",
+        "http://host:x/",
+        "http://[::1/",
+        "http://a b/",
+        "http://hóst/",
+        "http://me:secret@host/",
+        f"http://{'x' * 70}/",
+    ],
+)
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(UsageError, match="retriever") as caught:
         HttpRetriever(url)

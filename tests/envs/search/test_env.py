@@ -140,7 +140,7 @@ def test_episodes_are_what_they_were() -> None:
             observation, reward, terminated, truncated, info = env.step(action)
             told.update(json.dumps([action, observation, reward, info]).encode())
             done = terminated or truncated
-    assert told.hexdigest()[:16] == "GOLDEN"
+    assert told.hexdigest()[:16] == "7c13c84196158afd"
 
 
 def test_the_demonstrator_errs_as_often_as_told() -> None:
@@ -401,7 +401,8 @@ def test_search_r1_with_its_corpus_end_to_end(search_r1: dict[str, Path]) -> Non
 
 
 def test_vectors_and_snapshots_of_own_data(search_r1: dict[str, Path]) -> None:
-    vector = gym.make_vec("AgentRL/Search-v0", num_envs=3, vectorization_mode="async", **search_r1)
+    arguments: dict[str, Any] = dict(search_r1)
+    vector = gym.make_vec("AgentRL/Search-v0", num_envs=3, vectorization_mode="async", **arguments)
     observations, _ = vector.reset(seed=1)
     assert tuple(observations) == ("capital of norway?",) * 3
     told, *_ = vector.step((call("search", query="Oslo", k=1), "<answer>Oslo</answer>", "hm"))
@@ -544,7 +545,7 @@ def test_no_server_at_all_is_a_failure_within_the_deadline(search_r1: dict[str, 
 
 # -- actions of all kinds --------------------------------------------------------------------------------------------
 
-ODD = (
+ODD: tuple[object, ...] = (
     None, True, 0, -1, 3, 2**63, 10**400, 1.5, 1e308, float("nan"), float("inf"), "", " ", "3", "-3", "3.0", "1e3",
     "d1", "[d1]", "d1\x00", "\ud800", "٣", "x" * 5000, '"', "' OR 1=1 --", "title:x", "NEAR(a b)", "a* -b ^c {d}", [],
     [1], ["d1"], {}, {"a": 1}, {"query": "x"}, "<answer>x</answer>", "</tool_call>", "<think>", "the mayor of",

@@ -76,7 +76,7 @@ def answer_to(world: World, text: str) -> set[str]:
         counted = [
             entity
             for entity in world.entities
-            if isinstance(value := entity.facts.get(asked["r"]), Entity) and value.name == asked["x"]
+            if isinstance(target := entity.facts.get(asked["r"]), Entity) and target.name == asked["x"]
         ]
         return {f"{len(counted)}, {min(str(entity.facts[asked['y']]) for entity in counted)}"}
     nouns, start = phrase_of(asked["p"], world.split)
@@ -91,7 +91,9 @@ def answer_to(world: World, text: str) -> set[str]:
         if noun not in value.facts:
             return {f"unknown after {name}" for name in (value.name, value.alias) if name}
         value = value.facts[noun]
-    return {name for name in (value.name, value.alias) if name} if isinstance(value, Entity) else {value}
+    if isinstance(value, str):
+        return {value}
+    return {name for name in (value.name, value.alias) if name}
 
 
 @both

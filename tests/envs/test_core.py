@@ -117,8 +117,10 @@ def test_the_reward_is_the_weighted_sum_of_the_components() -> None:
     assert env.step(f"<answer>{env._number}</answer>" + " " * 40)[1] == 2.0
 
 
-def test_several_answers_are_wrong_even_if_one_is_right(env: Number) -> None:
-    _, reward, terminated, _, info = env.step(f"<answer>1</answer><answer>{env._number}</answer>")
+@pytest.mark.parametrize("numbers", [(1, None), (None, 1), (None, None)])
+def test_several_answers_are_wrong_even_if_one_is_right(env: Number, numbers: tuple[int | None, ...]) -> None:
+    action = "".join(answered(env._number if number is None else number) for number in numbers)
+    _, reward, terminated, _, info = env.step(action)
     assert (reward, terminated, info["success"]) == (0.0, True, False)
     assert info["rewards"] == {"exact_match": 0.0, "brief": 0.0}
 
@@ -524,23 +526,26 @@ def _column(infos: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 @every
 def test_a_snapshot_holds_the_whole_episode(env_id: str) -> None:
-    env, other = bare(env_id, level=4), bare(env_id, level=4)
+    env, other = (bare(env_id, level=4, render_mode="ansi") for _ in range(2))
     other.reset(seed=99)
     for seed in range(10):
         observation, info = env.reset(seed=seed)
         policy, turns = env.oracle(), []
         steps: list[tuple[Any, ...]] = []
-        taken = pickle.dumps(env.snapshot())
+        taken = env.snapshot()
+        packed = pickle.dumps(taken)
         while not steps or not (steps[-1][2] or steps[-1][3]):
             if len(steps) == 1:
-                taken = pickle.dumps(env.snapshot())
+                taken = env.snapshot()
+                packed = pickle.dumps(taken)
             turns.append(policy(observation, info))
             steps.append(env.step(turns[-1]))
-        then = env.reset()
-        for again in (env, other):
-            again.restore(pickle.loads(taken))
+        shown, then = env.render(), env.reset()
+        for again, snapshot in ((env, taken), (other, pickle.loads(packed)), (other, taken)):
+            again.restore(snapshot)
             start = 1 if len(steps) > 1 else 0
             assert [again.step(turn) for turn in turns[start:]] == steps[start:]
+            assert again.render() == shown
             assert again.reset() == then  # the generator is a part of it
     env.close()
     other.close()

@@ -33,12 +33,13 @@ def reason(text: str, **kwargs: Any) -> str:
     return found[0].reason
 
 
-ONE = [("search", {"query": "Ada Lovelace"})]
-TWO = [("search", {"query": "a"}), ("open", {"doc_id": "d1", "page": 2})]
+Calls = list[tuple[str, dict[str, object]]]
+ONE: Calls = [("search", {"query": "Ada Lovelace"})]
+TWO: Calls = [("search", {"query": "a"}), ("open", {"doc_id": "d1", "page": 2})]
 
 # Turns in the layouts of Qwen 2.5 and 3, Hermes 2 Pro, Llama 3.1, 3.2 and 4, Mistral 7B v0.3 and Small 3, Qwen 3 Coder,
 # Gemma 3.
-SAMPLES: list[tuple[str, list[tuple[str, dict[str, object]]]]] = [
+SAMPLES: list[tuple[str, Calls]] = [
     ('<tool_call>\n{"name": "search", "arguments": {"query": "Ada Lovelace"}}\n</tool_call>', ONE),
     (
         "I need two facts.\n\n<tool_call>\n"
@@ -111,7 +112,7 @@ SAMPLES: list[tuple[str, list[tuple[str, dict[str, object]]]]] = [
 
 
 @pytest.mark.parametrize(("text", "expected"), SAMPLES)
-def test_turns_of_real_models(text: str, expected: list[tuple[str, dict[str, object]]]) -> None:
+def test_turns_of_real_models(text: str, expected: Calls) -> None:
     assert calls(text) == expected
 
 

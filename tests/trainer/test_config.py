@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentrl.trainer.coldstart import ColdstartConfig
@@ -78,6 +78,7 @@ text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 number = st.floats(allow_nan=False) | st.integers(-(2**63), 2**63 - 1)
 
 
+@settings(deadline=None)  # another program on the machine may take the core
 @given(text, st.dictionaries(text, text | number | st.booleans(), max_size=4), st.integers(0, 2**60), st.booleans())
 def test_what_is_written_is_read_back(name: str, kwargs: dict[str, Any], seed: int, tensorboard: bool) -> None:
     config = TrainConfig(name=name, out=name, env_kwargs=kwargs, seed=seed, tensorboard=tensorboard, level=seed % 7)
@@ -86,6 +87,7 @@ def test_what_is_written_is_read_back(name: str, kwargs: dict[str, Any], seed: i
     assert {key: type(value) for key, value in again.env_kwargs.items()} == {k: type(v) for k, v in kwargs.items()}
 
 
+@settings(deadline=None)
 @given(
     st.floats(1e-300, 1e300),
     st.floats(0, 0.99),

@@ -203,12 +203,13 @@ def test_the_same_seed_gives_the_same_bits(config: TrainConfig) -> None:
     assert not {e["seed"] for e in episodes_of(other)} & {e["seed"] for e in episodes_of(first)}
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.2])
+@pytest.mark.parametrize(("beta", "dtype"), [(0.0, "float32"), (0.2, "float32"), (0.0, "bfloat16")])
 def test_a_run_stopped_anywhere_goes_on_the_same(
-    config: TrainConfig, beta: float, monkeypatch: pytest.MonkeyPatch
+    config: TrainConfig, beta: float, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(
         config,
+        dtype=dtype,
         num_steps=4,
         checkpoint=CheckpointConfig(every=2),
         loss=LossConfig(beta=beta),

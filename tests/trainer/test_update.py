@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor
 from agentrl.trainer.config import OptimConfig, TrainConfig
 from agentrl.trainer.errors import TrainerError
 from agentrl.trainer.loss import LossConfig
+from agentrl.trainer.model import load_model
 from agentrl.trainer.rollout import RolloutConfig
 from agentrl.trainer.types import Episode
 from agentrl.trainer.update import Updater, set_advantages
@@ -257,3 +259,22 @@ def test_dropout_is_off(model: Any, episodes: list[Episode]) -> None:
     set_advantages(episodes, "grpo")
     updater.step(episodes, 1)
     assert not model.training
+
+
+def test_small_steps_are_not_rounded_away_in_bfloat16(episodes: list[Episode], model: Any, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    models = [load_model(str(tmp_path), device=torch.device("cpu"), dtype=dtype) for dtype in ("float32", "bfloat16")]
+    ids = torch.tensor([episodes[0].token_ids])
+    with torch.no_grad():
+        fine, coarse = (each(input_ids=ids).logits.float() for each in models)
+    assert 0 < float((fine - coarse).abs().max()) < 0.1  # it does compute with eight bits
+    start = torch.cat([weight.detach().float().flatten() for weight in model.parameters()])
+    set_advantages(episodes, "grpo")
+    moved = []
+    for each in models:
+        updater = Updater(each, None, config(lr=1e-6))
+        for step in range(1, 11):
+            updater.step(episodes, step)
+        moved.append(torch.cat([weight.detach().float().flatten() for weight in each.parameters()]) - start)
+    wanted, got = moved
+    assert float(got @ wanted / (wanted @ wanted)) == pytest.approx(1, abs=0.2)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from agentrl.trainer.errors import ConfigError
 
-__all__ = ["SlotCache"]
+__all__ = ["SlotCache", "check_cache"]
 
 # Hugging Face's names; a model without `layer_types` has one kind, sliding if there is a window.
 _FULL, _SLIDING = "full_attention", "sliding_attention"
@@ -132,3 +132,48 @@ class SlotCache(Cache):
         for layer in self.layers:
             layer.keys[target_B, :, :length] = layer.keys[source_B, :, :length]
             layer.values[target_B, :, :length] = layer.values[source_B, :, :length]
+
+
+@torch.no_grad()
+def check_cache(model: PreTrainedModel) -> None:
+    """Compare cached passes over two rows of unequal length with plain passes.
+
+    Raises:
+        ConfigError: The model takes no such cache or mask, or computes something else with them.
+    """
+    training = model.training
+    model.eval()
+    ids = (torch.arange(8, device=model.device) + 1) % model.config.get_text_config().vocab_size
+    plain = [model.base_model(input_ids=ids[None, :end]).last_hidden_state[0, -1] for end in (8, 3)]
+    try:
+        cached = _cached(model, ids)
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(f"{_unsupported(model)} ({type(error).__name__}: {error})") from error
+    finally:
+        model.train(training)
+    wanted, got = torch.stack(plain).float(), cached.float()
+    share = 1e-3 if cached.dtype == torch.float32 else 5e-2
+    if not torch.allclose(wanted, got, rtol=0, atol=share * float(wanted.abs().max())):
+        raise ConfigError(_unsupported(model))
+
+
+def _cached(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """Return the last hidden states (2, H) of all 8 ids and of the first 3, each computed in two passes."""
+    cache = SlotCache(model.config.get_text_config(), 2)
+    rows_B, lengths_B = torch.tensor([0, 1], device=ids.device), torch.zeros(2, dtype=torch.long, device=ids.device)
+    for long, short in ((5, 2), (3, 1)):
+        done = [int(length) for length in lengths_B]
+        filler = ids.new_zeros(long - short)
+        ids_BN = torch.stack([ids[done[0] : done[0] + long], torch.cat([filler, ids[done[1] : done[1] + short]])])
+        new_B = torch.tensor([long, short], device=ids.device)
+        positions_BN, mask = cache.aim(rows_B, lengths_B, new_B, long)
+        hidden: Tensor = model.base_model(
+            input_ids=ids_BN, position_ids=positions_BN, attention_mask=mask, past_key_values=cache, use_cache=True
+        ).last_hidden_state
+        lengths_B = lengths_B + new_B
+    return hidden[:, -1]
+
+
+def _unsupported(model: PreTrainedModel) -> str:
+    name = type(model).__name__
+    return f"{name} attends in a way that the torch engine does not know; try a Qwen3, Llama or Mistral model"

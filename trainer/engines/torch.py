@@ -25,7 +25,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
-from agentrl.trainer.engines.kvcache import SlotCache
+from agentrl.trainer.engines.kvcache import SlotCache, check_cache
 from agentrl.trainer.engines.sampling import draw
 from agentrl.trainer.errors import EngineError
 from agentrl.trainer.model import Head
@@ -78,7 +78,7 @@ class TorchEngine(Engine):
     """Sample from `model` as it is at the moment; the trainer steps the same parameters.
 
     Args:
-        model: A causal language model; its attention must take a 4D mask (sdpa and eager do).
+        model: A causal language model; its attention must take a 4D mask of booleans, as sdpa does.
         schedule: "exact" or "eager", see the module.
 
     Raises:
@@ -91,6 +91,7 @@ class TorchEngine(Engine):
         self._schedule = schedule
         self._config = model.config.get_text_config()
         self._cache = SlotCache(self._config, 0)
+        check_cache(model)
         self._wake = threading.Condition()
         self._rows: dict[int, _Row] = {}  # open sessions by slot
         self._active: list[_Row] = []

@@ -270,9 +270,9 @@ def test_citations_are_of_documents_that_were_shown() -> None:
     env.reset(seed=3)
     assert env._question is not None
     first, second = env._question.supporting
-    other = next(f"d{number}" for number in range(1, 18) if f"d{number}" not in (first, second))
+    noise = next(f"d{number}" for number in range(1, 18) if f"d{number}" not in (first, second))
 
-    def cited(*ids: str, read: tuple[str, ...] = (first, second, other), before: str = "") -> float:
+    def cited(*ids: str, read: tuple[str, ...] = (first, second, noise), before: str = "") -> float:
         env.reset(seed=3)
         for doc_id in read:
             env.step(call("open", doc_id=doc_id))
@@ -285,11 +285,17 @@ def test_citations_are_of_documents_that_were_shown() -> None:
     assert cited(first, second) == 1.0
     assert cited(first, second, first, second) == 1.0
     assert cited(first) == pytest.approx(2 / 3)
-    assert cited(first, second, other) == pytest.approx(0.8)
-    assert cited(other) == cited() == 0.0
+    assert cited(first, second, noise) == pytest.approx(0.8)
+    assert cited(noise) == cited() == 0.0
     assert cited(first, second, read=()) == 0.0
     assert cited(first, second, read=(first,)) == pytest.approx(2 / 3)
     assert cited(f"x{first}") == 0.0
+
+    env.reset(seed=3)
+    env.step(call("open", doc_id=first) + call("open", doc_id=second))
+    other = make(level=2, weights={"citation": 1})
+    other.restore(env.snapshot())
+    assert other.step(f"[{first}][{second}] <answer>x</answer>")[1] == 1.0
 
 
 def test_one_index_lives_for_an_episode(env: SearchEnv) -> None:

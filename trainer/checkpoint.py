@@ -29,7 +29,7 @@ class TrainerState:
     """What a checkpoint holds beside weights and tokenizer."""
 
     step: int  # last step done; the next task drawn is that of step + 1
-    optimizer: dict[str, Any]  # AdamW's state_dict
+    optimizer: dict[str, Any]  # the Optimizer's state_dict
     num_tokens: int  # trained on so far
     train_seconds: float  # spent in steps so far
     torch_rng: torch.Tensor  # state of torch's CPU generator

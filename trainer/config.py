@@ -69,10 +69,12 @@ class EvalConfig:
 
     num_episodes: int = 256  # tasks of the split; 0: no evaluation
     split: str = "test"
+    temperature: float = 1.0  # of the sampled episodes, whatever training samples at
     greedy: bool = True  # play each task a second time with the most likely tokens
     every: int = 0  # also every so many steps; 0: only before and after
 
     def __post_init__(self) -> None:
+        _positive(self, "eval", "temperature")
         if self.num_episodes < 0 or self.every < 0:
             raise ConfigError(
                 f"eval.num_episodes and eval.every are {self.num_episodes} and {self.every}, but must be 0 or more"

@@ -144,7 +144,7 @@ class Run:
         self.progress.note(f"{evaluation.num_episodes} held-out episodes …")
         result: dict[str, float] = {}
         for member, (name, temperature) in enumerate(
-            [("success", self.config.temperature), ("greedy", 0.0)][: 1 + evaluation.greedy]
+            [("success", evaluation.temperature), ("greedy", 0.0)][: 1 + evaluation.greedy]
         ):
             tasks = [
                 Task(

@@ -19,6 +19,7 @@ from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.errors import TrainerError
 from agentrl.trainer.loss import drop_overlong, policy_loss, token_weights
 from agentrl.trainer.model import Head
+from agentrl.trainer.optimizer import Optimizer
 from agentrl.trainer.types import Episode
 
 __all__ = ["Updater", "set_advantages", "token_logprobs"]
@@ -59,14 +60,7 @@ class Updater:
         self._model, self._reference, self._config = model.eval(), reference, config  # dropout would blur the ratio
         self._head = Head(model)
         self._reference_head = Head(reference) if reference is not None else None
-        optim = config.optim
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=optim.lr,
-            betas=(optim.beta1, optim.beta2),
-            weight_decay=optim.weight_decay,
-            foreach=True,
-        )
+        self.optimizer = Optimizer(model, config.optim)
 
     def step(self, episodes: Sequence[Episode], step: int) -> dict[str, float]:
         """Train on a step's episodes; return metrics.
@@ -83,7 +77,7 @@ class Updater:
             part = self._update([episode for episode in usable if episode.group in chosen], step, fresh=first == 0)
             for name, value in part.items():
                 sums[name] = sums.get(name, 0.0) + value
-        return _means(sums) | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+        return _means(sums) | {"learning_rate": self._rate(step)}
 
     def _update(self, episodes: Sequence[Episode], step: int, *, fresh: bool) -> dict[str, float]:
         config = self._config
@@ -93,25 +87,23 @@ class Updater:
         trained = [episode for episode in episodes if episode.advantage != 0 or config.loss.beta > 0]
         # Agreement with the engine is measured even where nothing is to be learnt.
         trained = trained or list(episodes[: config.group_size])
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(step)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.forget()
         sums: dict[str, float] = {}
         for batch in micro_batches(trained, max_tokens=config.micro_batch_tokens, device=self._model.device):
             loss, measured = self._loss(batch, num_sequences=len(episodes), num_tokens=num_tokens, fresh=fresh)
             loss.backward()  # type: ignore[no-untyped-call]
             for name, value in measured.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
-        norm = float(torch.nn.utils.clip_grad_norm_(self._model.parameters(), config.optim.max_grad_norm))
+        norm = self.optimizer.clip()
         # A NaN may stop at a clamp on its way back: the gradient alone would not show it.
         what, figure = ("gradient", norm) if math.isfinite(sums["loss_sum"]) else ("loss", sums["loss_sum"])
         if not math.isfinite(figure):
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.forget()
             raise TrainerError(
                 f"the {what} of step {step} is {figure}; the weights were left as they are. Lower optim.lr "
                 f"({config.optim.lr}) in the run's config.toml, then resume it"
             )
-        self.optimizer.step()
+        self.optimizer.step(self._rate(step))
         return sums | {"grad_norm_sum": norm, "num_updates": 1.0}
 
     def _loss(

@@ -36,7 +36,7 @@ optim.lr optim.warmup_steps optim.final_lr_share optim.beta1 optim.beta2 optim.w
 optim.updates_per_step
 rollout.concurrency rollout.max_turn_tokens rollout.max_episode_tokens rollout.turn_timeout_s rollout.episode_timeout_s
 rollout.max_retries rollout.schedule
-eval.num_episodes eval.split eval.greedy eval.every
+eval.num_episodes eval.split eval.temperature eval.greedy eval.every
 checkpoint.every checkpoint.keep
 """.split()
 COLDSTART_KEYS = """

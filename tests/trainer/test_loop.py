@@ -7,13 +7,11 @@ import importlib
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +22,8 @@ import torch
 from gymnasium.spaces import Text
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agentrl.trainer import loop, rundir
-from agentrl.trainer.checkpoint import TrainerState, latest_checkpoint, load_state, save_checkpoint
+from agentrl.trainer import loop
+from agentrl.trainer.checkpoint import latest_checkpoint, load_state
 from agentrl.trainer.coldstart import weights_hash
 from agentrl.trainer.config import CheckpointConfig, EvalConfig, OptimConfig, TrainConfig, to_toml
 from agentrl.trainer.engines.torch import TorchEngine
@@ -137,17 +135,8 @@ def test_success_rises(config: TrainConfig) -> None:
     assert sum(success[-4:]) / 4 > 0.7
     assert summary["success_before"] < 0.4 < 0.6 < summary["success_after"]
     assert json.loads((run_dir.path / "summary.json").read_text()) == summary
-    wanted = {
-        "success_before",
-        "success_after",
-        "greedy_before",
-        "greedy_after",
-        "num_episodes",
-        "train_seconds",
-        "seed",
-        "model_parameters",
-    }
-    assert wanted <= summary.keys()
+    wanted = "success_before success_after greedy_before greedy_after num_episodes train_seconds seed model_parameters"
+    assert set(wanted.split()) <= summary.keys()
     assert summary["num_episodes"] == 25 * 32
     assert "<html" in (run_dir.path / "report.html").read_text()
     assert sorted(path.name for path in run_dir.checkpoints.iterdir()) == ["step_20", "step_25"]
@@ -294,9 +283,9 @@ def test_a_run_killed_at_ten_points_ends_as_an_unbroken_one(config: TrainConfig,
     one, other = RunDir.existing(tmp_path / "unbroken"), RunDir.existing(killed)
     assert final_weights(one) == final_weights(other)
     states = [load_state(each.checkpoints / "step_22") for each in (one, other)]
-    for name, value in states[0].optimizer["state"].items():
+    for name, value in states[0].optimizer["adamw"]["state"].items():
         for key, tensor in value.items():
-            assert torch.equal(tensor, states[1].optimizer["state"][name][key])
+            assert torch.equal(tensor, states[1].optimizer["adamw"]["state"][name][key])
     assert episodes_of(one) == episodes_of(other)
     assert len(episodes_of(other)) == 22 * 12 + (1 + 4 + 1) * 8
     assert rows_of(one) == rows_of(other)
@@ -397,107 +386,8 @@ def test_a_run_ends_early_when_it_is_good_enough(config: TrainConfig) -> None:
     assert latest_checkpoint(run_dir.checkpoints) == run_dir.checkpoints / "step_10"
 
 
-# -- the folder ----------------------------------------------------------------------------------------------------
-
-
-def state_at(step: int) -> TrainerState:
-    return TrainerState(
-        step=step,
-        optimizer={"state": {}, "param_groups": []},
-        num_tokens=0,
-        train_seconds=0.0,
-        torch_rng=torch.get_rng_state(),
-        cuda_rng=[],
-        recent_success=[],
-    )
-
-
-@contextmanager
-def files_of_at_most(num_bytes: int) -> Iterator[None]:
-    """Let the kernel refuse larger files, as a full disk refuses any."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.parametrize("num_bytes", [0, 5_000, 100_000])  # the configuration, the weights, the optimizer's state
-def test_a_full_disk_leaves_the_older_checkpoint(
-    tmp_path: Path, tokenizer: Any, tiny_model: Callable[..., Any], num_bytes: int
-) -> None:
-    model = tiny_model()
-    folder = tmp_path / "run" / "checkpoints"
-    whole = save_checkpoint(folder, model=model, tokenizer=tokenizer, state=state_at(1), keep=1)
-    state = replace(state_at(2), optimizer={"state": {0: torch.zeros(1_000_000)}, "param_groups": []})
-    message = rf"step_2 cannot be written.*agentrl train --resume {tmp_path}/run"
-    with files_of_at_most(num_bytes), pytest.raises(RunFolderError, match=message):
-        save_checkpoint(folder, model=model, tokenizer=tokenizer, state=state, keep=1)
-    assert [path.name for path in folder.iterdir()] == ["step_1"]
-    assert latest_checkpoint(folder) == whole
-    assert load_state(whole).step == 1
-    assert weights_hash(AutoModelForCausalLM.from_pretrained(whole)) == weights_hash(model)
-    save_checkpoint(folder, model=model, tokenizer=tokenizer, state=state, keep=1)
-    assert [path.name for path in folder.iterdir()] == ["step_2"]
-
-
-def test_remains_of_a_killed_save_are_no_checkpoint(
-    tmp_path: Path, tokenizer: Any, tiny_model: Callable[..., Any]
-) -> None:
-    more: dict[str, Any] = {"model": tiny_model(), "tokenizer": tokenizer, "keep": 2}
-    for name in (".tmp_step_2", ".old_step_1", ".old_step_3"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.safetensors").write_text("half")
-    assert latest_checkpoint(tmp_path) is None
-    for step in (1, 2, 3, 3, 10):
-        saved = save_checkpoint(tmp_path, state=state_at(step), **more)
-        assert latest_checkpoint(tmp_path) == saved
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_10", "step_3"]
-
-
-def test_a_damaged_state_names_the_way_back(tmp_path: Path, tokenizer: Any, tiny_model: Callable[..., Any]) -> None:
-    saved = save_checkpoint(tmp_path, model=tiny_model(), tokenizer=tokenizer, state=state_at(1), keep=2)
-    (saved / "trainer_state.pt").write_bytes(b"\x80half a file")
-    with pytest.raises(RunFolderError, match=r"trainer_state\.pt cannot be read.*remove .*step_1 to resume"):
-        load_state(saved)
-
-
-def test_a_run_folder_is_never_used_twice(tmp_path: Path) -> None:
-    first = RunDir.create(tmp_path, "a", default="x")
-    with pytest.raises(RunFolderError, match=rf"run folder {first.path} exists; type --resume .* or --name a-2"):
-        RunDir.create(tmp_path, "a", default="x")
-    assert [RunDir.create(tmp_path, None, default="a").path.name for _ in range(2)] == ["a-2", "a-3"]
-
-
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("")
-    for out in (tmp_path / "file", Path("/proc/agentrl")):
-        with pytest.raises(RunFolderError, match=r"cannot be made.*type --out FOLDER|only 0 MB are free"):
-            RunDir.create(out, "a", default="x")
-    monkeypatch.setattr(rundir, "_MIN_FREE_MB", 10**12)
-    with pytest.raises(RunFolderError, match="MB are free"):
-        RunDir.create(tmp_path / "new", "a", default="x")
-    assert not (tmp_path / "new").exists()
-
-
-def test_no_run_to_resume(tmp_path: Path) -> None:
-    RunDir.create(tmp_path, "right", default="x").write_text("config.toml", "")
-    with pytest.raises(RunFolderError, match=r"wrong is no run: .*there are .*right"):
-        RunDir.existing(tmp_path / "wrong")
-    assert RunDir.existing(tmp_path / "right").path == tmp_path / "right"
-
-
 def test_two_processes_cannot_train_one_run(config: TrainConfig) -> None:
     run_dir = RunDir.create(Path(config.out), "run", default="x")
     with run_dir.locked(), pytest.raises(RunFolderError, match="another process"):
         train(config, run_dir=run_dir)
     assert not (run_dir.path / "metrics.jsonl").exists()
-
-
-def test_a_small_file_is_whole_or_as_before(tmp_path: Path) -> None:
-    run_dir = RunDir.create(tmp_path, "a", default="x")
-    run_dir.write_json("summary.json", {"n": 1})
-    with files_of_at_most(100), pytest.raises(RunFolderError, match=r"summary\.json cannot be written"):
-        run_dir.write_json("summary.json", {"n": list(range(1000))})
-    assert json.loads((run_dir.path / "summary.json").read_text()) == {"n": 1}

@@ -21,9 +21,7 @@ from agentrl.envs.errors import DataError, UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.search.env import SearchEnv
 from agentrl.envs.search.policies import FLAWS, call, world_names
-from agentrl.envs.search.questions import Hop
 from agentrl.envs.search.retrieval import FtsIndex
-from agentrl.envs.search.world import Entity
 
 SPLITS = ("train", "test")
 LEVELS = range(1, 6)
@@ -57,13 +55,6 @@ def play(env: SearchEnv, policy: Policy, observation: str, info: dict[str, Any])
 # -- generated worlds ------------------------------------------------------------------------------------------------
 
 
-def shown(hop: Hop, read: str) -> bool:
-    """Whether what was read states the value of a hop."""
-    if isinstance(hop.value, Entity):
-        return any(name.casefold() in read for name in (hop.value.name, hop.value.alias) if name)
-    return hop.value is None or hop.value.casefold() in read
-
-
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_oracle_solves_every_task_by_reading(split: str, level: int) -> None:
@@ -73,11 +64,13 @@ def test_the_oracle_solves_every_task_by_reading(split: str, level: int) -> None
         total, info, read = play(env, env.oracle(), observation, info)
         assert info["rewards"] == {"exact_match": 1.0, "f1": 1.0, "format": 1.0, "citation": 1.0}
         assert (total, info["success"]) == (4.0, True)
-        question = env._question
+        question, world = env._question, env._world
         assert question is not None
-        folded = read.casefold()
-        assert all(shown(hop, folded) for hop in question.trail)
-        assert all(f"[{doc_id}]" in read for doc_id in question.supporting)
+        assert world is not None
+        for document in world.documents:  # the evidence was read to its end
+            if document.id in question.supporting:
+                assert f"[{document.id}]" in read
+                assert all(sentence in read for sentence in document.text.split(". "))
     env.close()
 
 
@@ -171,15 +164,15 @@ def test_search_shows_ids_titles_and_leads(env: SearchEnv) -> None:
     for document in env._world.documents:
         first = env.search(document.title, k=1)
         assert first == f"[{document.id}] {document.title}: {document.text}"
-    assert len(env.search("the", k=20).splitlines()) <= 17
-    assert len(env.search("is", k=-3).splitlines()) == 1
-    assert len(env.search("is", k=10**30).splitlines()) == 17
+    title = env._world.documents[0].title
+    assert env.search(title, k=-3) == env.search(title, k=0) == env.search(title, k=1)
     assert env.search("xyzzy") == env.search("") == "No document fits. Try other words."
 
 
 def test_open_reads_pages_and_says_what_there_is() -> None:
     env = make(level=5)
     env.reset(seed=1)
+    assert len(env.search("the", k=20).splitlines()) == len(env.search("the", k=10**30).splitlines()) == 20
     assert env._world is not None
     long = max(env._world.documents, key=lambda document: len(document.text))
     first = env.open(long.id)

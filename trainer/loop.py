@@ -288,11 +288,13 @@ class Run:
 def _torch_settings(config: TrainConfig) -> Iterator[None]:
     """Deterministic kernels and the configured number of threads, put back afterwards."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if config.threads:
         torch.set_num_threads(config.threads)
     on_cpu = pick_device(config.device).type == "cpu"
     if on_cpu:
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     else:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
@@ -300,6 +302,7 @@ def _torch_settings(config: TrainConfig) -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
 def _seed(*parts: int) -> int:

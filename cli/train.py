@@ -88,13 +88,16 @@ def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
 
     from agentrl.trainer.config import TrainConfig
 
-    return tyro.cli(
+    config = tyro.cli(
         TrainConfig,
         default=recipe,
         args=words[1:],
         prog=f"agentrl train {words[0]}",
         description="Options of the recipe, with their values.",
     )
+    if config.env != recipe.env and config.env_kwargs == recipe.env_kwargs:  # they were meant for the recipe's own
+        config = dataclasses.replace(config, env_kwargs={})
+    return config
 
 
 def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:

@@ -330,10 +330,11 @@ def test_threads_share_an_index(corpus: Path, cache: Path) -> None:
 @pytest.mark.slow
 def test_a_build_does_not_hold_the_corpus(tmp_path: Path, cache: Path) -> None:
     code = """
-import resource, sys
+import pathlib, re, sys
 from agentrl.envs.search.retrieval import FtsIndex
 FtsIndex.open(sys.argv[1], cache_dir=sys.argv[2]).close()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# Not ru_maxrss: a child begins with its parent's, and pytest's workers are large.
+print(int(re.search(r"VmHWM:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) // 1024)
 """
     rng = random.Random(0)
     corpus = tmp_path / "pages.jsonl"

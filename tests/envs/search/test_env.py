@@ -610,7 +610,6 @@ def anything(rng: random.Random, env: gym.Env[str, str]) -> str:
     return f"<answer>{rng.choice(ODD)}</answer>"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_thousand_episodes_of_any_text(level: int) -> None:
     rng = random.Random(level)

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentrl.trainer.config import TrainConfig
@@ -108,8 +108,19 @@ def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
     from agentrl.trainer.rollout import make_text_env
 
     config = dataclasses.replace(config, env=find_env(config.env))
+    if fresh:  # a run may be resumed from another folder
+        kwargs = {name: _absolute(value) for name, value in config.env_kwargs.items()}
+        config = dataclasses.replace(config, model=_absolute(config.model), env_kwargs=kwargs)
     make_text_env(config.env, config.env_kwargs).close()
     pick_device(config.device)
     if fresh:  # a resumed run has a model of its own
         Chat(load_tokenizer(config.model))
     return config
+
+
+def _absolute(value: Any) -> Any:
+    """Return the absolute path of what is there, anything else as it is."""
+    if not isinstance(value, str) or not value.strip():
+        return value
+    path = Path(value).expanduser()
+    return str(path.resolve()) if path.exists() else value

@@ -27,7 +27,7 @@ from agentrl.trainer.config import Scalar
 from agentrl.trainer.demonstrations import Conversation, played, read_conversations, tokenized
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.exercises import Batch, copying
-from agentrl.trainer.model import load_model, load_tokenizer, pick_device
+from agentrl.trainer.model import Head, load_model, load_tokenizer, pick_device
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.rundir import RunDir
 from agentrl.trainer.tiny import make_tiny_model, train_tokenizer
@@ -206,6 +206,7 @@ def _learn(
 
     The rate rises, then follows a cosine down to the share `final`.
     """
+    head = Head(model)
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01)
     warmup = min(100, num_steps // 10 + 1)
@@ -214,7 +215,7 @@ def _learn(
         ids, masks = next(batches)
         decay = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * step / num_steps))
         optimizer.param_groups[0]["lr"] = config.lr * min(1.0, (step + 1) / warmup) * decay
-        loss, accuracy = _loss(model, ids, masks)
+        loss, accuracy = _loss(model, head, ids, masks)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -228,13 +229,15 @@ def _learn(
     return sum(recent) / max(1, len(recent))
 
 
-def _loss(model: PreTrainedModel, ids: Sequence[list[int]], masks: Sequence[list[bool]]) -> tuple[torch.Tensor, float]:
+def _loss(
+    model: PreTrainedModel, head: Head, ids: Sequence[list[int]], masks: Sequence[list[bool]]
+) -> tuple[torch.Tensor, float]:
     width = max(map(len, ids))
     ids_BT = torch.tensor([row + [0] * (width - len(row)) for row in ids], device=model.device)
     mask_BT = torch.tensor([row + [False] * (width - len(row)) for row in masks], device=model.device)
     hidden_BTH = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
     wanted_BT = mask_BT[:, 1:]
-    logits_NV = model.get_output_embeddings()(hidden_BTH[:, :-1][wanted_BT])
+    logits_NV = head(hidden_BTH[:, :-1][wanted_BT])
     target_N = ids_BT[:, 1:][wanted_BT]
     accuracy = float((logits_NV.argmax(-1) == target_N).float().mean())
     return functional.cross_entropy(logits_NV.float(), target_N), accuracy

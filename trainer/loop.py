@@ -24,7 +24,7 @@ from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.errors import ParityError, TrainerError
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics
-from agentrl.trainer.model import load_model, load_tokenizer, pick_device
+from agentrl.trainer.model import check_fits, load_model, load_tokenizer, pick_device
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.report import write_curve_svg, write_report
 from agentrl.trainer.rollout import Rollouts, Task
@@ -64,6 +64,7 @@ class Run:
         source = str(checkpoint) if checkpoint else config.model
         self.tokenizer = load_tokenizer(source)
         self.model = load_model(source, device=device, dtype=config.dtype)
+        check_fits(self.model, self.tokenizer, max_tokens=config.rollout.max_episode_tokens)
         self.chat = Chat(self.tokenizer)
         self.updater = Updater(self.model, self._reference(device), config)
         self.num_tokens, self.train_seconds, self.recent = 0, 0.0, list[float]()
@@ -162,12 +163,17 @@ class Run:
             self.store.add(episodes, phase=phase)
             self._check_usable(episodes, f"held-out episodes of {evaluation.split!r}")
             valid = [episode for episode in episodes if episode.failure is None]
-            # An environment that never tells success is judged by its reward.
-            told = any(episode.success is not None for episode in valid)
-            result[name] = fmean(bool(episode.success) if told else episode.reward for episode in valid)
+            ended = [episode for episode in valid if episode.truncated_by != "context"]
+            if not ended or any(episode.success is not None for episode in ended):  # else it never tells success
+                result[name] = fmean(bool(episode.success) for episode in valid)
+            result[f"{name}_reward"] = fmean(episode.reward for episode in valid)
             result[f"{name}_failures"] = float(len(episodes) - len(valid))
         self.progress.note(
-            " · ".join(f"{name} {value:.1%}" for name, value in result.items() if not name.endswith("failures"))
+            " · ".join(
+                f"{name} {value:.1%}" if name in ("success", "greedy") else f"{name} {value:.3g}"
+                for name, value in result.items()
+                if not name.endswith("failures")
+            )
         )
         if phase == "eval_before":
             self.dir.write_json(kept.name, result)
@@ -233,6 +239,12 @@ class Run:
                 f"all {len(episodes)} {what} failed; the first: {first['boundary']}: {first['message']}. "
                 f"Mend it, then agentrl train --resume {self.dir.path}"
             )
+        if not any(any(episode.mask) for episode in episodes):
+            shortest = min(len(episode.token_ids) for episode in episodes if episode.failure is None)
+            raise TrainerError(
+                f"none of {len(episodes)} {what} could begin: the shortest prompt has {shortest} tokens, and "
+                f"rollout.max_episode_tokens is {self.config.rollout.max_episode_tokens}; start again with a larger one"
+            )
 
     def _check_parity(self, learnt: Mapping[str, float], step: int) -> None:
         difference = learnt["sampling/sampling_logp_difference/mean"]
@@ -268,6 +280,8 @@ class Run:
             "success_after": after.get("success"),
             "greedy_before": before.get("greedy"),
             "greedy_after": after.get("greedy"),
+            "reward_before": before.get("success_reward"),
+            "reward_after": after.get("success_reward"),
             "num_episodes": self.step * self.config.groups_per_step * self.config.group_size,
             "num_eval_episodes": self.config.eval.num_episodes,
             "num_steps": self.step,

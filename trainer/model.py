@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from agentrl.trainer.attention import NAME as ATTENTION
 from agentrl.trainer.errors import ConfigError
 
-__all__ = ["BUNDLED", "Head", "load_model", "load_tokenizer", "pick_device", "resolve_model"]
+__all__ = ["BUNDLED", "Head", "check_fits", "load_model", "load_tokenizer", "pick_device", "resolve_model"]
 
 BUNDLED = {"bundled:search-tiny": "search-tiny"}
 """Models that come with the package."""
@@ -105,6 +105,26 @@ def resolve_model(name: str) -> str:
             "Qwen/Qwen3-0.6B, or bundled:search-tiny"
         )
     return name
+
+
+def check_fits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, max_tokens: int) -> None:
+    """Refuse a model with fewer places than an episode may have tokens, or fewer tokens than its tokenizer.
+
+    Raises:
+        ConfigError: As said.
+    """
+    config = model.config.get_text_config()
+    places = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if isinstance(places, int) and places < max_tokens:
+        raise ConfigError(
+            f"the model has places for {places} tokens and rollout.max_episode_tokens is {max_tokens}; "
+            f"type --rollout.max-episode-tokens {places}"
+        )
+    known = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > known:
+        raise ConfigError(
+            f"the tokenizer has {len(tokenizer)} tokens and the model knows {known}; they do not belong together"
+        )
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:

@@ -38,6 +38,8 @@ class RunDir:
         Raises:
             RunFolderError: It exists, cannot be written, or the disk is full.
         """
+        if name is not None and (not name.strip() or name in (".", "..") or Path(name).name != name):
+            raise RunFolderError(f"--name {name!r} is no name of a folder; type --out FOLDER --name NAME")
         path = out / (name or _free_name(out, default))
         _check_disk(next(each for each in path.absolute().parents if each.is_dir()))  # before anything is made
         try:

@@ -82,8 +82,8 @@ def question_of(row: Row) -> Question:
     )
 
 
-def split_of(row: Row, question_id: str) -> int:
-    """Return the number of the split in `SPLITS` that a row names, or else the stable hash of its id chooses.
+def split_of(row: Row, text: str) -> int:
+    """Return the number of the split in `SPLITS` that a row names, or else the stable hash of its question chooses.
 
     Raises:
         DataError: the row names another split.
@@ -93,7 +93,7 @@ def split_of(row: Row, question_id: str) -> int:
     if declared is None and isinstance(extra, dict):
         field, declared = "extra_info.split", extra.get("split")
     if declared is None:
-        return int(zlib.crc32(question_id.encode()) % TEST_SHARE == 0)
+        return int(zlib.crc32(text.encode()) % TEST_SHARE == 0)
     if not isinstance(declared, str) or declared not in _SPLIT_NAMES:
         raise row.error(field, f"one of {', '.join(_SPLIT_NAMES)}", declared)
     return _SPLIT_NAMES[declared]

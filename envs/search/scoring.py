@@ -2,7 +2,8 @@
 
 Lower case, ASCII punctuation removed, the articles a, an and the removed, white space joined; a prediction is compared
 with every accepted answer and the best counts. Only ASCII punctuation is removed, as there: scores stay comparable with
-papers. Empty answers as in SQuAD 2.0: when either side normalises to nothing, the score is 1 if both do, else 0.
+papers. One departure: an accepted answer that normalises to nothing ("A", "!!!") is compared as it stands, apart from
+case and outer white space; else saying nothing would be right.
 HotpotQA's special case for yes and no in its F1 is not applied.
 """
 
@@ -35,8 +36,7 @@ def exact_match(prediction: str, golds: Iterable[str]) -> float:
     >>> exact_match("the Eiffel tower.", ["Eiffel Tower", "La Tour Eiffel"])
     1.0
     """
-    normalized = normalize(prediction)
-    return float(any(normalized == normalize(gold) for gold in _several(golds)))
+    return float(any(_form(prediction, gold) == _form(gold, gold) for gold in _several(golds)))
 
 
 def f1(prediction: str, golds: Iterable[str]) -> float:
@@ -45,8 +45,12 @@ def f1(prediction: str, golds: Iterable[str]) -> float:
     >>> round(f1("in Paris, France", ["Paris"]), 3)
     0.5
     """
-    words = Counter(normalize(prediction).split())
-    return max((_overlap(words, Counter(normalize(gold).split())) for gold in _several(golds)), default=0.0)
+    pairs = [(_form(prediction, gold), _form(gold, gold)) for gold in _several(golds)]
+    return max((_overlap(Counter(said.split()), Counter(gold.split())) for said, gold in pairs), default=0.0)
+
+
+def _form(text: str, gold: str) -> str:
+    return normalize(text) if normalize(gold) else text.strip().lower()
 
 
 def _overlap(predicted: Counter[str], gold: Counter[str]) -> float:

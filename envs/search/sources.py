@@ -59,7 +59,7 @@ class QuestionFile(Sequence[Question]):
     """The questions of a file, every row checked once, each read from the file when it is asked for.
 
     Safe to share between threads and processes. In one file, a row is in the split that its field `split` (or verl's
-    `extra_info.split`) names; without one, a tenth of the rows is the test split, by the CRC-32 of their ids. A row
+    `extra_info.split`) names; without one, a tenth of the rows is the test split, by the CRC-32 of their text. A row
     without an id takes a hash of its question; a `data_source` is put before the id.
 
     >>> import pathlib, tempfile
@@ -175,7 +175,7 @@ def _scan(files: tuple[tuple[str, Path], ...], stamps: tuple[tuple[int, int], ..
             raise DataError(f"{path}: questions are read in place, so unpack the file first (gunzip or bunzip2)")
         for row in read_rows(path):
             question = question_of(row)
-            split = SPLITS.index(name) if name else split_of(row, question.id)
+            split = SPLITS.index(name) if name else split_of(row, question.text)
             if split_of_id.setdefault(digest(question.id), split) != split:
                 raise row.error("id", "an id of one split, not in train and in test", question.id)
             table.add(row, file=file, split=split)

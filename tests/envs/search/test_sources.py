@@ -112,16 +112,21 @@ def many(number: int, **fields: object) -> list[dict[str, object]]:
     ]
 
 
-def test_a_tenth_is_the_test_split_by_the_hash_of_the_id(tmp_path: Path) -> None:
+def test_a_tenth_is_the_test_split_by_the_hash_of_the_question(tmp_path: Path) -> None:
     file = QuestionFile(lines(tmp_path / "questions.jsonl", *many(2000)))
     train, test = ({question.id for question in file.split(name)} for name in ("train", "test"))
     assert len(file) == 2000 == len(train | test)
     assert not train & test
     assert 150 < len(test) < 250
-    assert "q28" in test  # crc32(b"q28") == 1862285210, on any machine
+    assert "q0" in test  # crc32(b"Question 0?") == 1356216420, on any machine
     shuffled = many(2000)[::-1]
     again = QuestionFile(lines(tmp_path / "shuffled.jsonl", *shuffled))
     assert {question.id for question in again.split("test")} == test
+    twice = [{"id": str(index), "question": f"Question {index % 50}?", "golden_answers": ["1"]} for index in range(500)]
+    parts = QuestionFile(lines(tmp_path / "twice.jsonl", *twice))
+    assert not {question.text for question in parts.split("train")} & {
+        question.text for question in parts.split("test")
+    }
 
 
 def test_a_row_may_name_its_split(tmp_path: Path) -> None:

@@ -284,7 +284,7 @@ class TorchEngine(Engine):
         device = self._model.device
         rows = self._active
         top = rows[-1].slot + 1
-        if top <= 2 * len(rows):  # mostly full: run every slot up to the last, no copy of the cache
+        if 3 * top <= 4 * len(rows):  # mostly full: run every slot up to the last, no copy of the cache
             slots, prefix = list(range(top)), top
         else:
             slots, prefix = [row.slot for row in rows], 0

@@ -104,6 +104,7 @@ def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
     """Refuse what cannot work before a folder is made; return the configuration with the environment's full id."""
     from agentrl.cli.registry import find_env
     from agentrl.trainer.chat import Chat
+    from agentrl.trainer.errors import ConfigError, TrainerError
     from agentrl.trainer.model import load_tokenizer, pick_device
     from agentrl.trainer.rollout import make_text_env
 
@@ -111,7 +112,12 @@ def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
     if fresh:  # a run may be resumed from another folder
         kwargs = {name: _absolute(value) for name, value in config.env_kwargs.items()}
         config = dataclasses.replace(config, model=_absolute(config.model), env_kwargs=kwargs)
-    make_text_env(config.env, config.env_kwargs).close()
+    try:
+        make_text_env(config.env, config.env_kwargs).close()
+    except TrainerError:
+        raise
+    except Exception as error:  # somebody else's code: what it raises is no bug of ours
+        raise ConfigError(f"env={config.env!r} cannot be made: {type(error).__name__}: {error}") from error
     pick_device(config.device)
     if fresh:  # a resumed run has a model of its own
         Chat(load_tokenizer(config.model))

@@ -228,7 +228,7 @@ def make_text_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, 
     """
     try:
         env = gymnasium.make(env_id, **kwargs)
-    except Exception as error:  # an environment is somebody else's code
+    except (gymnasium.error.Error, TypeError, ValueError, ModuleNotFoundError) as error:
         raise ConfigError(f"env={env_id!r} cannot be made: {error}") from error
     for name, space in (("action", env.action_space), ("observation", env.observation_space)):
         if not isinstance(space, gymnasium.spaces.Text):

@@ -5,6 +5,7 @@ A skip is allowed there only for the missing GPU: the test is marked `gpu`, or t
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Generator
 
@@ -45,10 +46,25 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what is marked `gpu` where no CUDA device answers."""
-    if item.get_closest_marker("gpu") is None:
-        return
-    import torch
+    """Skip what needs a part that this machine lacks, and say which: a CUDA device, an engine, bubblewrap."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
 
-    if not torch.cuda.is_available():
-        pytest.skip("gpu: torch sees no CUDA device")
+        if not torch.cuda.is_available():
+            pytest.skip("gpu: torch sees no CUDA device")
+    for marker, backend in (("docker", "docker"), ("bwrap", "bubblewrap")):
+        if item.get_closest_marker(marker) is not None and (missing := _missing(backend)):
+            pytest.skip(f"{marker}: {missing}")
+
+
+@functools.cache
+def _missing(name: str) -> str:
+    """Say why a sandbox backend cannot run here, as it says itself; empty where it can."""
+    from agentrl.sandboxes import SandboxUnavailable, open_backend
+
+    try:
+        with open_backend(name) as backend:
+            backend.capabilities()
+    except SandboxUnavailable as error:
+        return str(error)
+    return ""

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOUSES = ("cli", "envs", "trainer")
+HOUSES = ("cli", "envs", "sandboxes", "trainer")
 AGENTRL = Path(sys.executable).with_name("agentrl")
-GUIDES = ("README.md", "CONTRIBUTING.md", "perf/README.md")
+GUIDES = ("README.md", "CONTRIBUTING.md", "perf/README.md", "sandboxes/README.md")
 SKIPPED = {"typings", "build", "dist", "runs"}
 DOCUMENTS = sorted(
     path
@@ -30,7 +30,7 @@ SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|<(?:img|a|source)\b[^>]*?(?:src|href|srcset)=\"([^\"]+)\"")
 OPTION = re.compile(r"--[a-z][\w.-]*")
 LIMIT_S = 240  # of one command; generous, for a machine that trains beside it
-FOLDERS = ("envs/", "trainer/", "cli/", "tests/", "perf/", "docs/", ".ci/")
+FOLDERS = ("envs/", "sandboxes/", "trainer/", "cli/", "tests/", "perf/", "docs/", ".ci/")
 
 
 def _label(path: Path) -> str:
@@ -77,7 +77,7 @@ def test_the_guides_name_the_main_commands() -> None:
     named = [words for guide in GUIDES[:2] for words in commands((ROOT / guide).read_text())]
     assert ["make", "quickstart"] in named
     assert ["make", "test"] in named
-    assert {"train", "envs", "play", "coldstart"} <= {
+    assert {"train", "envs", "play", "coldstart", "sandbox"} <= {
         word for words in named if words[0] == "agentrl" for word in words[1:2]
     }
 
@@ -144,15 +144,27 @@ def test_links_are_found() -> None:
     assert [link or source for link, source in LINK.findall(_without_code(text))] == ["b.md#c", "d.svg", "e.png"]
 
 
-def _python(document: Path) -> str:
-    return "\n".join(body for language, body in FENCE.findall(document.read_text()) if language == "python")
+def _python(document: Path, *, boxes: bool | None = None) -> str:
+    """Return the Python of a document; with `boxes`, only the blocks that do or do not need a sandbox's backend."""
+    blocks = [body for language, body in FENCE.findall(document.read_text()) if language == "python"]
+    return "\n".join(body for body in blocks if boxes is None or boxes == ("open_backend" in body))
 
 
-@pytest.mark.parametrize("guide", [guide for guide in GUIDES if _python(ROOT / guide)])
-def test_python_in_the_guides_runs(guide: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error", "-c", _python(ROOT / guide)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+def _run_python(source: str, folder: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", source]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("guide", [guide for guide in GUIDES if _python(ROOT / guide, boxes=False)])
+def test_python_in_the_guides_runs(guide: str, tmp_path: Path) -> None:
+    _run_python(_python(ROOT / guide, boxes=False), tmp_path)
+
+
+@pytest.mark.bwrap
+@pytest.mark.parametrize("guide", [guide for guide in GUIDES if _python(ROOT / guide, boxes=True)])
+def test_python_about_sandboxes_runs(guide: str, tmp_path: Path) -> None:
+    _run_python(_python(ROOT / guide, boxes=True), tmp_path)
 
 
 @pytest.mark.parametrize("document", [path for path in DOCUMENTS if _python(path)], ids=_label)

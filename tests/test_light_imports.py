@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOUSES = ("cli", "envs", "trainer")
+HOUSES = ("cli", "envs", "sandboxes", "trainer")
 MODULES = sorted(
     ".".join(["agentrl", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
     for house in HOUSES
@@ -29,7 +29,7 @@ HEAVY = ("torch", "docker", "vllm", "transformers", "tokenizers", "trl", "datase
 PROBE = '''
 import json, os, sys, threading, _thread
 ROOT, OUT, *NAMES = sys.argv[1:]
-FOLDERS = tuple(os.path.join(ROOT, house) + os.sep for house in ("cli", "envs", "trainer", "planted"))
+FOLDERS = tuple(os.path.join(ROOT, house) + os.sep for house in ("cli", "envs", "sandboxes", "trainer", "planted"))
 reads, effects = [], []
 
 def ours():

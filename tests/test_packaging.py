@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOUSES = ("cli", "envs", "trainer")
+HOUSES = ("cli", "envs", "sandboxes", "trainer")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -123,7 +123,7 @@ def test_the_bundled_model_is_small() -> None:
 
 
 def test_the_base_install_pulls_no_large_engine() -> None:
-    assert _required() & {"vllm", "trl", "docker", "ray", "tensorboard", "pytest"} == set()
+    assert _required() & {"vllm", "trl", "ray", "tensorboard", "pytest"} == set()
 
 
 def test_every_import_is_required() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOUSES = ("cli", "envs", "trainer")
+HOUSES = ("cli", "envs", "sandboxes", "trainer")
 PATHS = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py"))
 
 
@@ -83,7 +83,9 @@ def complaints(name: str, thing: object) -> list[str]:
             if not inspect.getdoc(getattr(thing, each)):
                 found.append(f"{name}.{each}: no docstring")
             found += _unannotated(f"{name}.{each}", function)
-        if "__init__" in vars(thing) and inspect.isfunction(inspect.unwrap(thing.__init__)):
+        # A Protocol is given one by `typing`.
+        made = "__init__" in vars(thing) and inspect.isfunction(inspect.unwrap(thing.__init__))
+        if made and thing.__init__.__module__ != "typing":
             found += _unannotated(f"{name}.__init__", thing.__init__)
         return found
     if inspect.isfunction(thing):

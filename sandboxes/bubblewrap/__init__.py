@@ -1,0 +1,5 @@
+"""The bubblewrap backend: boxes are namespaces; `backend.py` is where to begin."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -13,13 +13,14 @@ import pytest
 
 from agentrl.sandboxes.docker.backend import DockerBackend
 from agentrl.sandboxes.errors import SandboxDied, SandboxError, SandboxFileError, SandboxUnavailable
+from agentrl.sandboxes.images import BASE_IMAGE
 from agentrl.sandboxes.pool.pool import PoolStats
 from agentrl.sandboxes.reaper import OWNER_LABEL, labels, owner_token
 from agentrl.sandboxes.spec import SandboxSpec
 
 pytestmark = pytest.mark.docker
 
-IMAGE = "agentrl-dev:latest"
+
 ENGINE = "/var/run/docker.sock"
 SPEC = SandboxSpec(memory_mb=128, pids=32, files={"start.txt": b"begin", "deep/er.txt": b"below"})
 
@@ -117,7 +118,7 @@ def kill(names: list[str]) -> None:
 
 
 def test_files_are_there_and_the_box_is_used_again() -> None:
-    with DockerBackend(image=IMAGE, max_boxes=2, warm=0) as backend:
+    with DockerBackend(image=BASE_IMAGE, max_boxes=2, warm=0) as backend:
         with backend.lease(SPEC) as box:
             assert box.read("start.txt") == b"begin"
             assert box.read("/work/deep/er.txt") == b"below"
@@ -130,7 +131,7 @@ def test_files_are_there_and_the_box_is_used_again() -> None:
 
 
 def test_files_that_do_not_fit_are_the_callers_fault_and_lose_no_box() -> None:
-    with DockerBackend(image=IMAGE, max_boxes=1, warm=0) as backend:
+    with DockerBackend(image=BASE_IMAGE, max_boxes=1, warm=0) as backend:
         for _ in range(2):
             with pytest.raises(SandboxFileError):
                 backend.lease(SandboxSpec(disk_mb=1, files={"large": bytes(2_000_000)}))
@@ -138,7 +139,7 @@ def test_files_that_do_not_fit_are_the_callers_fault_and_lose_no_box() -> None:
 
 
 def test_boxes_that_are_killed_on_the_shelf_are_not_handed_out() -> None:
-    with DockerBackend(image=IMAGE, max_boxes=3, warm=2) as backend:
+    with DockerBackend(image=BASE_IMAGE, max_boxes=3, warm=2) as backend:
         backend.prewarm(SPEC, 2)
         eventually(backend, lambda now: now.warm == 2)
         kill(mine())
@@ -157,7 +158,7 @@ def test_a_container_that_was_made_late_is_removed() -> None:
         for closing in (False, True):
             name = f"agentrl-late-{time.time_ns()}"
             with engine.client() as client:
-                client.create_container(IMAGE, ["true"], name=name, labels=labels(name))
+                client.create_container(BASE_IMAGE, ["true"], name=name, labels=labels(name))
             engine.late.append((time.monotonic() + 100, name))
             remove_late(engine)
             assert [known for _, known in engine.late] == [name]
@@ -172,7 +173,7 @@ def test_a_container_that_was_made_late_is_removed() -> None:
 
 
 def test_the_pool_recovers_when_the_engine_comes_back(relay: Relay) -> None:
-    with DockerBackend(image=IMAGE, base_url=f"unix://{relay.path}", max_boxes=4, warm=1) as backend:
+    with DockerBackend(image=BASE_IMAGE, base_url=f"unix://{relay.path}", max_boxes=4, warm=1) as backend:
         box = backend.lease(SPEC)
         eventually(backend, lambda now: now.warm >= 1)
         relay.cut()

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from agentrl.sandboxes import reaper
+from agentrl.sandboxes.images import BASE_IMAGE
 from agentrl.sandboxes.reaper import OWNER_LABEL, Swept, judge, owner_token, sweep, temporary_prefix
 
-IMAGE = "agentrl-dev:latest"
 NOWHERE = "unix:///nowhere/docker.sock"
 # Makes what an owner makes: a container in each state, a network, a volume, a folder; then waits to be killed.
 OWNER = """
@@ -265,7 +265,7 @@ def owner(tmp_path: Path, engine: Any) -> Iterator[Callable[[str], tuple[subproc
 
     def begin(how: str) -> tuple[subprocess.Popen[str], str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", OWNER, IMAGE, how],
+            [sys.executable, "-c", OWNER, BASE_IMAGE, how],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "TMPDIR": str(tmp_path)},

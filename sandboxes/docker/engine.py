@@ -113,8 +113,9 @@ class Engine:
                 self._process, self._spare = os.getpid(), []
             client = self._spare.pop() if self._spare else None
         if client is None:
-            client = open_client(self.url, deadline_s, self._version)
-            if self._version is None:
+            version = self._version  # read once: another thread may learn it while this client is made
+            client = open_client(self.url, deadline_s, version)
+            if version is None:
                 try:
                     self._version = agree(client)
                 except BaseException:

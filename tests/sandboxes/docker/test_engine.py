@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentrl.sandboxes.docker.args import create_arguments
+from agentrl.sandboxes.docker.client import open_client
 from agentrl.sandboxes.docker.engine import Absent, Engine, Refused, diagnosis
 from agentrl.sandboxes.docker.vessel import remove, start_vessel
 from agentrl.sandboxes.errors import SandboxUnavailable, SpecError
@@ -165,3 +166,34 @@ def test_the_address_comes_from_docker_host_when_none_is_named(monkeypatch: pyte
     assert Engine().url == "unix:///elsewhere.sock"
     monkeypatch.delenv("DOCKER_HOST")
     assert Engine().url == "unix:///var/run/docker.sock"
+
+
+@pytest.mark.docker
+def test_a_client_made_while_another_thread_settles_the_version_speaks_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine()
+    opened = threading.Semaphore(0)
+    first_is_done = threading.Event()
+    late: list[str] = []
+
+    def opens_late(url: str, timeout_s: float, version: str | None = None) -> object:
+        made = open_client(url, timeout_s, version)
+        if threading.current_thread() is second:
+            opened.release()
+            assert first_is_done.wait(30)
+        return made
+
+    def ask() -> None:
+        with engine.client() as client:
+            late.append(client.api_version)
+            client.containers(limit=1)  # an engine that is older than the SDK refuses the SDK's own version
+
+    second = threading.Thread(target=ask)
+    monkeypatch.setattr("agentrl.sandboxes.docker.engine.open_client", opens_late)
+    second.start()
+    assert opened.acquire(timeout=30)
+    with engine.client() as client:
+        settled = client.api_version
+    first_is_done.set()
+    second.join(30)
+    assert late == [settled]
+    engine.close()

@@ -1,0 +1,3 @@
+"""Programming tasks, graded in a sandbox."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Families of programming tasks, by topic."""
+
+__all__: list[str] = []

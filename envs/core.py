@@ -22,7 +22,8 @@ import numpy as np
 from agentrl.envs.errors import InfrastructureError, UsageError, nearest
 from agentrl.envs.protocol import SPLITS, Failure, Policy, Reply
 from agentrl.envs.spaces import MAX_LENGTH, Unicode
-from agentrl.envs.tools import ArgumentError, Malformed, Tool, ToolCall, parse
+from agentrl.envs.tools import ArgumentError, Malformed, Tool, ToolCall, ToolError, Toolset, ToolsetSpec, parse
+from agentrl.envs.tools.host import BACKENDS, BoxedToolset, LocalToolset, start
 
 __all__ = ["TextEnv", "Turn", "final_answers"]
 
@@ -60,10 +61,11 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         max_turns: Turns after which the episode is truncated.
         max_reply_chars: Cap on the text of one tool call; head and tail are kept and the cut is said.
         weights: Weight of each reward component; the reward is the weighted sum.
+        backend: Where the tools run: "local" (this process), "docker" or "bwrap" (a box for each episode), or "auto".
         render_mode: None or "ansi" (the episode so far as text).
 
     Raises:
-        UsageError: For a split, level, weight or limit that does not exist.
+        UsageError: For a split, level, weight, limit or backend that does not exist.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]  # Gymnasium leaves it an instance attribute
@@ -81,10 +83,12 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         max_turns: int = 8,
         max_reply_chars: int = 4000,
         weights: Mapping[str, float] | None = None,
+        backend: str = "auto",
         render_mode: str | None = None,
     ) -> None:
         self._split = _checked("split", split, SPLITS)
         self._level = _checked("level", level, self.levels)
+        self.backend: str = _checked("backend", backend, BACKENDS)
         for name, limit in (("max_turns", max_turns), ("max_reply_chars", max_reply_chars)):
             if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
                 raise UsageError(f"{name}={limit!r} must be a whole number of at least 1")
@@ -105,6 +109,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         self.action_space = Unicode()
         # Room for every reply of the largest turn, what joins them, and the two remarks that may follow.
         self.observation_space = Unicode(max(MAX_LENGTH, (self.max_calls + 2) * (max_reply_chars + 64)))
+        self._host: LocalToolset | BoxedToolset | None = None  # the toolset of the episode
         self._tools = {tool.name: tool for tool in self.tools}
         self._schemas = json.dumps([tool.schema for tool in self._tools.values()])  # read anew is faster than copied
         self._transcript: list[tuple[str, str]] = []
@@ -116,10 +121,21 @@ class TextEnv(gymnasium.Env[str, str], ABC):
 
     system: str = ""
 
+    toolset: type[Toolset] | None = None  # the class whose functions are the tools; see `toolset_spec`
+
     @property
     def tools(self) -> tuple[Tool, ...]:
-        """The tools of this environment; none by default."""
-        return ()
+        """The tools of this environment: by default those of its toolset."""
+        functions = self.toolset.functions() if self.toolset is not None else {}
+        return tuple(Tool.hosted(function, self._hosted) for function in functions.values())
+
+    def toolset_spec(self) -> ToolsetSpec | None:
+        """Return what to start the toolset of the current task with; asked once after `new_task`."""
+        return self.toolset.spec() if self.toolset is not None else None
+
+    def heard(self, name: str, value: Any) -> str:
+        """Return what the model reads of a value that the toolset's function `name` gave."""
+        return str(value)
 
     @abstractmethod
     def new_task(self, rng: np.random.Generator, split: str, level: int) -> str:
@@ -156,6 +172,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         """
         super().reset(seed=seed)
         self._done = True  # until there is a task again
+        self._release()
         options = dict(options or {})
         split = _checked("split", options.pop("split", self._split), SPLITS)
         level = _checked("level", options.pop("level", self._level), self.levels)
@@ -163,6 +180,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
             name = next(iter(options))
             raise UsageError(f"options has no {name!r}{nearest(str(name), ('split', 'level'))}; there are split, level")
         task_id = self.new_task(self.np_random, split, level)
+        self._host = self.start_toolset()
         self._num_turns = 0
         self._num_malformed = 0
         self._done = False
@@ -191,6 +209,8 @@ class TextEnv(gymnasium.Env[str, str], ABC):
             return self._failed(error)
         truncated = not turn.terminated and self._num_turns >= self.max_turns
         self._done = turn.terminated or truncated
+        if self._done:
+            self._release()
         rewards = (
             {name: float(turn.rewards.get(name, 0.0)) for name in self.components} if self._done else dict(turn.rewards)
         )
@@ -214,13 +234,48 @@ class TextEnv(gymnasium.Env[str, str], ABC):
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state of the episode, the generator's included; it can be pickled."""
         taken = {name: copy.copy(getattr(self, name)) for name in (*_STATE, *self.state)}
-        return {**taken, "generator": self.np_random.bit_generator.state}
+        toolset = self._host.snapshot() if self._host is not None else None
+        return {**taken, "toolset": toolset, "generator": self.np_random.bit_generator.state}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go back to a state that `snapshot` gave, in this environment or in one made with the same arguments."""
         for name in (*_STATE, *self.state):
             setattr(self, name, copy.copy(snapshot[name]))
         self.np_random.bit_generator.state = snapshot["generator"]
+        self._release()
+        if snapshot["toolset"] is not None:
+            self._host = self.start_toolset()
+            if self._host is not None:
+                self._host.restore(snapshot["toolset"])
+
+    def close(self) -> None:
+        """Give back what the episode holds; may be called twice."""
+        self._done = True
+        self._release()
+        super().close()
+
+    # -- the toolset of the episode ------------------------------------------------------------------------------
+
+    def start_toolset(self) -> LocalToolset | BoxedToolset | None:
+        """Start the toolset of the current task, here or in a box.
+
+        Raises:
+            InfrastructureError: No box could be had.
+        """
+        spec = self.toolset_spec()
+        return start(spec, self.backend) if spec is not None else None
+
+    def _hosted(self, name: str, arguments: dict[str, object]) -> str:
+        assert self._host is not None, "a tool was called outside an episode"
+        try:
+            return self.heard(name, self._host.call(name, arguments))
+        except ToolError as error:
+            return f"Error: {error}"
+
+    def _release(self) -> None:
+        host, self._host = self._host, None
+        if host is not None:
+            host.close()
 
     # -- one turn ------------------------------------------------------------------------------------------------
 
@@ -276,6 +331,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
 
     def _failed(self, error: InfrastructureError) -> tuple[str, float, bool, bool, dict[str, Any]]:
         self._done = True
+        self._release()
         failure: Failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
         observation = f"The episode was ended: {error.boundary} failed."
         self._transcript.append(("failure", str(error)))

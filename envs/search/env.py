@@ -18,11 +18,13 @@ from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.search.policies import FLAWS, cheat_policies, demonstration, scripted, solution, world_names
 from agentrl.envs.search.questions import Question, make_question
-from agentrl.envs.search.retrieval import SNIPPET_CHARS, Document, FtsIndex, Retriever
+from agentrl.envs.search.retrieval import FtsIndex, Retriever
 from agentrl.envs.search.scoring import exact_match, f1
 from agentrl.envs.search.sources import QuestionFile
+from agentrl.envs.search.tools import SearchTools, is_cut, pages_of
 from agentrl.envs.search.world import World, make_world
-from agentrl.envs.tools import Tool
+from agentrl.envs.tools import ToolsetSpec
+from agentrl.envs.tools.host import BoxedToolset, LocalToolset
 
 __all__ = ["SearchEnv"]
 
@@ -32,9 +34,6 @@ _SYSTEM = (
     "but the answer in the tag; name the documents that you used before it, like [d3]. If the documents do not say, "
     "write <answer>unknown after NAME</answer>, where NAME is the last thing that you could find."
 )
-
-_PAGE_CHARS = 800
-_MAX_K = 20
 
 
 class SearchEnv(TextEnv):
@@ -60,6 +59,7 @@ class SearchEnv(TextEnv):
 
     components: ClassVar[Mapping[str, float]] = {"exact_match": 1.0, "f1": 0.0, "format": 0.0, "citation": 0.0}
     system = _SYSTEM
+    toolset = SearchTools
     state: ClassVar[tuple[str, ...]] = ("_world", "_question", "_text", "_answers", "_supporting", "_shown")
 
     def __init__(
@@ -81,6 +81,11 @@ class SearchEnv(TextEnv):
         self._file = QuestionFile(questions) if questions is not None else None
         if self._file is not None:
             self._file.split(self._split)  # an empty one is found now
+        if self._file is not None and self.backend not in ("auto", "local"):
+            raise UsageError(
+                f"backend={self.backend!r} holds generated worlds; own questions are served from outside "
+                "of any box: leave backend out"
+            )
         self._shared: Retriever | None = None  # lives as long as the environment; a world's index lives for an episode
         if retriever is not None:
             from agentrl.envs.search.remote import HttpRetriever  # httpx is loaded where a server is asked for
@@ -90,7 +95,7 @@ class SearchEnv(TextEnv):
             self._shared = FtsIndex.open(corpus, cache_dir=cache_dir)
         elif self._file is not None:
             self._shared = self._file.context_index(cache_dir)
-        self._index: Retriever | None = self._shared
+        self._closed = False
         self._world: World | None = None
         self._question: Question | None = None
         self._text = ""
@@ -98,50 +103,28 @@ class SearchEnv(TextEnv):
         self._supporting: frozenset[str] = frozenset()
         self._shown: dict[str, str] = {}
 
-    @property
-    def tools(self) -> tuple[Tool, ...]:
-        """`search` and `open`."""
-        return (Tool.of(self.search), Tool.of(self.open))
+    def toolset_spec(self) -> ToolsetSpec | None:
+        """Say that the tools serve the world's documents; those of the user are served by `start_toolset`."""
+        if self._world is None:
+            return None
+        return SearchTools.spec(documents=[[each.id, each.title, each.text] for each in self._world.documents])
 
-    def search(self, query: str, k: int = 3) -> str:
-        """Find the documents that fit a query best.
+    def start_toolset(self) -> LocalToolset | BoxedToolset | None:
+        """Serve the user's own documents from here; a world's where `backend` says."""
+        if self._shared is not None:
+            return LocalToolset(SearchTools.over(self._shared))
+        return super().start_toolset()
 
-        Args:
-            query: Words to look for.
-            k: How many documents to show, 1 to 20.
-        """
-        hits = self._retriever.search(query, max(1, min(k, _MAX_K)))
-        for hit in hits:
-            self._shown[hit.doc_id] = hit.title
-        return (
-            "\n".join(f"[{hit.doc_id}] {hit.title}: {hit.snippet}" for hit in hits)
-            or "No document fits. Try other words."
-        )
-
-    def open(self, doc_id: str, page: int = 1) -> str:
-        """Read a document in full, page by page.
-
-        Args:
-            doc_id: The id of the document, as search shows it.
-            page: Which page, from 1.
-        """
-        document = self._retriever.get(doc_id) or self._retriever.get(_unbracketed(doc_id))
-        if document is None:
-            return f"There is no document {doc_id[:80]!r}. Use an id that search has shown."
-        pages = _pages(document)
-        if not 1 <= page <= len(pages):
-            return (
-                f"Document {document.id} has {len(pages)} page{'s' if len(pages) > 1 else ''}; there is no page {page}."
-            )
-        self._shown[document.id] = document.title
-        more = f" (page {page} of {len(pages)})" if len(pages) > 1 else ""
-        return f"[{document.id}] {document.title}{more}: {pages[page - 1]}"
+    def heard(self, name: str, value: Any) -> str:
+        """Return the text, and remember which documents it showed."""
+        self._shown.update(value["shown"])
+        return str(value["text"])
 
     def new_task(self, rng: np.random.Generator, split: str, level: int) -> str:
         """Draw a world and a question, or one of the user's questions."""
         self._shown = {}
         if self._file is not None:
-            if self._index is None:
+            if self._closed:
                 raise UsageError("the environment is closed; make a new one")
             row = self._file.draw(rng, split)
             self._text, self._answers, self._supporting = row.text, row.answers, frozenset(row.supporting)
@@ -153,7 +136,6 @@ class SearchEnv(TextEnv):
             question = next((q for q in (make_question(generator, world) for _ in range(20)) if q), None)
             if question is not None:
                 break
-        self._renew(world)
         self._world, self._question = world, question
         self._text, self._answers, self._supporting = question.text, question.answers, frozenset(question.supporting)
         return f"{split}-{level}-{number:016x}"
@@ -194,27 +176,10 @@ class SearchEnv(TextEnv):
 
     def close(self) -> None:
         """Close the index; may be called twice."""
-        if self._index is not None:
-            self._index.close()
-            self._index = None
         super().close()
-
-    def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Go back to a state that `snapshot` gave, in this environment or in one made with the same arguments."""
-        super().restore(snapshot)
-        if self._world is not None:
-            self._renew(self._world)
-
-    def _renew(self, world: World) -> None:
-        if self._index is not None:
-            self._index.close()
-        self._index = FtsIndex.of(world.documents)
-
-    @property
-    def _retriever(self) -> Retriever:
-        if self._index is None:
-            raise UsageError("the environment is closed; make a new one")
-        return self._index
+        self._closed = True
+        if self._shared is not None:
+            self._shared.close()
 
     def _citation(self, turn: str) -> float:
         cited = {name: title for name, title in self._shown.items() if f"[{name}]" in turn}
@@ -228,7 +193,7 @@ class SearchEnv(TextEnv):
     def _solution(self) -> list[str]:
         documents = {document.id: document for document in self._known_world().documents}
         return solution(
-            self._known_question(), documents, lambda document: len(_pages(document)) if _is_cut(document) else 0
+            self._known_question(), documents, lambda document: len(pages_of(document)) if is_cut(document) else 0
         )
 
     def _known_world(self) -> World:
@@ -240,21 +205,3 @@ class SearchEnv(TextEnv):
         self._known_world()
         assert self._question is not None
         return self._question
-
-
-def _unbracketed(doc_id: str) -> str:
-    return doc_id.strip().removeprefix("[").removesuffix("]").strip()
-
-
-def _is_cut(document: Document) -> bool:
-    return len(document.text) > SNIPPET_CHARS
-
-
-def _pages(document: Document) -> list[str]:
-    """Split a text at sentence ends into pages of at most `_PAGE_CHARS` characters, where the text allows it."""
-    pages, rest = [], document.text
-    while len(rest) > _PAGE_CHARS:
-        cut = rest.rfind(". ", 0, _PAGE_CHARS) + 1 or rest.rfind(" ", 0, _PAGE_CHARS) + 1 or _PAGE_CHARS
-        pages.append(rest[:cut].strip())
-        rest = rest[cut:]
-    return [*pages, rest.strip()]

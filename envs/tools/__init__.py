@@ -3,5 +3,17 @@
 from agentrl.envs.tools.calls import Malformed, ToolCall
 from agentrl.envs.tools.parsers import FORMATS, PARSERS, parse
 from agentrl.envs.tools.tool import ArgumentError, Tool
+from agentrl.envs.tools.toolset import ToolError, Toolset, ToolsetSpec
 
-__all__ = ["FORMATS", "PARSERS", "ArgumentError", "Malformed", "Tool", "ToolCall", "parse"]
+__all__ = [
+    "FORMATS",
+    "PARSERS",
+    "ArgumentError",
+    "Malformed",
+    "Tool",
+    "ToolCall",
+    "ToolError",
+    "Toolset",
+    "ToolsetSpec",
+    "parse",
+]

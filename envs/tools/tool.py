@@ -10,7 +10,8 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MethodType
 from typing import Any, get_type_hints
 
 from agentrl.envs.errors import UsageError
@@ -86,6 +87,16 @@ class Tool:
             raise UsageError(f"tool {name}: the docstring describes {unknown[0]!r}, which is no parameter of it")
         parameters = {"type": "object", "properties": properties, "required": required}
         return cls(name=name, description=description, parameters=parameters, function=function)
+
+    @classmethod
+    def hosted(cls, function: Callable[..., Any], call: Callable[[str, dict[str, object]], str]) -> "Tool":
+        """Make a tool of a toolset's function, as its class has it, that is run by `call(name, arguments)`.
+
+        Raises:
+            UsageError: As `of`.
+        """
+        tool = cls.of(MethodType(function, object()))
+        return replace(tool, function=lambda **arguments: call(tool.name, arguments))
 
     @property
     def schema(self) -> dict[str, Any]:

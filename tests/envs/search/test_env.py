@@ -22,6 +22,8 @@ from agentrl.envs.protocol import Policy
 from agentrl.envs.search.env import SearchEnv
 from agentrl.envs.search.policies import FLAWS, call, world_names
 from agentrl.envs.search.retrieval import FtsIndex
+from agentrl.envs.search.tools import SearchTools
+from agentrl.envs.tools.host import LocalToolset
 
 SPLITS = ("train", "test")
 LEVELS = range(1, 6)
@@ -159,35 +161,43 @@ def test_the_demonstrator_errs_as_often_as_told() -> None:
 # -- tools and scores ------------------------------------------------------------------------------------------------
 
 
+def search(env: SearchEnv, query: str, k: int = 3) -> str:
+    return next(tool for tool in env.tools if tool.name == "search")({"query": query, "k": k})
+
+
+def opened(env: SearchEnv, doc_id: str, page: int = 1) -> str:
+    return next(tool for tool in env.tools if tool.name == "open")({"doc_id": doc_id, "page": page})
+
+
 def test_search_shows_ids_titles_and_leads(env: SearchEnv) -> None:
     assert env._world is not None
     for document in env._world.documents:
-        first = env.search(document.title, k=1)
+        first = search(env, document.title, k=1)
         assert first == f"[{document.id}] {document.title}: {document.text}"
     title = env._world.documents[0].title
-    assert env.search(title, k=-3) == env.search(title, k=0) == env.search(title, k=1)
-    assert env.search("xyzzy") == env.search("") == "No document fits. Try other words."
+    assert search(env, title, k=-3) == search(env, title, k=0) == search(env, title, k=1)
+    assert search(env, "xyzzy") == search(env, "") == "No document fits. Try other words."
 
 
 def test_open_reads_pages_and_says_what_there_is() -> None:
     env = make(level=5)
     env.reset(seed=1)
-    assert len(env.search("the", k=20).splitlines()) == len(env.search("the", k=10**30).splitlines()) == 20
+    assert len(search(env, "the", k=20).splitlines()) == len(search(env, "the", k=10**30).splitlines()) == 20
     assert env._world is not None
     long = max(env._world.documents, key=lambda document: len(document.text))
-    first = env.open(long.id)
+    first = opened(env, long.id)
     number = int(first.split("(page 1 of ")[1].split(")")[0])
     assert number >= 2
-    pages = [env.open(long.id, page).split(f"of {number}): ", 1)[1] for page in range(1, number + 1)]
+    pages = [opened(env, long.id, page).split(f"of {number}): ", 1)[1] for page in range(1, number + 1)]
     assert " ".join(pages) == long.text
     assert all(len(page) <= 800 for page in pages)
     assert all(page.endswith(".") for page in pages)
-    assert env.open(f"[{long.id}]") == first
+    assert opened(env, f"[{long.id}]") == first
     for page in (0, -1, number + 1, 10**20):
-        assert env.open(long.id, page) == f"Document {long.id} has {number} pages; there is no page {page}."
-    assert env.open("d999") == "There is no document 'd999'. Use an id that search has shown."
-    assert "There is no document" in env.open("\ud800" * 500)
-    assert "\ud800" not in env.open("\ud800" * 500)
+        assert opened(env, long.id, page) == f"Document {long.id} has {number} pages; there is no page {page}."
+    assert opened(env, "d999") == "There is no document 'd999'. Use an id that search has shown."
+    assert "There is no document" in opened(env, "\ud800" * 500)
+    assert "\ud800" not in opened(env, "\ud800" * 500)
 
 
 def test_the_schemas_name_the_arguments() -> None:
@@ -292,17 +302,26 @@ def test_citations_are_of_documents_that_were_shown() -> None:
 
 
 def test_one_index_lives_for_an_episode(env: SearchEnv) -> None:
-    first = env._index
-    assert first is not None
-    env.reset(seed=2)
-    assert env._index is not first
+    first = SearchTools.spec(documents=[["d1", "Oslo", "Oslo is the capital of Norway."]])
+    tools = LocalToolset(first.kind(**first.arguments))
+    assert tools.call("search", {"query": "Oslo"})["shown"] == [["d1", "Oslo"]]
+    tools.close()
     with pytest.raises(Exception, match="closed"):
-        first.search("x", 1)
+        tools.call("search", {"query": "Oslo"})
+    assert env._host is not None
+    env.step("<answer>x</answer>")
+    assert env._host is None
+
+
+@pytest.mark.parametrize("options", [{"backend": "docker"}, {"backend": "bwrap"}])
+def test_own_questions_are_served_from_outside_a_box(options: dict[str, str], hotpot: Path) -> None:
+    with pytest.raises(UsageError, match="leave backend out"):
+        make(**options, questions=hotpot)
 
 
 def test_after_close_a_step_says_so_and_a_reset_begins_anew(env: SearchEnv) -> None:
     env.close()
-    with pytest.raises(UsageError, match="the environment is closed"):
+    with pytest.raises(UsageError, match=r"call reset\(\) first"):
         env.step(call("search", query="x"))
     observation, info = env.reset(seed=1)
     assert play(env, env.oracle(), observation, info)[0] == 1.0

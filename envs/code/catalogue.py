@@ -1,0 +1,57 @@
+"""The catalogue: every family of programming tasks by its name.
+
+The order is that of the topics and, within a topic, of the modules below; it does not depend on a file system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from agentrl.envs.code.families import (
+    dates,
+    dictionaries,
+    dynamic,
+    graphs,
+    grids,
+    lists,
+    numbers,
+    parsing,
+    programs,
+    refactoring,
+    repair,
+    simulation,
+    strings,
+)
+from agentrl.envs.code.family import Family
+
+__all__ = ["FAMILIES"]
+
+_MODULES = (
+    strings,
+    numbers,
+    lists,
+    dictionaries,
+    graphs,
+    grids,
+    dynamic,
+    parsing,
+    simulation,
+    dates,
+    repair,
+    refactoring,
+    programs,
+)
+
+
+def _catalogue() -> Mapping[str, Family]:
+    found: dict[str, Family] = {}
+    for module in _MODULES:
+        for family in module.FAMILIES:
+            assert family.name not in found, f"two families are called {family.name!r}"
+            found[family.name] = family
+    return MappingProxyType(found)
+
+
+FAMILIES: Mapping[str, Family] = _catalogue()
+"""Family by name."""

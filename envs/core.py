@@ -10,10 +10,8 @@ from __future__ import annotations
 import copy
 import json
 import math
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium
@@ -23,33 +21,14 @@ from agentrl.envs.errors import InfrastructureError, UsageError, nearest
 from agentrl.envs.protocol import SPLITS, Failure, Policy, Reply
 from agentrl.envs.spaces import MAX_LENGTH, Unicode
 from agentrl.envs.tools import ArgumentError, Malformed, Tool, ToolCall, ToolError, Toolset, ToolsetSpec, parse
-from agentrl.envs.tools.host import BACKENDS, BoxedToolset, LocalToolset, start
+from agentrl.envs.tools.codebox import CodeBox
+from agentrl.envs.tools.host import BACKENDS, BoxedToolset, LocalToolset, shared_backend, start
+from agentrl.envs.turns import Turn, capped, final_answers, spoken
+from agentrl.sandboxes import SandboxSpec
 
 __all__ = ["TextEnv", "Turn", "final_answers"]
 
-_THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-_ANSWER = re.compile(r"<answer>((?:(?!</?answer>).)*+)</answer>", re.DOTALL)
-_CUT = "\n[… {} characters cut …]\n"
 _STATE = ("_num_turns", "_num_malformed", "_done", "_transcript")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Turn:
-    """What an environment answers to one action."""
-
-    replies: tuple[Reply, ...] = ()  # what the model reads next
-    rewards: Mapping[str, float] = field(default_factory=dict)  # raw components, each in [0, 1]
-    terminated: bool = False  # the task is over
-    success: bool | None = None  # whether the ground truth holds; set at the last step
-
-
-def final_answers(text: str) -> list[str]:
-    """Return the content of every `<answer>` tag of a turn, thoughts left out.
-
-    >>> final_answers("<think><answer>no</answer></think> So <answer> Paris </answer>")
-    ['Paris']
-    """
-    return [match.strip() for match in _ANSWER.findall(_spoken(text))]
 
 
 class TextEnv(gymnasium.Env[str, str], ABC):
@@ -74,6 +53,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
     observation_space: Unicode
     max_calls: ClassVar[int] = 8  # tool calls that are run in one turn
     state: ClassVar[tuple[str, ...]] = ()  # attributes of a subclass that make up a task; `snapshot` takes them along
+    runs_code: ClassVar[bool] = False  # whether an episode runs what the model wrote: in a box, never in this process
 
     def __init__(
         self,
@@ -89,6 +69,11 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         self._split = _checked("split", split, SPLITS)
         self._level = _checked("level", level, self.levels)
         self.backend: str = _checked("backend", backend, BACKENDS)
+        if self.runs_code and backend == "local":
+            raise UsageError(
+                f"backend='local' would run the model's code in this process; {type(self).__name__} takes "
+                "backend='docker', 'bwrap' or 'auto' (Docker where an engine answers, else bubblewrap)"
+            )
         for name, limit in (("max_turns", max_turns), ("max_reply_chars", max_reply_chars)):
             if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
                 raise UsageError(f"{name}={limit!r} must be a whole number of at least 1")
@@ -110,8 +95,11 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         # Room for every reply of the largest turn, what joins them, and the two remarks that may follow.
         self.observation_space = Unicode(max(MAX_LENGTH, (self.max_calls + 2) * (max_reply_chars + 64)))
         self._host: LocalToolset | BoxedToolset | None = None  # the toolset of the episode
-        self._tools = {tool.name: tool for tool in self.tools}
-        self._schemas = json.dumps([tool.schema for tool in self._tools.values()])  # read anew is faster than copied
+        self._box: CodeBox | None = None  # where the episode's code runs
+        self._every_tool = {self.toolset: {tool.name: tool for tool in self.tools}}  # by toolset
+        self._tools: dict[str, Tool] = {}  # those of the episode
+        self._kind: type[Toolset] | None = None
+        self._schemas: dict[tuple[type[Toolset] | None, tuple[str, ...]], str] = {}  # read anew is faster than copied
         self._transcript: list[tuple[str, str]] = []
         self._num_turns = 0
         self._num_malformed = 0
@@ -119,19 +107,30 @@ class TextEnv(gymnasium.Env[str, str], ABC):
 
     # -- what a subclass says ------------------------------------------------------------------------------------
 
-    system: str = ""
+    system: str = ""  # the system prompt, where it is the same for all tasks; see `instructions`
 
     toolset: type[Toolset] | None = None  # the class whose functions are the tools; see `toolset_spec`
+
+    def instructions(self) -> str:
+        """Return the system prompt of the current task."""
+        return self.system
 
     @property
     def tools(self) -> tuple[Tool, ...]:
         """The tools of this environment: by default those of its toolset."""
-        functions = self.toolset.functions() if self.toolset is not None else {}
-        return tuple(Tool.hosted(function, self._hosted) for function in functions.values())
+        return self._hosted_tools(self.toolset)
+
+    def offered(self) -> Collection[str] | None:
+        """Return the names of the tools that the current task offers, all of them where it is None."""
+        return None
 
     def toolset_spec(self) -> ToolsetSpec | None:
         """Return what to start the toolset of the current task with; asked once after `new_task`."""
         return self.toolset.spec() if self.toolset is not None else None
+
+    def box_spec(self) -> SandboxSpec | None:
+        """Return the box that the code of the current task needs; asked once after `new_task`, where `runs_code`."""
+        return SandboxSpec() if self.runs_code else None
 
     def heard(self, name: str, value: Any) -> str:
         """Return what the model reads of a value that the toolset's function `name` gave."""
@@ -152,6 +151,10 @@ class TextEnv(gymnasium.Env[str, str], ABC):
     @abstractmethod
     def oracle(self) -> Policy:
         """Return a policy that solves the current task with the tools."""
+
+    def said(self, text: str) -> Turn:
+        """Answer a turn that neither calls a tool nor gives an answer: by default with what was expected."""
+        return Turn(replies=(self._malformed(self._expected(text)),))
 
     def noop(self) -> Policy:
         """Return the floor: a policy that says nothing useful."""
@@ -180,15 +183,15 @@ class TextEnv(gymnasium.Env[str, str], ABC):
             name = next(iter(options))
             raise UsageError(f"options has no {name!r}{nearest(str(name), ('split', 'level'))}; there are split, level")
         task_id = self.new_task(self.np_random, split, level)
-        self._host = self.start_toolset()
         self._num_turns = 0
         self._num_malformed = 0
+        self._begin()
         self._done = False
-        observation = _capped(self.question(), self.observation_space.max_length)
+        observation = capped(self.question(), self.observation_space.max_length)
         self._transcript = [("user", observation)]
-        info: dict[str, Any] = {"system": self.system, "task": {"id": task_id, "split": split, "level": level}}
+        info: dict[str, Any] = {"system": self.instructions(), "task": {"id": task_id, "split": split, "level": level}}
         if self._tools:
-            info["tools"] = json.loads(self._schemas)
+            info["tools"] = self._described()
         return observation, info
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
@@ -235,7 +238,8 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         """Return the whole state of the episode, the generator's included; it can be pickled."""
         taken = {name: copy.copy(getattr(self, name)) for name in (*_STATE, *self.state)}
         toolset = self._host.snapshot() if self._host is not None else None
-        return {**taken, "toolset": toolset, "generator": self.np_random.bit_generator.state}
+        box = self._box.snapshot() if self._box is not None else None
+        return {**taken, "toolset": toolset, "box": box, "generator": self.np_random.bit_generator.state}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go back to a state that `snapshot` gave, in this environment or in one made with the same arguments."""
@@ -243,10 +247,13 @@ class TextEnv(gymnasium.Env[str, str], ABC):
             setattr(self, name, copy.copy(snapshot[name]))
         self.np_random.bit_generator.state = snapshot["generator"]
         self._release()
-        if snapshot["toolset"] is not None:
-            self._host = self.start_toolset()
-            if self._host is not None:
-                self._host.restore(snapshot["toolset"])
+        if self._done:
+            return
+        self._begin()
+        if self._host is not None:
+            self._host.restore(snapshot["toolset"])
+        if self._box is not None:
+            self._box.restore(snapshot["box"])
 
     def close(self) -> None:
         """Give back what the episode holds; may be called twice."""
@@ -254,7 +261,45 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         self._release()
         super().close()
 
-    # -- the toolset of the episode ------------------------------------------------------------------------------
+    # -- what the episode holds ----------------------------------------------------------------------------------
+
+    @property
+    def box(self) -> CodeBox:
+        """The box in which the code of this episode runs."""
+        assert self._box is not None, (
+            "an environment that runs code sets runs_code, and uses its box in an episode only"
+        )
+        return self._box
+
+    def _begin(self) -> None:
+        """Start what the current task needs: its toolset, its box, its tools."""
+        spec = self.toolset_spec()
+        kind = spec.kind if spec is not None else self.toolset
+        if kind not in self._every_tool:
+            self._every_tool[kind] = {tool.name: tool for tool in self._hosted_tools(kind)}
+        every, offered = self._every_tool[kind], self.offered()
+        self._tools = every if offered is None else {name: tool for name, tool in every.items() if name in offered}
+        self._kind = kind
+        try:
+            self._host = self.start_toolset()
+            box_spec = self.box_spec() if self.runs_code else None
+            if box_spec is not None:
+                name = BACKENDS[self.backend]
+                self._box = CodeBox(box_spec, shared_backend(name))
+        except BaseException:
+            self._release()
+            raise
+
+    def _hosted_tools(self, kind: type[Toolset] | None) -> tuple[Tool, ...]:
+        functions = kind.functions().values() if kind is not None else ()
+        return tuple(Tool.hosted(function, self._hosted) for function in functions)
+
+    def _described(self) -> list[dict[str, Any]]:
+        key = (self._kind, tuple(self._tools))
+        if key not in self._schemas:
+            self._schemas[key] = json.dumps([tool.schema for tool in self._tools.values()])
+        described: list[dict[str, Any]] = json.loads(self._schemas[key])
+        return described
 
     def start_toolset(self) -> LocalToolset | BoxedToolset | None:
         """Start the toolset of the current task, here or in a box.
@@ -274,13 +319,15 @@ class TextEnv(gymnasium.Env[str, str], ABC):
 
     def _release(self) -> None:
         host, self._host = self._host, None
-        if host is not None:
-            host.close()
+        box, self._box = self._box, None
+        for held in (host, box):
+            if held is not None:
+                held.close()
 
     # -- one turn ------------------------------------------------------------------------------------------------
 
     def _respond(self, action: str) -> Turn:
-        text = _spoken(action)
+        text = spoken(action)
         calls = parse(text, self._tools) if self._tools else []
         if calls:
             return Turn(replies=tuple(self._call(calls, text)))
@@ -289,7 +336,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
             return self.answer(answers[0], text)
         if answers:  # several answers are no answer: a list of guesses must never score
             return Turn(terminated=True, success=False)
-        return Turn(replies=(self._malformed(self._expected(text)),))
+        return self.said(text)
 
     def _call(self, calls: Sequence[ToolCall | Malformed], text: str) -> Iterator[Reply]:
         for call in calls[: self.max_calls]:
@@ -315,11 +362,11 @@ class TextEnv(gymnasium.Env[str, str], ABC):
             text = tool(call.arguments)
         except ArgumentError as error:
             return self._malformed(f"Error: {error}")
-        return {"role": "tool", "name": call.name, "content": _capped(text, self.max_reply_chars)}
+        return {"role": "tool", "name": call.name, "content": capped(text, self.max_reply_chars)}
 
     def _malformed(self, text: str) -> Reply:
         self._num_malformed += 1
-        return {"role": "user", "name": "", "content": _capped(text, self.max_reply_chars)}
+        return {"role": "user", "name": "", "content": capped(text, self.max_reply_chars)}
 
     def _expected(self, text: str) -> str:
         if "<answer>" in text or "</answer>" in text:
@@ -338,25 +385,9 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         return observation, 0.0, False, True, {"failure": failure}
 
 
-def _spoken(text: str) -> str:
-    """Return a turn without its thoughts."""
-    if "<think>" in text:
-        text = _THINK.sub("", text)
-    return text.rpartition("</think>")[2]  # some templates open the thought, so that only its end is in the turn
-
-
 def _checked(name: str, value: Any, known: Any) -> Any:
     value = value.item() if isinstance(value, np.integer) else value
     if not isinstance(value, str | int) or isinstance(value, bool) or value not in known:
         hint = nearest(value, known) if isinstance(value, str) and all(isinstance(each, str) for each in known) else ""
         raise UsageError(f"{name}={value!r} does not exist{hint}; there are {', '.join(map(repr, known))}")
     return value
-
-
-def _capped(text: str, limit: int) -> str:
-    """Return at most `limit` characters, or little more than the remark about the cut where that has no room."""
-    if len(text) <= limit:
-        return text
-    kept = max(0, limit - len(_CUT.format(len(text))))
-    head = kept - kept // 2
-    return text[:head] + _CUT.format(len(text) - kept) + text[len(text) - kept // 2 :]

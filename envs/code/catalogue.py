@@ -14,7 +14,10 @@ from agentrl.envs.code.families import (
     dynamic,
     graphs,
     grids,
+    list_picks,
     lists,
+    lookups,
+    number_rules,
     numbers,
     parsing,
     programs,
@@ -22,6 +25,7 @@ from agentrl.envs.code.families import (
     repair,
     simulation,
     strings,
+    text_pieces,
 )
 from agentrl.envs.code.family import Family
 
@@ -29,9 +33,13 @@ __all__ = ["FAMILIES"]
 
 _MODULES = (
     strings,
+    text_pieces,
     numbers,
+    number_rules,
     lists,
+    list_picks,
     dictionaries,
+    lookups,
     graphs,
     grids,
     dynamic,

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from agentrl.envs.code.families import (
+    boards,
+    choices,
     dates,
     dictionaries,
     dynamic,
@@ -17,6 +19,7 @@ from agentrl.envs.code.families import (
     list_picks,
     lists,
     lookups,
+    networks,
     number_rules,
     numbers,
     parsing,
@@ -41,8 +44,11 @@ _MODULES = (
     dictionaries,
     lookups,
     graphs,
+    networks,
     grids,
+    boards,
     dynamic,
+    choices,
     parsing,
     simulation,
     dates,

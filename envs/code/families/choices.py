@@ -77,8 +77,8 @@ FAMILIES: tuple[Family, ...] = (
         },
         signature="best(values: list[int]) -> int",
         statement="Choose some of the values, in their order; none is allowed too. The first chosen value is added, "
-        "the second subtracted, the third added, and so on. Every chosen value costs a fee of $fee, and every value that "
-        "is added and is at least $high brings $bonus more. Return the greatest result; with nothing chosen it is 0.",
+        "the second subtracted, the third added, and so on. Every chosen value costs a fee of $fee, and every value "
+        "that is added and is at least $high brings $bonus more. Return the greatest result; with nothing chosen it is 0.",
         reference=_ALTERNATE,
         second="""from functools import cache
 
@@ -115,8 +115,8 @@ def best(values):
         },
         signature="common(left: str, right: str) -> int",
         statement="Strike out characters of both texts so that what is left of them is equal (order kept). What is "
-        "left scores $star for every letter `$letter` and $plain for every other character. Return the greatest score that "
-        "can be reached; 0 if nothing can be kept. The texts have up to 300 small letters each.",
+        "left scores $star for every letter `$letter` and $plain for every other character. Return the greatest "
+        "score that can be reached; 0 if nothing can be kept. The texts have up to 300 small letters each.",
         reference=_COMMON,
         second="""from functools import cache
 
@@ -171,8 +171,8 @@ def common(left, right):
         draw=_draw_merge,
         signature="merge(piles: list[int]) -> int",
         statement="The piles stand in a row. Again and again two neighbouring piles are merged into one in their "
-        "place, until one is left. A merge costs $more times the size of the larger pile plus $less times the size of the "
-        "smaller plus $flat (two piles of the same size are one larger and one smaller). Return the least "
+        "place, until one is left. A merge costs $more times the size of the larger pile plus $less times the size "
+        "of the smaller plus $flat (two piles of the same size are one larger and one smaller). Return the least "
         "total cost; with fewer than two piles it is 0. There are up to 40 piles, and no size is negative.",
         reference=_MERGE,
         second="""from functools import cache

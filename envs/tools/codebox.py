@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from agentrl.envs.errors import InfrastructureError
 from agentrl.envs.tools.host import infrastructure
-from agentrl.sandboxes import Backend, CallResult, CellResult, ExecResult, Interpreter, Sandbox, SandboxSpec
+from agentrl.sandboxes import Backend, CallResult, CellResult, Entry, ExecResult, Interpreter, Sandbox, SandboxSpec
 from agentrl.sandboxes.errors import SandboxFileError
 
 __all__ = ["CodeBox"]
@@ -25,6 +25,7 @@ _HOME = "/work"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 R = TypeVar("R", ExecResult, CellResult, CallResult)
 T = TypeVar("T")
+Entries = list[list[Any]]
 
 
 class CodeBox:
@@ -100,6 +101,14 @@ class CodeBox:
         """
         return self._file(lambda box: box.read(path, max_bytes=max_bytes))
 
+    def list(self, path: str = _HOME) -> list[Entry]:
+        """Return what is in a folder; see `Sandbox.list`.
+
+        Raises:
+            SandboxFileError: Missing, no folder, not permitted, too many names.
+        """
+        return self._file(lambda box: box.list(path))
+
     def renew(self) -> None:
         """Give the box back and lease a clean one, with the first files and no session."""
         self.close()
@@ -109,51 +118,36 @@ class CodeBox:
     def snapshot(self) -> dict[str, Any]:
         """Return files, links, folders and the session's cells as plain data.
 
+        What the session keeps to itself, its user being another one, is known by name only; its cells make it again.
+
         Raises:
-            InfrastructureError: The box failed, or it holds what cannot be read, such as more than 16 MiB in a file.
+            InfrastructureError: The box failed, or holds more than can be copied, such as a file of over 16 MiB.
         """
-        entries: list[list[Any]] = []
-        waiting = [_HOME]
-        try:
-            while waiting:
-                folder = waiting.pop()
-                for entry in self._file(partial(Sandbox.list, path=folder)):
-                    path = f"{folder}/{entry.name}"
-                    if entry.kind == "folder":
-                        entries.append(["folder", path, entry.mode, ""])
-                        waiting.append(path)
-                    elif entry.kind == "file":
-                        content = base64.b64encode(self.read(path)).decode("ascii")
-                        entries.append(["file", path, entry.mode, content])
-                    elif entry.kind == "link":
-                        entries.append(["link", path, entry.mode, self.exec(["readlink", "-n", path]).stdout_text])
-        except SandboxFileError as error:
-            raise InfrastructureError(
-                f"a box could not be copied: {error}", kind="files", boundary="sandbox"
-            ) from error
-        return {
-            "entries": sorted(entries),
-            "cells": [list(each) for each in self._cells],
-            "replaced": self.num_replaced,
-        }
+        cells = [list(each) for each in self._cells]
+        return {"entries": self._entries(), "cells": cells, "replaced": self.num_replaced}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a state that `snapshot` gave, in a clean box: cells are run again, then files laid over it."""
         self.renew()
-        self.num_replaced = state["replaced"]
         for source, timeout_s in state["cells"]:
             self.cell(source, timeout_s=timeout_s)
-        self.exec(["find", _HOME, "-mindepth", "1", "-delete"])
-        for kind, path, mode, content in state["entries"]:
+        wanted = {path: (kind, mode, content) for path, kind, mode, content in state["entries"]}
+        there = {path: (kind, mode, content) for path, kind, mode, content in self._entries()}
+        gone = [path for path, (kind, _, _) in there.items() if kind != wanted.get(path, ("",))[0]]
+        if gone:
+            self.exec(["rm", "-rf", "--", *gone])
+        changed = {path: entry for path, entry in wanted.items() if path in gone or there.get(path) != entry}
+        for path, (kind, mode, content) in changed.items():
             if kind == "folder":
                 self.exec(["mkdir", "-p", "--", path])
-            elif kind == "file":
+            elif kind == "file" and content is not None:
                 self.write(path, base64.b64decode(content), mode=mode)
-            else:
-                self.exec(["ln", "-s", "--", content, path])
-        for kind, path, mode, _ in reversed(state["entries"]):  # last, since a folder may forbid writing
+            elif kind == "link":
+                self.exec(["ln", "-sfn", "--", content or "", path])
+        for path, (kind, mode, _) in reversed(changed.items()):  # last, since a folder may forbid writing
             if kind == "folder":
                 self.exec(["chmod", f"{mode:o}", path])
+        self.num_replaced = state["replaced"]
 
     def close(self) -> None:
         """Give the box back; may be called twice."""
@@ -162,6 +156,34 @@ class CodeBox:
             with contextlib.suppress(Exception):  # the box goes anyway
                 session.close()
         self._box.close()
+
+    def _entries(self) -> Entries:
+        """Return what is below /work: path, kind, permissions, and what is in it where that may be read."""
+        entries: Entries = []
+        waiting = [_HOME]
+        while waiting:
+            folder = waiting.pop()
+            for entry in self._copied(lambda: self.list(folder)) or ():  # noqa: B023  # called at once
+                path, content = f"{folder}/{entry.name}", None
+                if entry.kind == "folder":
+                    waiting.append(path)
+                elif entry.kind == "file":
+                    read = self._copied(lambda: self.read(path))  # noqa: B023
+                    content = None if read is None else base64.b64encode(read).decode("ascii")
+                elif entry.kind == "link":
+                    content = self.exec(["readlink", "-n", path]).stdout_text
+                entries.append([path, entry.kind, entry.mode, content])
+        return sorted(entries, key=lambda entry: str(entry[0]))
+
+    def _copied(self, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except SandboxFileError as error:
+            if error.errno == errno.EACCES:
+                return None
+            raise InfrastructureError(
+                f"a box could not be copied: {error}", kind="files", boundary="sandbox"
+            ) from error
 
     def _lease(self) -> Sandbox:
         with infrastructure():

@@ -29,7 +29,10 @@ from agentrl.envs.code.families import (
     programs,
     refactoring,
     repair,
+    reports,
     simulation,
+    slips,
+    speedups,
     strings,
     text_pieces,
 )
@@ -59,8 +62,11 @@ _MODULES = (
     dates,
     calendars,
     repair,
+    slips,
     refactoring,
+    speedups,
     programs,
+    reports,
 )
 
 

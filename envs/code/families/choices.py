@@ -78,7 +78,8 @@ FAMILIES: tuple[Family, ...] = (
         signature="best(values: list[int]) -> int",
         statement="Choose some of the values, in their order; none is allowed too. The first chosen value is added, "
         "the second subtracted, the third added, and so on. Every chosen value costs a fee of $fee, and every value "
-        "that is added and is at least $high brings $bonus more. Return the greatest result; with nothing chosen it is 0.",
+        "that is added and is at least $high brings $bonus more. Return the greatest result; with nothing chosen "
+        "it is 0.",
         reference=_ALTERNATE,
         second="""from functools import cache
 

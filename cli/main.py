@@ -19,6 +19,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "envs": ("agentrl.cli.envs", "list the environments: tools, turns, levels, what each tests"),
     "play": ("agentrl.cli.play", "play an environment yourself, or watch its oracle"),
+    "new": ("agentrl.cli.new", "write a new environment with tests and card, to start from"),
     "train": ("agentrl.cli.train", "train a model with GRPO, from a recipe; or resume a run"),
     "coldstart": ("agentrl.cli.coldstart", "fine-tune a model on demonstrations, before training"),
     "sandbox": ("agentrl.cli.sandbox", "run code that you do not trust: doctor, run, build, prune"),

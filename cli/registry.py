@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from importlib import import_module
+from pathlib import Path
 
 import gymnasium
 
@@ -29,6 +31,7 @@ def find_env(env_id: str) -> str:
         return f"AgentRL/{env_id}"
     module, _, name = env_id.rpartition(":")
     if module:
+        _find_here(module)
         try:
             import_module(module)
         except ImportError as error:
@@ -41,3 +44,10 @@ def find_env(env_id: str) -> str:
     near = near or difflib.get_close_matches(name.lower(), every, n=1)
     hint = f"; did you mean {(every | short)[near[0]]!r}?" if near else "."
     raise UsageError(f"env {env_id!r} is not registered{hint} Type: agentrl envs")
+
+
+def _find_here(module: str) -> None:
+    """Let a module of the current folder be imported, as `python -m` would; what is installed comes first."""
+    here, top = Path.cwd(), module.partition(".")[0]
+    if str(here) not in sys.path and ((here / top).is_dir() or (here / f"{top}.py").is_file()):
+        sys.path.append(str(here))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from os import PathLike
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -23,7 +24,10 @@ from agentrl.envs.tooluse.scoring import same_rows, tells
 from agentrl.envs.tooluse.tasks import DOMAINS, Task, domain, draw_task, families_of
 from agentrl.envs.tooluse.user import ScriptedUser, User
 
-__all__ = ["ToolUseEnv"]
+if TYPE_CHECKING:
+    from agentrl.envs.tooluse.model_user import Endpoint
+
+__all__ = ["ToolUseEnv", "make"]
 
 _HOW = (
     "Use the tools to do what the user wants. To ask the user something, write plain text without a call. When all is "
@@ -45,6 +49,10 @@ class ToolUseEnv(TextEnv):
     Args:
         domain: "shop", "travel" or "workspace"; None: drawn by the seed.
         family: Name of one family of the domain, to play only that; needs `domain`.
+        user_url: An OpenAI-compatible endpoint, such as "http://127.0.0.1:8000/v1", whose model plays the user; None: a
+            script does, which answers to cues and is the same each time.
+        user_model: The model's name there.
+        user_timeout_s: Deadline of one reply of the user, retries included.
         max_turns, split, level, weights, backend, render_mode, max_reply_chars: As in TextEnv.
 
     Raises:
@@ -55,21 +63,36 @@ class ToolUseEnv(TextEnv):
     state: ClassVar[tuple[str, ...]] = ("_task", "_said")
 
     def __init__(
-        self, *, domain: str | None = None, family: str | None = None, max_turns: int = 24, **kwargs: Any
+        self,
+        *,
+        domain: str | None = None,
+        family: str | None = None,
+        user_url: str | None = None,
+        user_model: str | None = None,
+        user_timeout_s: float = 60.0,
+        max_turns: int = 24,
+        **kwargs: Any,
     ) -> None:
         self._domains = _chosen(domain)
         self._only = _family(domain, family)
         self._task: Task | None = None
         self._user: User | None = None
         self._said: list[str] = []  # by the user, the request included
+        if (user_url is None) != (user_model is None):
+            raise UsageError(f"user_url={user_url!r} and user_model={user_model!r} go together; give both, or none")
         super().__init__(max_turns=max_turns, **kwargs)
         self._names(self._level)
+        self._endpoint: Endpoint | None = None
+        if user_url is not None and user_model is not None:
+            from agentrl.envs.tooluse.model_user import Endpoint  # httpx is loaded where a model is asked for
+
+            self._endpoint = Endpoint(user_url, user_model, timeout_s=user_timeout_s)
 
     def new_task(self, rng: np.random.Generator, split: str, level: int) -> str:
         """Draw a world and a request."""
         generator = random.Random(int(rng.integers(2**63)))
         self._task = draw_task(generator, generator.choice(self._names(level)), split, level, self._only)
-        self._user = ScriptedUser(self._task.case)
+        self._user = self._new_user()
         self._said = [self._task.case.request]
         return self._task.id
 
@@ -125,7 +148,7 @@ class ToolUseEnv(TextEnv):
         """Go back to a state that `snapshot` gave."""
         super().restore(snapshot)
         if self._task is not None:
-            self._user = ScriptedUser(self._task.case)
+            self._user = self._new_user()
             self._user.restore(snapshot["user"])
 
     def oracle(self) -> Policy:
@@ -141,6 +164,20 @@ class ToolUseEnv(TextEnv):
         """Return the known cheats."""
         return cheat_policies(self._current)
 
+    def close(self) -> None:
+        """Give back what the episode holds, and close the user's connections; may be called twice."""
+        super().close()
+        if self._endpoint is not None:
+            self._endpoint.close()
+
+    def _new_user(self) -> User:
+        task = self._current()
+        if self._endpoint is None:
+            return ScriptedUser(task.case)
+        from agentrl.envs.tooluse.model_user import ModelUser
+
+        return ModelUser(task.case, self._endpoint, seed=int(task.id.rpartition("-")[2], 16))
+
     def _current(self) -> Task:
         if self._task is None:
             raise UsageError("there is no task yet; call reset() first")
@@ -152,6 +189,20 @@ class ToolUseEnv(TextEnv):
         if not names:
             raise UsageError(f"family={self._only[0]!r} has no tasks at level={level}; choose another level")
         return names
+
+
+def make(*, data: str | PathLike[str] | Mapping[str, str | PathLike[str]] | None = None, **kwargs: Any) -> TextEnv:
+    """Make the environment: over generated worlds, or with `data` over function-calling cases of the user's own.
+
+    Args:
+        data: See `functions.FunctionsEnv`.
+        kwargs: Of the one or the other.
+    """
+    if data is None:
+        return ToolUseEnv(**kwargs)
+    from agentrl.envs.tooluse.functions import FunctionsEnv
+
+    return FunctionsEnv(data=data, **kwargs)
 
 
 def _chosen(name: str | None) -> tuple[str, ...]:

@@ -59,9 +59,9 @@ class Grade:
     fraction: float
     """Share of the cases that passed."""
     passed: tuple[bool, ...]
-    """In the order of the cases."""
-    results: tuple[CallResult, ...]
-    """In the order of the cases."""
+    """In the order of the cases; False too for one that was not tried."""
+    results: tuple[CallResult | None, ...]
+    """In the order of the cases; None for one that was not tried."""
     flags: tuple[str, ...]
     """What was seen in any case, sorted: the flags of `CallResult`, and limits that were met, such as "timeout"."""
 
@@ -76,6 +76,7 @@ def grade(
     timeout_s: float | None = None,
     spec: SandboxSpec | None = None,
     partial: bool = False,
+    stop_at_failure: bool = False,
     same: Callable[[Any, Any], bool] | None = None,
 ) -> Grade:
     """Call a candidate's function once for each case and compare.
@@ -89,36 +90,42 @@ def grade(
         timeout_s: Seconds for one case.
         spec: Of the box, where a backend is given.
         partial: Give the fraction as score.
+        stop_at_failure: Try no further case after the first that fails; `fraction` is then a lower bound.
         same: Compares (value, expected) where exact equality is not what is meant; gets plain values only, of any type,
             and a value over which it raises is a wrong one.
 
     Raises:
-        SpecError: No case, a case that cannot be carried, or a spec with a box.
+        SpecError: No case, a case that cannot be carried, a spec with a box, or `partial` with `stop_at_failure`.
         SandboxError: The infrastructure failed; nothing was learnt of the candidate.
     """
     wanted = _checked(cases)
     if spec is not None and isinstance(where, Sandbox):
         raise SpecError("spec= goes with a backend; this box has its own")
+    if partial and stop_at_failure:
+        raise SpecError("partial=True counts the cases that pass, so all are tried; leave out stop_at_failure=True")
     results: dict[int, CallResult] = {}
+    passed = [False] * len(cases)
     with ExitStack() as stack:
         box = where if isinstance(where, Sandbox) else stack.enter_context(where.lease(spec))
         for index in _order(rng, len(cases)):
             case = cases[index]
             result = box.call(function, case.args, case.kwargs, source=source, timeout_s=timeout_s)
             results[index] = result
+            passed[index] = _passes(result, case, wanted[index], same)
+            if stop_at_failure and not passed[index]:
+                break
             if result.status == "oom" and isinstance(where, Backend):
                 # The kernel may have taken the worker along: the candidate's doing, and no error of the next case.
                 stack.close()
                 box = stack.enter_context(where.lease(spec))
-    passed = tuple(_passes(results[index], cases[index], wanted[index], same) for index in range(len(cases)))
     flags = {flag for result in results.values() for flag in result.flags}
     flags |= {result.status for result in results.values() if result.status not in ("ok", "nonzero")}
     fraction = sum(passed) / len(passed)
     return Grade(
         score=fraction if partial else float(all(passed)),
         fraction=fraction,
-        passed=passed,
-        results=tuple(results[index] for index in range(len(cases))),
+        passed=tuple(passed),
+        results=tuple(results.get(index) for index in range(len(cases))),
         flags=tuple(sorted(flags)),
     )
 

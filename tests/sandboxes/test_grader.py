@@ -43,7 +43,7 @@ def squares(asked: Asked) -> Answer:
 def test_all_right_is_one_and_one_wrong_is_nought() -> None:
     result = grade(ScriptedBackend(squares), "source", "f", SQUARES, rng=random.Random(0))
     assert (result.score, result.fraction, result.passed, result.flags) == (1.0, 1.0, (True,) * 5, ())
-    assert [each.value for each in result.results] == [0, 1, 4, 9, 16]
+    assert [each.value for each in result.results if each is not None] == [0, 1, 4, 9, 16]
     wrong = [*SQUARES, Case(args=[3], expected=8)]
     result = grade(ScriptedBackend(squares), "source", "f", wrong, rng=random.Random(0))
     assert (result.score, result.fraction, result.passed[-1]) == (0.0, 5 / 6, False)
@@ -88,6 +88,30 @@ def test_memory_that_took_the_box_along_costs_only_its_own_case() -> None:
     assert (result.fraction, result.flags, len(backend.leases)) == (0.5, ("oom",), 2)
 
 
+def test_a_grade_may_stop_at_the_first_failure_wherever_it_comes() -> None:
+    wrong = [*SQUARES, Case(args=[7], expected=0)]
+    tried = set()
+    for seed in range(20):
+        backend = ScriptedBackend(squares)
+        result = grade(backend, "s", "f", wrong, rng=random.Random(seed), stop_at_failure=True)
+        known = [each is not None for each in result.results]
+        assert (result.score, known[5], result.passed[5]) == (0.0, True, False)
+        assert [passed for passed, there in zip(result.passed, known, strict=True) if not there] == [False] * (
+            6 - sum(known)
+        )
+        assert result.fraction == (sum(known) - 1) / 6
+        tried.add(sum(known))
+    assert tried == set(range(1, 7))  # the order is random still
+    whole = grade(ScriptedBackend(squares), "s", "f", SQUARES, rng=random.Random(0), stop_at_failure=True)
+    assert (whole.score, whole.fraction, None in whole.results) == (1.0, 1.0, False)
+
+
+def test_a_flag_stops_a_grade_too() -> None:
+    backend = ScriptedBackend([returned(1, flags=("exited",)), returned(1)])
+    result = grade(backend, "s", "f", [Case(expected=1)] * 2, rng=random.Random(0), stop_at_failure=True)
+    assert (result.score, result.flags, result.results.count(None)) == (0.0, ("exited",), 1)
+
+
 def test_what_cannot_be_graded_is_refused() -> None:
     backend = ScriptedBackend(squares)
     with pytest.raises(SpecError, match="no cases"):
@@ -98,6 +122,8 @@ def test_what_cannot_be_graded_is_refused() -> None:
         grade(backend, "s", "f", SQUARES, rng=7)  # type: ignore[arg-type]
     with backend.lease() as box, pytest.raises(SpecError, match="spec="):
         grade(box, "s", "f", SQUARES, rng=random.Random(0), spec=SandboxSpec())
+    with pytest.raises(SpecError, match="leave out stop_at_failure=True"):
+        grade(backend, "s", "f", SQUARES, rng=random.Random(0), partial=True, stop_at_failure=True)
 
 
 DIFFERENT = [1, 1.0, True, "1", b"1", None, 0, 0.5, False, "", b"", [], (), {}, set(), frozenset(), [1], (1,), {1}]

@@ -7,3 +7,4 @@ __all__: list[str] = []
 # A name, and where to find it: nothing else is imported until `gymnasium.make`.
 register(id="AgentRL/Search-v0", entry_point="agentrl.envs.search.env:SearchEnv")
 register(id="AgentRL/Math-v0", entry_point="agentrl.envs.math.env:MathEnv")
+register(id="AgentRL/Code-v0", entry_point="agentrl.envs.code.env:CodeEnv")

@@ -1,0 +1,76 @@
+"""A check: one input, and how what comes out for it is judged. It is judged here, over plain values, never in a box."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentrl.envs.code.expressions import Refused, evaluate
+from agentrl.sandboxes.grader import canonical
+
+__all__ = ["Check", "same_output", "same_value"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One input and what must come out: a value, or an expression over the value that must be true."""
+
+    args: tuple[Any, ...]  # of the function; for a program (stdin,)
+    expected: Any = None
+    test: str = ""  # an expression in which `_` is what came out; where there is one, `expected` means nothing
+    names: Mapping[str, Any] = field(default_factory=dict)  # what else the expression names
+
+    def passes(self, value: Any, *, program: bool = False) -> bool:
+        """Say whether a value that came out is right; one over which a test cannot be evaluated is wrong."""
+        if program:
+            return same_output(value, self.expected)
+        if not self.test:
+            return same_value(value, self.expected)
+        try:
+            return bool(evaluate(self.test, {**self.names, "_": value}))
+        except Refused:
+            return False
+
+    def wanted(self) -> str:
+        """Say what must come out, for the model."""
+        return f"{self.test} must hold, where _ is what is returned" if self.test else f"expected {self.expected!r}"
+
+    def call(self, function: str) -> str:
+        """Write the call of the function."""
+        return f"{function}({', '.join(map(repr, self.args))})"
+
+
+def same_value(value: Any, expected: Any) -> bool:
+    """Compare two plain values, of exact types all through; floats may differ in the last digits.
+
+    >>> same_value([1, 0.1 + 0.2], [1, 0.3]), same_value([1.0], [1]), same_value((1,), [1])
+    (True, False, False)
+    """
+    return canonical(value) == canonical(expected) or _close(value, expected)
+
+
+def _close(value: Any, expected: Any) -> bool:
+    if type(value) is not type(expected):
+        return False
+    if isinstance(value, float):
+        return math.isclose(value, expected, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(value, list | tuple):
+        return len(value) == len(expected) and all(map(same_value, value, expected))
+    if isinstance(value, dict):
+        return value.keys() == expected.keys() and all(same_value(value[key], each) for key, each in expected.items())
+    return False
+
+
+def same_output(written: str, expected: str) -> bool:
+    r"""Compare what two programs wrote; white space at the ends of lines and empty lines at the end do not count.
+
+    >>> same_output("1 \n2\n\n", "1\n2"), same_output(" 1\n2", "1\n2")
+    (True, False)
+    """
+    return _lines(written) == _lines(expected)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.rstrip().split("\n")]

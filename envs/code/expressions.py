@@ -1,0 +1,345 @@
+"""Evaluate small Python expressions of a data file without running any code of it: literals, arithmetic, plain calls.
+
+Used for what tests expect and for the values that candidates return, which are hostile: sizes and steps are bounded.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["FUNCTIONS", "Refused", "bind", "evaluate", "evaluate_node", "is_supported"]
+
+MOST_STEPS = 200_000
+MOST_ITEMS = 1_000_000
+MOST_BITS = 20_000
+
+
+class Refused(ValueError):
+    """An expression that is not evaluated, or cannot be; says what."""
+
+
+def _range(*bounds: int) -> range:
+    made = range(*bounds)
+    if len(made) > MOST_ITEMS:
+        raise Refused(f"a range of {len(made)} items")
+    return made
+
+
+FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        **{
+            each.__name__: each for each in (abs, all, any, bool, bytes, dict, divmod, float, frozenset, int, len, list)
+        },
+        **{each.__name__: each for each in (max, min, ord, chr, repr, reversed, round, set, sorted, str, sum, tuple)},
+        **{each.__name__: each for each in (enumerate, zip, bin, hex, oct)},
+        "range": _range,
+        "math.isclose": math.isclose,
+        "math.isnan": math.isnan,
+        "math.sqrt": math.sqrt,
+        "math.floor": math.floor,
+        "math.ceil": math.ceil,
+        "isclose": math.isclose,
+    }
+)
+CONSTANTS: Mapping[str, Any] = MappingProxyType(
+    {"math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "math.nan": math.nan}
+)
+METHODS: Mapping[type, frozenset[str]] = MappingProxyType(
+    {
+        str: frozenset(
+            "lower upper strip lstrip rstrip split splitlines title capitalize startswith endswith count find index "
+            "isdigit isalpha isalnum islower isupper".split()
+        ),
+        list: frozenset(("count", "index")),
+        tuple: frozenset(("count", "index")),
+        dict: frozenset(("keys", "values", "items", "get")),
+    }
+)
+TYPES = {each.__name__: each for each in (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)}
+_NAMED = frozenset().union(*METHODS.values())
+
+
+def _times(left: Any, right: Any) -> Any:
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, str | bytes | list | tuple) and isinstance(other, int) and len(one) * other > MOST_ITEMS:
+            raise Refused("a repetition that is too long")
+    _check_bits(left, right)
+    return left * right
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > MOST_BITS:
+        raise Refused("a power that is too large")
+    return base**exponent
+
+
+def _shift(left: Any, right: Any) -> Any:
+    if isinstance(right, int) and right > MOST_BITS:
+        raise Refused("a shift that is too far")
+    _check_bits(left)
+    return left << right
+
+
+def _modulo(left: Any, right: Any) -> Any:
+    if isinstance(left, str | bytes):
+        raise Refused("formatting with %")  # its widths are not bounded
+    return left % right
+
+
+def _check_bits(*numbers: Any) -> None:
+    if sum(each.bit_length() for each in numbers if isinstance(each, int)) > 2 * MOST_BITS:
+        raise Refused("a number that is too large")
+
+
+_BINARY: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = MappingProxyType(
+    {
+        ast.Add: operator.add,
+        ast.Sub: operator.sub,
+        ast.Mult: _times,
+        ast.Div: operator.truediv,
+        ast.FloorDiv: operator.floordiv,
+        ast.Mod: _modulo,
+        ast.Pow: _power,
+        ast.LShift: _shift,
+        ast.RShift: operator.rshift,
+        ast.BitAnd: operator.and_,
+        ast.BitOr: operator.or_,
+        ast.BitXor: operator.xor,
+    }
+)
+_UNARY: Mapping[type[ast.AST], Callable[[Any], Any]] = MappingProxyType(
+    {ast.Not: operator.not_, ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Invert: operator.invert}
+)
+_COMPARE: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = MappingProxyType(
+    {
+        ast.Eq: operator.eq,
+        ast.NotEq: operator.ne,
+        ast.Lt: operator.lt,
+        ast.LtE: operator.le,
+        ast.Gt: operator.gt,
+        ast.GtE: operator.ge,
+        ast.In: lambda one, many: one in many,
+        ast.NotIn: lambda one, many: one not in many,
+        # Plain values that came over a wire are identical to nothing but None, True and False.
+        ast.Is: lambda one, other: type(one) is type(other) and one == other,
+        ast.IsNot: lambda one, other: not (type(one) is type(other) and one == other),
+    }
+)
+
+
+def evaluate(text: str, names: Mapping[str, Any]) -> Any:
+    """Return the value of an expression.
+
+    Raises:
+        Refused: It is none, has a part that is not evaluated, or fails.
+
+    >>> evaluate("abs(_ - 2/3) < 1e-6 and sorted('ba') == ['a', 'b']", {"_": 0.66666666})
+    True
+    """
+    return evaluate_node(_parsed(text), names)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> ast.expr:
+    try:
+        return ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise Refused(f"{text[:60]!r} is no expression") from None
+
+
+def evaluate_node(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """Return the value of a parsed expression; see `evaluate`."""
+    try:
+        return _Evaluation(names).of(node)
+    except Refused:
+        raise
+    except (RecursionError, MemoryError, ArithmeticError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise Refused(f"{ast.unparse(node)[:60]}: {type(error).__name__}: {error}") from None
+
+
+def is_supported(node: ast.expr, names: Mapping[str, Any]) -> str:
+    """Return why an expression cannot be evaluated, as far as that can be seen without its values; or nothing."""
+    bound = set(names) | {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and _is_store(each)}
+    for each in ast.walk(node):
+        if isinstance(each, ast.Call):
+            target = _dotted(each.func)
+            method = isinstance(each.func, ast.Attribute) and each.func.attr in _NAMED
+            if target not in FUNCTIONS and target != "isinstance" and not method:
+                return f"it calls {ast.unparse(each.func)[:60]}()"
+        elif isinstance(each, ast.Name):
+            known = each.id in bound or each.id in FUNCTIONS or each.id in TYPES or each.id in ("math", "isinstance")
+            if not known:
+                return f"the name {each.id} means nothing here"
+        elif isinstance(each, ast.expr) and type(each).__name__ not in _EXPRESSIONS:
+            return f"it has {ast.unparse(each)[:60]}"
+    return ""
+
+
+def _is_store(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"{node.value.id}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+class _Evaluation:
+    """One evaluation, with its names and the steps that are left."""
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self.names = dict(names)
+        self.left = MOST_STEPS
+
+    def of(self, node: ast.expr) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise Refused(f"more than {MOST_STEPS} steps")
+        method = getattr(self, f"_{type(node).__name__}", None)
+        if method is None:
+            raise Refused(f"{ast.unparse(node)[:60]} is not evaluated")
+        return method(node)
+
+    def _Constant(self, node: ast.Constant) -> Any:
+        return node.value
+
+    def _Name(self, node: ast.Name) -> Any:
+        if node.id in self.names:
+            return self.names[node.id]
+        if node.id in TYPES:
+            return TYPES[node.id]
+        raise Refused(f"the name {node.id} means nothing here")
+
+    def _List(self, node: ast.List) -> list[Any]:
+        return list(self._items(node.elts))
+
+    def _Tuple(self, node: ast.Tuple) -> tuple[Any, ...]:
+        return tuple(self._items(node.elts))
+
+    def _Set(self, node: ast.Set) -> set[Any]:
+        return set(self._items(node.elts))
+
+    def _Dict(self, node: ast.Dict) -> dict[Any, Any]:
+        made: dict[Any, Any] = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            if key is None:
+                made.update(self.of(value))
+            else:
+                made[self.of(key)] = self.of(value)
+        return made
+
+    def _items(self, nodes: list[ast.expr]) -> Iterator[Any]:
+        for node in nodes:
+            if isinstance(node, ast.Starred):
+                yield from self.of(node.value)
+            else:
+                yield self.of(node)
+
+    def _UnaryOp(self, node: ast.UnaryOp) -> Any:
+        return _UNARY[type(node.op)](self.of(node.operand))
+
+    def _BinOp(self, node: ast.BinOp) -> Any:
+        operation = _BINARY.get(type(node.op))
+        if operation is None:
+            raise Refused(f"{ast.unparse(node)[:60]} is not evaluated")
+        return operation(self.of(node.left), self.of(node.right))
+
+    def _BoolOp(self, node: ast.BoolOp) -> Any:
+        value: Any = None
+        for each in node.values:
+            value = self.of(each)
+            if bool(value) is isinstance(node.op, ast.Or):
+                break
+        return value
+
+    def _Compare(self, node: ast.Compare) -> Any:
+        left = self.of(node.left)
+        for operation, right in zip(node.ops, node.comparators, strict=True):
+            value = self.of(right)
+            if not _COMPARE[type(operation)](left, value):
+                return False
+            left = value
+        return True
+
+    def _IfExp(self, node: ast.IfExp) -> Any:
+        return self.of(node.body if self.of(node.test) else node.orelse)
+
+    def _Subscript(self, node: ast.Subscript) -> Any:
+        return self.of(node.value)[self.of(node.slice)]
+
+    def _Slice(self, node: ast.Slice) -> slice:
+        parts = [self.of(each) if each is not None else None for each in (node.lower, node.upper, node.step)]
+        return slice(*parts)
+
+    def _Attribute(self, node: ast.Attribute) -> Any:
+        name = _dotted(node)
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        raise Refused(f"{ast.unparse(node)[:60]} is not evaluated")
+
+    def _Call(self, node: ast.Call) -> Any:
+        target = _dotted(node.func)
+        args = list(self._items(node.args))
+        named = {each.arg: self.of(each.value) for each in node.keywords if each.arg is not None}
+        if len(named) != len(node.keywords):
+            raise Refused(f"{ast.unparse(node)[:60]} is not evaluated")
+        if target == "isinstance" and len(args) == 2:
+            return isinstance(args[0], args[1])
+        if target in FUNCTIONS:
+            return FUNCTIONS[target](*args, **named)
+        if isinstance(node.func, ast.Attribute):
+            owner = self.of(node.func.value)
+            if node.func.attr in METHODS.get(type(owner), ()):
+                return getattr(owner, node.func.attr)(*args, **named)
+        raise Refused(f"{ast.unparse(node)[:60]} is not evaluated")
+
+    def _ListComp(self, node: ast.ListComp) -> list[Any]:
+        return list(self._made(node.generators, lambda: self.of(node.elt)))
+
+    def _GeneratorExp(self, node: ast.GeneratorExp) -> list[Any]:
+        return list(self._made(node.generators, lambda: self.of(node.elt)))
+
+    def _SetComp(self, node: ast.SetComp) -> set[Any]:
+        return set(self._made(node.generators, lambda: self.of(node.elt)))
+
+    def _DictComp(self, node: ast.DictComp) -> dict[Any, Any]:
+        return dict(self._made(node.generators, lambda: (self.of(node.key), self.of(node.value))))
+
+    def _made(self, generators: list[ast.comprehension], element: Callable[[], Any]) -> Iterator[Any]:
+        if not generators:
+            yield element()
+            return
+        first, *rest = generators
+        for item in self.of(first.iter):
+            self.left -= 1
+            bind(self.names, first.target, item)
+            if all(self.of(each) for each in first.ifs):
+                yield from self._made(rest, element)
+
+
+def bind(names: dict[str, Any], target: ast.expr, value: Any) -> None:
+    """Assign a value to a name, or its parts to a tuple of names.
+
+    Raises:
+        Refused: Any other target, or parts that do not fit.
+    """
+    if isinstance(target, ast.Name):
+        names[target.id] = value
+    elif isinstance(target, ast.Tuple | ast.List):
+        parts = list(value)
+        if len(parts) != len(target.elts) or any(isinstance(each, ast.Starred) for each in target.elts):
+            raise Refused(f"{ast.unparse(target)[:60]} does not fit {len(parts)} values")
+        for each, part in zip(target.elts, parts, strict=True):
+            bind(names, each, part)
+    else:
+        raise Refused(f"an assignment to {ast.unparse(target)[:60]}")
+
+
+_EXPRESSIONS = frozenset(name[1:] for name in vars(_Evaluation) if name[1:2].isupper()) | {"Starred"}

@@ -1,4 +1,4 @@
-"""`AgentRL/Math-v0`: word problems, answered in one turn with a number.
+"""`AgentRL/Math-v0`: word problems, answered in one turn with a number, or in several with a calculator.
 
 By default every seed is a generated problem; with `data=` the problems are the user's own, in the layout of GSM8K.
 Answers are compared as exact numbers (`answers.py`): `3/4`, `0.75` and `75%` are the same, and nothing is evaluated.
@@ -17,6 +17,7 @@ from agentrl.envs.math.answers import matches, read_number
 from agentrl.envs.math.data import load
 from agentrl.envs.math.policies import CHEATS, FLAWS, demonstration, solution
 from agentrl.envs.math.tasks import Task, generate
+from agentrl.envs.math.tools import Calculator
 from agentrl.envs.protocol import Policy
 
 __all__ = ["MathEnv"]
@@ -25,15 +26,16 @@ _Path = str | PathLike[str]
 
 
 class MathEnv(TextEnv):
-    """Single-turn word problems.
+    """Word problems in one turn.
 
     Components: `exact_match` (the answer equals the truth as a number; also `success`) and `format` (the answer is a
     number at all), which has no weight by default.
 
     Args:
         data: JSONL file in the layout of GSM8K, or one for each split: {"train": FILE, "test": FILE}.
-        max_turns, split, level, weights, render_mode, max_reply_chars: As in TextEnv. With `data`, the level chooses
-            among the rows by their field `level`.
+        calculator: Offer the tool `calculate`, which runs where `backend` says, and four turns.
+        max_turns, split, level, weights, backend, render_mode, max_reply_chars: As in TextEnv. With `data`, the level
+            chooses among the rows by their field `level`.
 
     Raises:
         UsageError: An argument that does not exist.
@@ -47,8 +49,17 @@ class MathEnv(TextEnv):
         "for example <answer>42</answer>, <answer>3.5</answer> or <answer>2/3</answer>."
     )
 
-    def __init__(self, *, data: _Path | Mapping[str, _Path] | None = None, max_turns: int = 1, **kwargs: Any) -> None:
-        super().__init__(max_turns=max_turns, **kwargs)
+    def __init__(
+        self,
+        *,
+        data: _Path | Mapping[str, _Path] | None = None,
+        calculator: bool = False,
+        max_turns: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if calculator:
+            self.toolset = Calculator
+        super().__init__(max_turns=(4 if calculator else 1) if max_turns is None else max_turns, **kwargs)
         self._data = load(data) if data is not None else None
         self._source = data
         self._task: Task | None = None

@@ -138,7 +138,11 @@ def test_what_is_no_reply_is_a_failure_of_the_infrastructure(
 
 
 def test_an_endpoint_that_hangs_meets_the_deadline(server: Server) -> None:
-    server.answer = lambda body: (time.sleep(1.5), (200, completion("late")))[1]
+    def late(body: dict[str, Any]) -> tuple[int, str]:
+        time.sleep(1.5)
+        return 200, completion("late")
+
+    server.answer = late
     began = time.monotonic()
     with pytest.raises(InfrastructureError) as caught:
         user(server, timeout_s=0.4).reply("Well?")

@@ -29,7 +29,7 @@ FLAWS: Mapping[str, float] = {
 """How often the demonstrator makes each mistake; the most frequent one loses."""
 
 
-def call(name: str, **arguments: object) -> str:
+def call(name: str, /, **arguments: object) -> str:
     """Write a tool call in the Hermes format.
 
     >>> call("search", query="Torvel Amik")

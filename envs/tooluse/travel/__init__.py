@@ -1,0 +1,1 @@
+"""Travel booking: flights, bookings and hotels behind tools. The domain stands in `domain.py`."""

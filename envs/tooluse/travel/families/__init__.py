@@ -1,0 +1,1 @@
+"""What people ask a travel desk for, by theme."""

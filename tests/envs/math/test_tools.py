@@ -41,7 +41,7 @@ def test_it_calculates_exactly(expression: str, value: str) -> None:
         ("1 / 0", "division by zero"),
         ("1 % 0", "division by zero"),
         ("0 ** -1", "division by zero"),
-        ("9 ** 9 ** 9", "the exponent 387420489 must be a whole number, the power of at most"),
+        ("9 ** 9 ** 9", "the exponent 387420489 must be a whole number, and the power no longer"),
         ("2 ** 0.5", "the exponent 1/2 must be a whole number"),
         ("1e999999", "a number of more than 512 bits"),
         ("1e99999999999", "a number of more than 512 bits"),

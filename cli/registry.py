@@ -49,5 +49,5 @@ def find_env(env_id: str) -> str:
 def _find_here(module: str) -> None:
     """Let a module of the current folder be imported, as `python -m` would; what is installed comes first."""
     here, top = Path.cwd(), module.partition(".")[0]
-    if str(here) not in sys.path and ((here / top).is_dir() or (here / f"{top}.py").is_file()):
+    if str(here) not in sys.path and ((here / top / "__init__.py").is_file() or (here / f"{top}.py").is_file()):
         sys.path.append(str(here))

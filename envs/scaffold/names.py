@@ -59,8 +59,8 @@ class Name:
             )
         if len(folder) > _LONGEST:
             raise UsageError(f"NAME={typed!r} has {len(folder)} letters; take at most {_LONGEST}")
-        if keyword.iskeyword(folder) or keyword.issoftkeyword(folder):
-            raise UsageError(f"NAME={typed!r} is a word of Python itself{_hint(f'{folder}-task')}")
+        if _is_reserved(folder):
+            raise UsageError(f"NAME={typed!r} is a word of Python itself{_hint(_mended(folder))}")
         return cls(folder=folder)
 
     @property
@@ -108,7 +108,13 @@ def _mended(typed: str) -> str:
     words = re.sub(r"[^A-Za-z0-9]+", "-", _CAMEL.sub("-", bare)).strip("-").lower()
     if words and not words[0].isalpha():
         words = f"task-{words}"
+    if _is_reserved(words):
+        words = f"{words}-task"
     return words[:_LONGEST].strip("-")
+
+
+def _is_reserved(word: str) -> bool:
+    return keyword.iskeyword(word) or keyword.issoftkeyword(word)
 
 
 def _hint(name: str) -> str:

@@ -1,0 +1,3 @@
+"""A shop: customers, products, orders, payments, returns and exchanges."""
+
+__all__: list[str] = []

@@ -63,11 +63,12 @@ class Tables(Toolset):
         # One thread at a time uses an environment, but not always the same one.
         self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
-        self._db.executescript(self.schema)
+        self._db.executescript(f"BEGIN; {self.schema}")  # one transaction, not one for each table
         for table, lines in rows.items():
             if lines:
                 marks = ", ".join("?" * len(lines[0]))
                 self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", lines)
+        self._db.execute("COMMIT")
 
     def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Return what a SELECT gives."""
@@ -97,6 +98,6 @@ class Tables(Toolset):
     def _next(self, table: str, prefix: str) -> str:
         """Return the key of the next new row of a table: `prefix-1`, `prefix-2`, …"""
         key = self._db.execute(f"SELECT name FROM pragma_table_info('{table}') WHERE cid = 0").fetchone()[0]
-        like = f"{prefix}-%"
-        taken = self._db.execute(f"SELECT count(*) FROM {table} WHERE {key} LIKE ?", (like,)).fetchone()[0]
-        return f"{prefix}-{taken + 1}"
+        query = f"SELECT max(CAST(substr({key}, ?) AS INTEGER)) FROM {table} WHERE {key} LIKE ?"
+        last = self._db.execute(query, (len(prefix) + 2, f"{prefix}-%")).fetchone()[0]
+        return f"{prefix}-{(last or 0) + 1}"

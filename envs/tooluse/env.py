@@ -206,7 +206,7 @@ def make(*, data: str | PathLike[str] | Mapping[str, str | PathLike[str]] | None
 
 
 def _chosen(name: str | None) -> tuple[str, ...]:
-    return DOMAINS if name is None else (domain(name).name,)
+    return tuple(DOMAINS) if name is None else (domain(name).name,)
 
 
 def _family(name: str | None, family: str | None) -> tuple[str, ...]:

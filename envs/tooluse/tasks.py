@@ -11,7 +11,6 @@ import random
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 
 from agentrl.envs.errors import UsageError, nearest
@@ -21,7 +20,8 @@ from agentrl.envs.tooluse.tables import Rows
 
 __all__ = ["DOMAINS", "Task", "domain", "draw_task", "families_of"]
 
-DOMAINS = ("shop", "travel", "workspace")
+DOMAINS = {name: f"agentrl.envs.tooluse.{name}.domain" for name in ("shop", "travel", "workspace")}
+"""The domains, and the modules whose `DOMAIN` each is; none is loaded before it is asked for."""
 _NUM_TEST = 5  # one in so many
 _DISTRACTORS = {1: 1, 2: 4}  # tools beside those that the case needs; above level 2 all tools are offered
 
@@ -47,7 +47,6 @@ class Task:
         return domain(self.domain)
 
 
-@cache
 def domain(name: str) -> Domain:
     """Return a domain by name.
 
@@ -56,7 +55,7 @@ def domain(name: str) -> Domain:
     """
     if name not in DOMAINS:
         raise UsageError(f"domain={name!r} does not exist{nearest(name, DOMAINS)}; there are {', '.join(DOMAINS)}")
-    found: Domain = import_module(f"agentrl.envs.tooluse.{name}.domain").DOMAIN
+    found: Domain = import_module(DOMAINS[name]).DOMAIN
     return found
 
 

@@ -58,8 +58,8 @@ RULES = (
     Rule(
         key="confirm",
         level=3,
-        text="Before you place an order or exchange an item, tell the user the price and ask them to confirm; what they "
-        "say then counts.",
+        text="Before you place an order or exchange an item, tell the user the price and ask them to confirm; what "
+        "they say then counts.",
     ),
     Rule(
         key="credit",

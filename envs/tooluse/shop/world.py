@@ -42,8 +42,11 @@ _CITIES = (
     "Ashford Brinwell Corvale Dunmore Eastlake Farwick Glenhurst Holbrook Inverdale Kelstone Larkmoor Millport Norwold "
     "Oakridge Penbury Quenfield Rosedale Selwick Thornbay Uxbury Westholm Yarrow"
 ).split()
+_TABLES = (
+    "customers addresses payments products variants orders items shipments coupons refunds returns exchanges credits"
+).split()
 # level -> customers, orders of each at most, products
-_SIZES = {1: (2, 1, 2), 2: (3, 2, 3), 3: (6, 3, 8), 4: (10, 4, 14), 5: (24, 5, 24)}
+_SIZES = {1: (2, 1, 2), 2: (3, 2, 3), 3: (6, 3, 8), 4: (10, 4, 14), 5: (18, 5, 18)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,8 +322,7 @@ def money(cents: int) -> str:
 def populate(rng: random.Random, split: str, level: int) -> ShopWorld:
     """Draw a world: a few customers, products and orders at level 1, hundreds of rows at level 5."""
     today = (date(2026, 1, 1) + timedelta(days=rng.randrange(365))).isoformat()
-    tables = "customers addresses payments products variants orders items shipments coupons refunds returns exchanges credits"
-    rows: dict[str, list[list[object]]] = {table: [] for table in tables.split()}
+    rows: dict[str, list[list[object]]] = {table: [] for table in _TABLES}
     world = ShopWorld(rows=rows, today=today, split=split, codes=Codes(rng))
     num_customers, num_orders, num_products = _SIZES[level]
     for _ in range(num_products):

@@ -8,3 +8,4 @@ __all__: list[str] = []
 register(id="AgentRL/Search-v0", entry_point="agentrl.envs.search.env:SearchEnv")
 register(id="AgentRL/Math-v0", entry_point="agentrl.envs.math.env:MathEnv")
 register(id="AgentRL/Code-v0", entry_point="agentrl.envs.code.env:CodeEnv")
+register(id="AgentRL/Python-v0", entry_point="agentrl.envs.python.env:PythonEnv")

@@ -1,0 +1,26 @@
+"""The families of questions, by the kind of data that they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from agentrl.envs.python.domains import sales, sensors
+from agentrl.envs.python.family import Family
+
+__all__ = ["FAMILIES"]
+
+_MODULES = (sales, sensors)
+
+
+def _catalogue() -> Mapping[str, Family]:
+    found: dict[str, Family] = {}
+    for module in _MODULES:
+        for family in module.FAMILIES:
+            assert family.name not in found, f"two families are called {family.name!r}"
+            found[family.name] = family
+    return MappingProxyType(found)
+
+
+FAMILIES: Mapping[str, Family] = _catalogue()
+"""Family by name."""

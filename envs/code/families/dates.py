@@ -22,9 +22,9 @@ def _day(rng: random.Random, low: int = 1990, high: int = 2030) -> date:
 
 
 def _draw_delivery(rng: random.Random, level: int) -> dict[str, Any]:
-    first, second = rng.choice([(5, 6), (4, 5), (6, 0), (2, 6), (1, 4)])
+    first, second = rng.choice([(5, 6), (4, 5), (6, 0), (2, 6), (1, 4), (0, 3), (1, 2), (3, 5)])
     free = {"first": first, "second": second, "free_one": _DAYS[first], "free_two": _DAYS[second]}
-    return {"n": rng.randint(3, 9 + 3 * level), **free}
+    return {"n": rng.randint(3, 9 + 6 * level), **free}
 
 
 def _in_delivery(rng: random.Random, params: Params) -> tuple[Any, ...]:
@@ -145,7 +145,7 @@ def meetings(first_year, last_year):
 
 
 def _draw_payments(rng: random.Random, level: int) -> dict[str, Any]:
-    return {"step": rng.choice([1, 2, 3, 4, 5, 6, 7]), "grace": rng.randint(0, 4 + level)}
+    return {"step": rng.choice([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]), "grace": rng.randint(0, 12 + level)}
 
 
 def _in_payments(rng: random.Random, params: Params) -> tuple[Any, ...]:
@@ -337,7 +337,12 @@ def on_duty(day):
 
 def _draw_week(rng: random.Random, level: int) -> dict[str, Any]:
     start = rng.randrange(7)
-    return {"start": start, "name": _DAYS[start], "pin": rng.randint(1, 7), "mark": rng.choice(["W", "wk", "#"])}
+    return {
+        "start": start,
+        "name": _DAYS[start],
+        "pin": rng.randint(1, 7),
+        "mark": rng.choice(["W", "wk", "#", "w", "KW", "week"]),
+    }
 
 
 def _in_week(rng: random.Random, params: Params) -> tuple[Any, ...]:

@@ -13,7 +13,8 @@ from agentrl.envs.code.family import Family, Params
 __all__ = ["FAMILIES"]
 
 _NAMES = "ada ben cleo dan eva finn gus hal".split()
-_WORDS = "none empty missing absent nothing blank gap void".split()
+_WORDS = "none empty missing absent nothing blank gap void lost unknown nil hollow bare nowhere".split()
+_JOINTS = "./:>|-+~#%^*@="
 
 
 def _counts(rng: random.Random, low: int, high: int, most: int = 8) -> dict[str, int]:
@@ -48,7 +49,7 @@ FAMILIES: tuple[Family, ...] = (
         name="ranked-keys",
         topic="dictionaries",
         levels=(2,),
-        draw=lambda rng, level: {"t": rng.randint(-30, 30)},
+        draw=lambda rng, level: {"t": rng.randint(-150, 150)},
         signature="ranked(scores: dict[str, int]) -> list[str]",
         statement="Return the keys whose value is at least $t, the greatest value first; keys with equal values stand "
         "in alphabetical order.",
@@ -71,7 +72,7 @@ FAMILIES: tuple[Family, ...] = (
         name="group-by-remainder",
         topic="dictionaries",
         levels=(2,),
-        draw=lambda rng, level: {"m": rng.randint(2, 9), "a": rng.randint(0, 9)},
+        draw=lambda rng, level: {"m": rng.randint(2, 15), "a": rng.randint(0, 19)},
         signature="grouped(scores: dict[str, int]) -> dict[int, list[str]]",
         statement="Group the keys by the remainder (0 or more) of their value plus $a on division by $m: return a "
         "dictionary from each remainder that occurs to the alphabetical list of its keys.",
@@ -95,7 +96,7 @@ FAMILIES: tuple[Family, ...] = (
         name="weighted-merge",
         topic="dictionaries",
         levels=(2, 3),
-        draw=lambda rng, level: {"w": rng.randint(2, 9), "t": rng.randint(0, 12)},
+        draw=lambda rng, level: {"w": rng.randint(2, 8 + level), "t": rng.randint(0, 20)},
         signature="merge(left: dict[str, int], right: dict[str, int]) -> dict[str, int]",
         statement="Give every key of either dictionary its value in left plus $w times its value in right, a missing "
         "value counting as 0. Return the dictionary of these sums without the keys whose sum is $t or less.",
@@ -122,7 +123,7 @@ FAMILIES: tuple[Family, ...] = (
         name="follow-path",
         topic="dictionaries",
         levels=(3,),
-        draw=lambda rng, level: {"sep": rng.choice("./:>|-+"), "word": rng.choice(_WORDS)},
+        draw=lambda rng, level: {"sep": rng.choice(_JOINTS), "word": rng.choice(_WORDS)},
         signature="follow(tree: dict, path: str) -> object",
         statement="The path is keys joined by `$sep`. Follow them from the outermost dictionary inwards and return the "
         "value that is reached, whatever it is (also None, 0, an empty text or a dictionary). If a key is missing, or "
@@ -190,7 +191,7 @@ FAMILIES: tuple[Family, ...] = (
         name="flatten-tree",
         topic="dictionaries",
         levels=(4,),
-        draw=lambda rng, level: {"sep": rng.choice("./:>|-+"), "word": rng.choice(_WORDS)},
+        draw=lambda rng, level: {"sep": rng.choice(_JOINTS), "word": rng.choice(_WORDS)},
         signature="flatten(tree: dict) -> dict",
         statement="Return one flat dictionary with an entry for every value in the nested dictionaries that is no "
         "dictionary itself: its key is all keys on the way to it joined by `$sep`, from the outside inwards. An empty "

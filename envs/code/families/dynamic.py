@@ -108,7 +108,7 @@ FAMILIES: tuple[Family, ...] = (
         name="dp-spaced-choice",
         topic="dynamic programming",
         levels=(3, 4),
-        draw=lambda rng, level: {"gap": rng.randint(1, level), "fee": rng.randint(1, 15)},
+        draw=lambda rng, level: {"gap": rng.randint(1, level), "fee": rng.randint(1, 20 * (level - 2))},
         signature="best(values: list[int]) -> int",
         statement="Choose any of the values, perhaps none, so that between two chosen ones there are at least "
         "$gap others in the "
@@ -126,7 +126,7 @@ FAMILIES: tuple[Family, ...] = (
             "def best(values):\n    return max([sum(max(0, v - $fee) for v in values[i::$gap + 1])"
             " for i in range($gap + 1)], default=0)\n",
         ),
-        inputs=lambda rng, p: (_list(rng, -3, 40, 12),),
+        inputs=lambda rng, p: (_list(rng, -3, p["fee"] + 30, 12),),
         edges=lambda p: [([],), ([-4],), ([p["fee"] + 1],), ([50, 1, 1, 1, 1, 1, 1, 50],), ([30] * 8,)],
     ),
     Family(
@@ -159,7 +159,9 @@ FAMILIES: tuple[Family, ...] = (
         name="dp-fewest-coins",
         topic="dynamic programming",
         levels=(3, 4),
-        draw=lambda rng, level: {"coins": [(c := rng.randint(4, 16)), c + rng.randint(1, c // 2), 2 * c + 1]},
+        draw=lambda rng, level: {
+            "coins": [(c := rng.randint(4, 12 + level)), c + rng.randint(1, c // 2), 2 * c + rng.randint(1, level - 1)]
+        },
         signature="fewest(amount: int) -> int",
         statement="Coins of the values $coins are at hand, any number of each. Return the least number of coins "
         "whose values sum to "
@@ -188,7 +190,7 @@ FAMILIES: tuple[Family, ...] = (
         name="dp-bounded-rise",
         topic="dynamic programming",
         levels=(3, 4),
-        draw=lambda rng, level: {"low": (low := rng.randint(2, 6)), "high": low + rng.randint(1, 9)},
+        draw=lambda rng, level: {"low": (low := rng.randint(2, 3 * level)), "high": low + rng.randint(1, 16)},
         signature="longest(values: list[int]) -> int",
         statement="Return the length of the longest subsequence (order kept, other values may be left out "
         "between) in which each value is "
@@ -209,7 +211,7 @@ FAMILIES: tuple[Family, ...] = (
             _RISE.replace("<= $high", "< $high"),
             _RISE.replace("$low <= v", "0 < v"),
         ),
-        inputs=lambda rng, p: (_list(rng, 0, 25, 11),),
+        inputs=lambda rng, p: (_list(rng, 0, p["low"] + p["high"], 11),),
         edges=lambda p: [
             ([],),
             ([3],),
@@ -224,7 +226,7 @@ FAMILIES: tuple[Family, ...] = (
         name="dp-cut-blocks",
         topic="dynamic programming",
         levels=(4, 5),
-        draw=lambda rng, level: {"fixed": rng.randint(2, 20), "most": rng.randint(2, 4)},
+        draw=lambda rng, level: {"fixed": rng.randint(2, 60), "most": rng.randint(2, level)},
         signature="cheapest(values: list[int]) -> int",
         statement="Cut the list of whole numbers (each at least 0) into consecutive blocks of 1 to $most "
         "values. A block costs "

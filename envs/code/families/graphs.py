@@ -27,6 +27,11 @@ def _weighted(rng: random.Random, params: Params) -> tuple[Any, ...]:
     return n, [(a, b, rng.randint(1, 20)) for a, b in _edges(rng, n, rng.randint(n, 3 * n))]
 
 
+def _draw_order(rng: random.Random, level: int) -> dict[str, Any]:
+    modulus = rng.choice([11, 13, 17, 19, 23, 29, 31, 37])
+    return {"factor": rng.randint(2, modulus - 2), "modulus": modulus}
+
+
 _TOLL = """import heapq
 def cheapest(n, edges):
     best = {0: 0}
@@ -109,7 +114,7 @@ FAMILIES: tuple[Family, ...] = (
         name="graph-toll-route",
         topic="graphs",
         levels=(4, 5),
-        draw=lambda rng, level: {"toll": rng.randint(5, 25), "limit": rng.randint(3, 9)},
+        draw=lambda rng, level: {"toll": rng.randint(5, 20 + 5 * (level - 3)), "limit": rng.randint(3, 12)},
         signature="cheapest(n: int, edges: list[tuple[int, int, int]]) -> int",
         statement="Nodes are 0 to n-1 (n is at least 1). Each edge (a, b, w) leads one way from a to b and "
         "costs w, plus a "
@@ -218,7 +223,7 @@ FAMILIES: tuple[Family, ...] = (
         name="graph-ranked-order",
         topic="graphs",
         levels=(4, 5),
-        draw=lambda rng, level: {"factor": rng.randint(2, 9), "modulus": rng.choice([7, 11, 13, 17, 19, 23])},
+        draw=_draw_order,
         signature="order(n: int, edges: list[tuple[int, int]]) -> list[int]",
         statement="Jobs are 0 to n-1 (n may be 0); an edge (a, b) says that a must come before b. Jobs are done "
         "one at a "

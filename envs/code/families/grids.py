@@ -23,6 +23,13 @@ def _cells(rng: random.Random, params: Params) -> tuple[Any, ...]:
     return (["".join(rng.choice((params["mark"], params["mark"], ".")) for _ in range(columns)) for _ in range(rows)],)
 
 
+def _spots(rng: random.Random, params: Params) -> tuple[Any, ...]:
+    columns = rng.randint(3, 8)
+    return (["".join(rng.choice((params["mark"], ".")) for _ in range(columns)) for _ in range(rng.randint(3, 8))],)
+
+
+_LEAPS = ((1, 0), (1, 2), (0, 2), (1, 3), (2, 3), (0, 3), (1, 4), (2, 4), (3, 4))
+
 _ISLANDS = """def islands(grid):
     left = {(r, c) for r, row in enumerate(grid) for c, x in enumerate(row) if x == "$mark"}
     found = 0
@@ -33,7 +40,7 @@ _ISLANDS = """def islands(grid):
                 if near in left:
                     left.remove(near)
                     todo.append(near)
-        found += len(todo) >= $least
+        found += $points * (len(todo) >= $least)
     return found
 """
 _PATH = """def path(grid):
@@ -93,11 +100,16 @@ FAMILIES: tuple[Family, ...] = (
         name="grid-islands",
         topic="grids",
         levels=(3, 4),
-        draw=lambda rng, level: {"mark": rng.choice("#@xow*+%Q=~TUVZKJMNBHE"), "least": rng.randint(2, 3)},
+        draw=lambda rng, level: {
+            "mark": rng.choice("#@xow*+%Q=~TUVZKJMNBHE"),
+            "least": rng.randint(2, level),
+            "points": rng.randint(2, 9),
+        },
         signature="islands(grid: list[str]) -> int",
         statement="The rows of the grid are equally long; the grid may be empty. An island is a greatest group "
         "of cells '$mark' "
-        "joined over shared sides (not corners). Return how many islands have at least $least cells.",
+        "joined over shared sides (not corners). Return $points times the number of islands that have at least "
+        "$least cells.",
         reference=_ISLANDS,
         second="""def islands(grid):
     label = {(r, c): (r, c) for r in range(len(grid)) for c in range(len(grid[0])) if grid[r][c] == "$mark"}
@@ -110,20 +122,25 @@ FAMILIES: tuple[Family, ...] = (
                     label[near] = label[r, c] = min(label[near], label[r, c])
                     changed = True
     names = list(label.values())
-    return sum(names.count(name) >= $least for name in set(names))
+    return $points * sum(names.count(name) >= $least for name in set(names))
 """,
         wrong=(
             _ISLANDS.replace(">= $least", "> $least"),
             _ISLANDS.replace("(r + 1, c),", "(r + 1, c), (r + 1, c + 1),"),
         ),
-        inputs=_cells,
+        inputs=_spots,
         edges=lambda p: (
             [
                 ([],),
                 (["."],),
                 ([p["mark"] * p["least"]],),
-                ([p["mark"] * 2 + "..", ".." + p["mark"] * 2],),
-                ([p["mark"] * 3 + "...", "..." + p["mark"] * 3],),
+                # Two groups of one cell too few that touch at a corner only.
+                (
+                    [
+                        p["mark"] * (p["least"] - 1) + "." * (p["least"] - 1),
+                        "." * (p["least"] - 1) + p["mark"] * (p["least"] - 1),
+                    ],
+                ),
             ]
         ),
     ),
@@ -131,7 +148,7 @@ FAMILIES: tuple[Family, ...] = (
         name="grid-toll-path",
         topic="grids",
         levels=(3, 4),
-        draw=lambda rng, level: {"down": (down := rng.randint(1, 9)), "right": down + rng.randint(1, 9)},
+        draw=lambda rng, level: {"down": (down := rng.randint(1, 4 * level)), "right": down + rng.randint(1, 12)},
         signature="path(grid: list[list[int]]) -> int",
         statement="The rows of the grid are equally long. A path goes from the upper left cell to the lower "
         "right one, each step "
@@ -155,7 +172,7 @@ FAMILIES: tuple[Family, ...] = (
         name="grid-peaks",
         topic="grids",
         levels=(2, 3),
-        draw=lambda rng, level: {"gap": rng.randint(0, 3), "bonus": rng.randint(1, 30)},
+        draw=lambda rng, level: {"gap": rng.randint(0, 1 + level), "bonus": rng.randint(1, 40)},
         signature="peaks(grid: list[list[int]]) -> int",
         statement="The rows of the grid are equally long; the grid may be empty. A cell is a peak if it is at "
         "least $gap greater "
@@ -222,7 +239,7 @@ FAMILIES: tuple[Family, ...] = (
         levels=(4, 5),
         draw=lambda rng, level: {
             "mark": rng.choice("#@xow*+%Q=TUVZKJMNBHE"),
-            **dict(zip("ab", rng.choice(((1, 0), (1, 2), (1, 3), (2, 3), (0, 2))), strict=True)),
+            **dict(zip("ab", rng.choice(_LEAPS[: 5 + 4 * (level - 4)]), strict=True)),
         },
         signature="jumps(grid: list[str]) -> int",
         statement="The rows of the grid are equally long. A piece starts in the upper left cell. A jump takes "
@@ -247,6 +264,13 @@ FAMILIES: tuple[Family, ...] = (
 """,
         wrong=(_JUMPS.replace("(($a, $b), ($b, $a))", "(($a, $b),)"), _JUMPS.replace("0 <= i < rows", "i < rows")),
         inputs=_cells,
-        edges=lambda p: [([],), (["."],), ([p["mark"]],), ([p["mark"] * 4] * 4,), ([p["mark"] * 5] * 3,)],
+        edges=lambda p: [
+            ([],),
+            (["."],),
+            ([p["mark"]],),
+            ([p["mark"] * 4] * 4,),
+            ([p["mark"] * 5] * 3,),
+            ([p["mark"] * 6] * 6,),
+        ],
     ),
 )

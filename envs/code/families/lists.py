@@ -63,7 +63,7 @@ FAMILIES: tuple[Family, ...] = (
         name="every-kth",
         topic="lists",
         levels=(1,),
-        draw=lambda rng, level: {"i": rng.randint(1, 7), "k": rng.randint(2, 9)},
+        draw=lambda rng, level: {"i": rng.randint(1, 15), "k": rng.randint(2, 12)},
         signature="every_kth(values: list[int]) -> list[int]",
         statement="Return the value at index $i (counted from 0) and from there on every value $k places further, in "
         "order. If the list ends before index $i, return an empty list.",
@@ -77,7 +77,7 @@ FAMILIES: tuple[Family, ...] = (
         name="move-to-end",
         topic="lists",
         levels=(2,),
-        draw=lambda rng, level: {"v": rng.randint(-30, 30)},
+        draw=lambda rng, level: {"v": rng.randint(-99, 99)},
         signature="move_to_end(values: list[int]) -> list[int]",
         statement="Return a new list in which all values equal to $v stand at the end and all others before them in "
         "their old order.",
@@ -97,7 +97,7 @@ FAMILIES: tuple[Family, ...] = (
         name="pairs-divisible",
         topic="lists",
         levels=(2, 3),
-        draw=lambda rng, level: {"m": rng.randint(2, 12), "t": rng.randint(0, 9)},
+        draw=lambda rng, level: {"m": rng.randint(2, 8 + 4 * level), "t": rng.randint(0, 12)},
         signature="count_pairs(values: list[int]) -> int",
         statement="Count the pairs of positions i < j for which the sum of the two values can be divided by $m "
         "without remainder and their difference, taken as positive, is at least $t.",
@@ -128,7 +128,7 @@ FAMILIES: tuple[Family, ...] = (
         name="close-groups",
         topic="lists",
         levels=(3,),
-        draw=lambda rng, level: {"g": rng.randint(1, 9), "s": rng.randint(2, 7)},
+        draw=lambda rng, level: {"g": rng.randint(1, 24), "s": rng.randint(2, 9)},
         signature="groups(values: list[int]) -> list[list[int]]",
         statement="Sort the values in rising order and cut them into groups: neighbours stay in one group if they "
         "differ by at most $g. Return, in rising order, the groups that have at least $s values. Equal values are "
@@ -155,7 +155,7 @@ FAMILIES: tuple[Family, ...] = (
         name="calm-stretch",
         topic="lists",
         levels=(3,),
-        draw=lambda rng, level: {"d": rng.randint(1, 8), "low": rng.randint(-9, 5)},
+        draw=lambda rng, level: {"d": rng.randint(1, 9), "low": rng.randint(-15, 9)},
         signature="calm(values: list[int]) -> int",
         statement="Return the length of the longest stretch of consecutive values that are all at least $low and in "
         "which neighbours differ by at most $d. A single value of at least $low is a stretch of length 1; if there is "
@@ -184,7 +184,7 @@ FAMILIES: tuple[Family, ...] = (
         name="wait-for-rise",
         topic="lists",
         levels=(3, 4),
-        draw=lambda rng, level: {"d": rng.randint(2, 60)},
+        draw=lambda rng, level: {"d": rng.randint(2, 90 if level == 3 else 300)},
         signature="waits(values: list[int]) -> list[int]",
         statement="For every value return how many places further the first later value stands that is greater by at "
         "least $d; 0 where there is none. The result is as long as the list.",
@@ -212,7 +212,7 @@ FAMILIES: tuple[Family, ...] = (
         name="best-long-part",
         topic="lists",
         levels=(4,),
-        draw=lambda rng, level: {"k": rng.randint(2, 6), "c": rng.randint(0, 12)},
+        draw=lambda rng, level: {"k": rng.randint(2, 8), "c": rng.randint(0, 30)},
         signature="best_part(values: list[int]) -> int | None",
         statement="Consider every part of the list that consists of at least $k consecutive values. A part is worth "
         "the sum of its values less $c for each value in it. Return the greatest worth, which may be negative, or "

@@ -34,7 +34,7 @@ def _draw_versions(rng: random.Random, level: int) -> dict[str, Any]:
 
 
 def _version(rng: random.Random, params: Params) -> str:
-    text = params["sep"].join(str(rng.choice([0, 1, 2, 9, 10, 11])) for _ in range(rng.randint(1, 3)))
+    text: str = params["sep"].join(str(rng.choice([0, 1, 2, 9, 10, 11])) for _ in range(rng.randint(1, 3)))
     return text + (f"{params['mark']}{rng.choice([1, 2, 10])}" if rng.random() < 0.4 else "")
 
 

@@ -12,6 +12,8 @@ from agentrl.envs.code.family import Family, Params
 
 __all__ = ["FAMILIES"]
 
+_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
+
 
 def _draw_range(rng: random.Random, level: int) -> dict[str, Any]:
     low = rng.randint(-40, 20)
@@ -24,12 +26,12 @@ def _draw_remainder(rng: random.Random, level: int) -> dict[str, Any]:
 
 
 def _draw_pair(rng: random.Random, level: int) -> dict[str, Any]:
-    a, b = sorted(rng.sample(range(2, 16), 2))
+    a, b = sorted(rng.sample(range(2, 10 + 8 * level), 2))
     return {"a": a, "b": b}
 
 
 def _draw_steps(rng: random.Random, level: int) -> dict[str, Any]:
-    a, b, c = sorted(rng.sample(range(1, 9), 3))
+    a, b, c = sorted(rng.sample(range(1, 13), 3))
     return {"a": a, "b": b, "c": c}
 
 
@@ -57,6 +59,11 @@ def _draw_orbit(rng: random.Random, level: int) -> dict[str, Any]:
         params = {"a": rng.randint(2, 9), "c": rng.randint(1, 9), "m": rng.randint(11, 60)}
         if len({_orbit(n, **params) for n in range(params["m"])}) >= 4:
             return params
+
+
+def _tempting(params: Params) -> int:
+    """Return a number whose digit sum is right but that is divisible, as is forbidden in next-fitting."""
+    return next(n for n in range(1, 1_000_000) if sum(map(int, str(n))) % params["m"] == 0 and n % params["d"] == 0)
 
 
 def _fitting(params: Params) -> int:
@@ -230,7 +237,7 @@ FAMILIES: tuple[Family, ...] = (
         name="next-fitting",
         topic="numbers",
         levels=(3,),
-        draw=lambda rng, level: {"m": rng.choice([4, 5, 7, 8, 10, 11, 13]), "d": rng.choice([2, 3, 5, 7, 11, 13, 17])},
+        draw=lambda rng, level: {"m": rng.choice([4, 5, 7, 8, 10, 11, 13, 14, 16, 17]), "d": rng.choice(_PRIMES)},
         signature="next_fitting(n: int) -> int",
         statement="Return the smallest whole number greater than n (n itself is not allowed) whose decimal digits sum "
         "to a multiple of $m and that is not divisible by $d. n is 0 or more.",
@@ -248,7 +255,7 @@ FAMILIES: tuple[Family, ...] = (
             "def next_fitting(n):\n    n += 1\n    while sum(map(int, str(n))) % $m:\n        n += 1\n    return n\n",
         ),
         inputs=lambda rng, params: (rng.randint(0, 10 ** rng.randint(1, 4)),),
-        edges=lambda params: [(0,), (_fitting(params),), *((50 * i,) for i in range(1, 24))],
+        edges=lambda params: [(0,), (_fitting(params),), (_tempting(params) - 1,), *((50 * i,) for i in range(1, 9))],
     ),
     Family(
         name="stair-ways",

@@ -129,7 +129,7 @@ def calculate(text):
         name="parse-first-pairs",
         topic="parsing",
         levels=(2, 3),
-        draw=lambda rng, level: dict(zip(("end", "sign"), rng.sample("@#%&!~:|;,", 2), strict=True)),
+        draw=lambda rng, level: dict(zip(("end", "sign"), rng.sample("@#%&!~:|;,^*+/", 2), strict=True)),
         signature="read(text: str) -> dict[str, str]",
         statement="The text has parts separated by '$end'. A part is a key, the first '$sign' in it, and a "
         "value (which may hold "
@@ -202,8 +202,8 @@ def calculate(text):
         topic="parsing",
         levels=(2, 3),
         draw=lambda rng, level: {
-            "mark": rng.choice("@#%&!~"),
-            "blank": rng.choice("_-=."),
+            "mark": rng.choice("@#%&!~:|^*"),
+            "blank": rng.choice("_-=.,;"),
             "default": rng.randint(2, 4),
         },
         signature="unpack(text: str) -> str",
@@ -267,7 +267,7 @@ def unpack(text):
         name="parse-quoted-fields",
         topic="parsing",
         levels=(3, 4),
-        draw=lambda rng, level: dict(zip(("end", "quote"), rng.sample("@#%&!~:|;,", 2), strict=True)),
+        draw=lambda rng, level: dict(zip(("end", "quote"), rng.sample("@#%&!~:|;,^*+/", 2), strict=True)),
         signature="fields(text: str) -> list[str]",
         statement="Split the text at each '$end' that is not quoted. '$quote' begins and ends a quoted stretch, "
         "anywhere in a field; a "

@@ -187,7 +187,10 @@ _WRAP = Family(
     name="wrap-program",
     topic="programs",
     levels=(3, 4),
-    draw=lambda rng, level: {"width": rng.randint(8, 30), "lead": rng.choice(["> ", "* ", "  ", "| ", "- "])},
+    draw=lambda rng, level: {
+        "width": rng.randint(8, 30),
+        "lead": rng.choice(["> ", "* ", "  ", "| ", "- ", "# ", "+ ", ": "]),
+    },
     signature="",
     statement="""The input is text in paragraphs: lines in a row that are not empty are one paragraph, and one or more empty lines stand between paragraphs (perhaps also at the start and the end). Words are separated by blanks. Print each paragraph anew: fill each line with as many words, one blank between them, as fit into $width characters; a longer word stands alone on its line, uncut. Before the first line of each paragraph print the two characters `$lead` in addition; they do not count for the width. Print one empty line between paragraphs and none elsewhere. Without words print nothing.""",  # noqa: E501
     kind="program",

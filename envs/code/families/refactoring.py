@@ -84,7 +84,7 @@ _BEHIND = Family(
     name="fast-inversions",
     topic="refactoring",
     levels=(4, 5),
-    draw=lambda rng, level: {"lead": rng.randint(-40, 40)},
+    draw=lambda rng, level: {"lead": rng.randint(-100, 100)},
     signature="behind(values: list[int]) -> int",
     statement="Return the number of index pairs j < i for which values[j] is greater than values[i] + ($lead). The values lie between -1000 and 1000."  # noqa: E501
     + _TAIL,
@@ -121,9 +121,9 @@ def behind(values):
     return total
 """,
     ),
-    inputs=lambda rng, params: (_numbers(rng, -60, 60, rng.randint(10, 50)),),
+    inputs=lambda rng, params: (_numbers(rng, -60 - abs(params["lead"]), 60, rng.randint(10, 50)),),
     edges=lambda params: [([],), ([1],), ([0, -params["lead"], 0, -params["lead"]],), ([-1000, 1000, -1000],)],
-    large=lambda rng, params: (_numbers(rng, -1000, 1000, 40_000),),
+    large=lambda rng, params: (_numbers(rng, -1000, 1000, 60_000),),
 )
 
 _STRETCH_GIVEN = """def stretch(values):
@@ -138,7 +138,7 @@ _STRETCH = Family(
     name="fast-stretch",
     topic="refactoring",
     levels=(3, 4),
-    draw=lambda rng, level: {"goal": rng.randint(-40, 40)},
+    draw=lambda rng, level: {"goal": rng.randint(-90, 90)},
     signature="stretch(values: list[int]) -> int",
     statement="Return the length of the longest stretch of neighbouring values whose sum is exactly $goal; a stretch has at least one value. Values may be negative. Return 0 if there is no such stretch."  # noqa: E501
     + _TAIL,
@@ -177,7 +177,9 @@ _STRETCH = Family(
     return best
 """,
     ),
-    inputs=lambda rng, params: (_numbers(rng, -9, 9, rng.randint(10, 40)),),
+    inputs=lambda rng, params: (
+        _numbers(rng, -9 - abs(params["goal"]) // 6, 9 + abs(params["goal"]) // 6, rng.randint(10, 40)),
+    ),
     edges=lambda params: [([],), ([params["goal"]],), ([0, params["goal"], 0],), ([1, -1, params["goal"], 5, -5],)],
     large=lambda rng, params: (_numbers(rng, -9, 9, 60_000),),
 )
@@ -197,14 +199,14 @@ _REACH_GIVEN = """def reach(values):
 
 def _large_reach(rng: random.Random, params: Params) -> tuple[Any, ...]:
     # Falling on the whole, so that the given source looks to the end from almost everywhere.
-    return ([10**6 - 2 * i + rng.randint(0, 1) for i in range(50_000)],)
+    return ([10**6 - 2 * i + rng.randint(0, 1) for i in range(70_000)],)
 
 
 _REACH = Family(
     name="fast-next-rise",
     topic="refactoring",
     levels=(4, 5),
-    draw=lambda rng, level: {"rise": rng.randint(1, 60)},
+    draw=lambda rng, level: {"rise": rng.randint(1, 300)},
     signature="reach(values: list[int]) -> list[int]",
     statement="For every index i find the first later index j for which values[j] is at least values[i] + $rise, and return the list of the distances j - i, with -1 where there is no such j."  # noqa: E501
     + _TAIL,
@@ -302,7 +304,7 @@ _NEAR = Family(
     name="fast-neighbours",
     topic="refactoring",
     levels=(3, 4),
-    draw=lambda rng, level: {"far": rng.randint(2, 60)},
+    draw=lambda rng, level: {"far": rng.randint(2, 99 * (level - 1))},
     signature="near(values: list[int]) -> list[int]",
     statement="For every index i return the number of other indices j for which values[i] and values[j] differ by at most $far, as a list in the order of the indices. Equal values at different indices count."  # noqa: E501
     + _TAIL,

@@ -32,7 +32,7 @@ _MERGE = Family(
     name="repair-merge-spans",
     topic="repair",
     levels=(2, 3),
-    draw=lambda rng, level: {"gap": rng.randint(0, 5 + level), "least": rng.randint(1, 6)},
+    draw=lambda rng, level: {"gap": rng.randint(0, 9 + 2 * level), "least": rng.randint(1, 12)},
     signature="merge(spans: list[list[int]]) -> list[list[int]]",
     statement="""Each span is a list [low, high] with low <= high. Drop the spans with high - low below $least. Then merge the others: two spans belong together if the later one begins at most $gap after the end of the earlier one (or overlaps it), and so on through chains. Return the merged spans [low, high] in ascending order; each reaches from the least low to the greatest high of its members. An empty list gives an empty list. The function below does not do this in all cases: repair it.""",  # noqa: E501
     reference=_SPANS.replace("PLANTED", "max(out[-1][1], high)"),
@@ -56,7 +56,14 @@ _MERGE = Family(
     given=_SPANS.replace("PLANTED", "high"),
     wrong=(_SPANS.replace("PLANTED", "high"),),
     inputs=lambda rng, params: ([[low, low + rng.randint(0, 25)] for low in _numbers(rng, -60, 60, 9)],),
-    edges=lambda params: [([],), ([[0, 30], [1, 9], [20, 40]],), ([[5, 5]],), ([[0, 9], [9 + params["gap"], 30]],)],
+    edges=lambda params: [
+        ([],),
+        ([[0, 30], [1, 9], [20, 40]],),
+        ([[5, 5]],),
+        ([[0, 15], [15 + params["gap"], 40]],),
+        # The later span ends before the earlier one.
+        ([[0, 50], [1, 2 + params["least"]]],),
+    ],
 )
 
 _SEARCH_SOURCE = """def place(values, target):
@@ -73,7 +80,7 @@ _SEARCH = Family(
     name="repair-binary-search",
     topic="repair",
     levels=(2, 3),
-    draw=lambda rng, level: {"shift": rng.randint(-9, 9), "scale": rng.randint(1, 4 + level)},
+    draw=lambda rng, level: {"shift": rng.randint(-20, 20), "scale": rng.randint(1, 4 + level)},
     signature="place(values: list[int], target: int) -> int",
     statement="""`values` is sorted in ascending order and may hold repeats. Let p be the number of values v with v + ($shift) below `target`. Return p times $scale. The list may be empty, and `target` may be less or greater than everything in it. The function below does not do this in all cases: repair it.""",  # noqa: E501
     reference=_SEARCH_SOURCE.replace("PLANTED", "len(values)"),
@@ -176,7 +183,7 @@ _RUNS = Family(
     name="repair-runs",
     topic="repair",
     levels=(2, 3),
-    draw=lambda rng, level: {"jump": rng.randint(1, 8 + level), "least": rng.randint(1, 5)},
+    draw=lambda rng, level: {"jump": rng.randint(1, 14 + 2 * level), "least": rng.randint(1, 9)},
     signature="runs(values: list[int]) -> list[int]",
     statement="""Cut `values` into runs: a new run begins wherever a value differs from the one just before it by more than $jump. Return the sums of the runs that have at least $least values, in order. An empty list has no runs. The function below does not do this in all cases: repair it.""",  # noqa: E501
     reference=_RUNS_SOURCE.replace(
@@ -214,7 +221,7 @@ _ORDER_SOURCE = """def order(needs):
 def _draw_order(rng: random.Random, level: int) -> dict[str, Any]:
     reverse = rng.random() < 0.5
     words = ["stuck", "cycle", "loop", "never", "blocked", "circular", "halt", "deadlock", "knot", "ring", "impossible"]
-    words += [f"error {i}" for i in range(1, 20)]
+    words += [f"error {i}" for i in range(1, 100)]
     return {"reverse": reverse, "rule": "last" if reverse else "first", "stuck": rng.choice(words)}
 
 
@@ -278,8 +285,8 @@ _WINDOW_SOURCE = """def spread(values):
 
 
 def _draw_window(rng: random.Random, level: int) -> dict[str, Any]:
-    width = rng.randint(3, 7)
-    return {"width": width, "skip": rng.randint(0, width - 2), "every": rng.randint(1, 3)}
+    width = rng.randint(3, 6 + 2 * level)
+    return {"width": width, "skip": rng.randint(0, width - 2), "every": rng.randint(1, 4)}
 
 
 _WINDOW = Family(
@@ -304,7 +311,7 @@ def spread(values):
 """,
     given=_WINDOW_SOURCE.replace("PLANTED", "len(values) - $width"),
     wrong=(_WINDOW_SOURCE.replace("PLANTED", "len(values) - $width"),),
-    inputs=lambda rng, params: (_numbers(rng, -50, 50, 20),),
+    inputs=lambda rng, params: (_numbers(rng, -50, 50, 30),),
     edges=lambda params: [([],), ([1] * (params["width"] - 1),), (list(range(params["width"])),), ([7] * 12,)],
 )
 

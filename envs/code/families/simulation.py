@@ -25,7 +25,11 @@ _QUEUE = Family(
     name="counter-queue",
     topic="simulation",
     levels=(4, 5),
-    draw=lambda rng, level: {"desks": rng.randint(1, 3), "service": rng.randint(4, 12), "room": rng.randint(1, 4)},
+    draw=lambda rng, level: {
+        "desks": rng.randint(1, level - 1),
+        "service": rng.randint(4, 12),
+        "room": rng.randint(1, 6),
+    },
     signature="waits(arrivals: list[int]) -> list[int]",
     statement="""A bank has $desks desks; serving a customer takes $service minutes. `arrivals` holds the minutes at which customers arrive, in ascending order, perhaps with repeats (then the earlier in the list comes first). At an arrival, all services that end at that minute or before have ended, and waiting customers have taken the freed desks in the order in which they came. A customer who then finds a free desk starts at once. Otherwise the customer waits, unless $room customers are waiting already: then the customer leaves. Return for each customer the minutes of waiting, or -1 for one who leaves.""",  # noqa: E501
     reference="""import heapq
@@ -179,7 +183,7 @@ _ROBOT = Family(
     name="robot-on-table",
     topic="simulation",
     levels=(2, 3),
-    draw=lambda rng, level: {"wide": rng.randint(3, 9), "high": rng.randint(3, 9), "jump": rng.randint(2, 3)},
+    draw=lambda rng, level: {"wide": rng.randint(3, 9), "high": rng.randint(3, 9), "jump": rng.randint(2, 2 + level)},
     signature="drive(orders: str) -> list[int]",
     statement="""A robot stands on a table of $wide columns (x from 0) and $high rows (y from 0), at x = 0, y = 0, and looks north. Each character of `orders` is an order: `L` and `R` turn it left and right on its place, `F` moves it one field ahead (north is y + 1, east is x + 1), `J` moves it $jump fields ahead in one jump. A move that would end off the table is not made at all, and counts as a refusal. Other characters are ignored. Return [x, y, number of refusals].""",  # noqa: E501
     reference="""def drive(orders):
@@ -236,7 +240,7 @@ _TURNS = Family(
     name="round-robin",
     topic="simulation",
     levels=(3, 4),
-    draw=lambda rng, level: {"slice": rng.randint(2, 12), "switch": rng.randint(1, 9)},
+    draw=lambda rng, level: {"slice": rng.randint(2, 6 + 3 * level), "switch": rng.randint(1, 12)},
     signature="finish(jobs: list[int]) -> list[int]",
     statement="""One machine works on `jobs`, a list of the units of time that each job needs (0 or more). All jobs stand in a queue in the order of the list. The machine takes the first job of the queue and works on it for $slice units, or for less if the job ends before; a job that has not ended goes to the end of the queue. Whenever the machine takes a job other than the one it worked on just before, this first costs $switch units; the very first job costs nothing. A job of 0 units does not enter the queue and has the result 0. Return for each job the time at which it ends, counted from 0.""",  # noqa: E501
     reference="""from collections import deque
@@ -312,7 +316,7 @@ _BUCKET = Family(
     name="token-bucket",
     topic="simulation",
     levels=(2, 3),
-    draw=lambda rng, level: {"size": rng.randint(2, 5), "more": rng.randint(1, 2), "every": rng.randint(3, 12)},
+    draw=lambda rng, level: {"size": rng.randint(2, 6), "more": rng.randint(1, level), "every": rng.randint(3, 16)},
     signature="allowed(times: list[int]) -> list[bool]",
     statement="""A bucket holds at most $size tokens and is full at minute 0. At each of the minutes $every, 2 * $every, 3 * $every, ... $more token(s) are put in, but what does not fit is lost. `times` holds the minutes (0 or more) of requests, in ascending order, perhaps with repeats. Tokens of a minute are put in before the requests of that minute. A request takes one token and is allowed; if the bucket is empty, it is not allowed. Return for each request whether it is allowed.""",  # noqa: E501
     reference="""def allowed(times):

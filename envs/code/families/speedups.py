@@ -28,7 +28,7 @@ def _draw_stretches(rng: random.Random, level: int) -> dict[str, Any]:
 
 
 def _all_different(rng: random.Random, params: Params) -> tuple[Any, ...]:
-    values = list(range(-30_000, 30_000))
+    values = list(range(-40_000, 40_000))
     rng.shuffle(values)
     return (values,)
 
@@ -340,7 +340,7 @@ def stretches(values):
         ),
         inputs=lambda rng, params: (_numbers(rng, 0, 2 * params["most"], rng.randint(5, 40)),),
         edges=lambda p: [([],), ([5],), ([90, 0, 90],), ([9, 9 - p["least"], 9],), ([0, 9, 0],), ([70, 3, 40, 1, 50],)],
-        large=lambda rng, params: (_numbers(rng, 0, 10**6, 50_000),),
+        large=lambda rng, params: (_numbers(rng, 0, 10**6, 60_000),),
     ),
     Family(
         name="fast-busiest",

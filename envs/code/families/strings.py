@@ -12,8 +12,11 @@ from agentrl.envs.code.family import Family
 __all__ = ["FAMILIES"]
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_WORDS = "sun moon river stone cloud lamp table green quiet north amber cedar copper delta ember flint".split()
-_MARKS = "#*+@%&=~!?"
+_WORDS = (
+    "sun moon river stone cloud lamp table green quiet north amber cedar copper delta ember flint basil "
+    "iris cobalt dune fern hazel ivory juniper lilac maple olive poppy quartz"
+).split()
+_MARKS = "#*+@%&=~!?;:|<>^_-/,"
 
 
 def _text(rng: random.Random, letters: str, low: int = 0, high: int = 24) -> str:
@@ -26,7 +29,8 @@ def _draw_frame(rng: random.Random, level: int) -> dict[str, object]:
 
 
 def _draw_quoted(rng: random.Random, level: int) -> dict[str, object]:
-    return {"sep": rng.choice(";,|:/&-"), "quote": rng.choice("!~%^*#@")}
+    sep, quote = rng.sample(_MARKS, 2)
+    return {"sep": sep, "quote": quote}
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -65,7 +69,7 @@ FAMILIES: tuple[Family, ...] = (
         name="swap-parts",
         topic="strings",
         levels=(1,),
-        draw=lambda rng, level: {"k": rng.randint(1, 6), "middle": rng.choice(_WORDS)},
+        draw=lambda rng, level: {"k": rng.randint(1, 10), "middle": rng.choice(_WORDS)},
         signature="swap_parts(text: str) -> str",
         statement="Return the text without its first $k characters, then `$middle`, then those first $k characters. "
         "If the text has fewer than $k characters, all of it counts as the first part.",
@@ -111,7 +115,7 @@ FAMILIES: tuple[Family, ...] = (
         name="shorten-runs",
         topic="strings",
         levels=(2, 3),
-        draw=lambda rng, level: {"letter": rng.choice(_LETTERS), "k": rng.randint(1, 4)},
+        draw=lambda rng, level: {"letter": rng.choice(_LETTERS), "k": rng.randint(1, 3 + 2 * level)},
         signature="shorten(text: str) -> str",
         statement="Shorten every run of more than $k consecutive letters `$letter` (small letters only) to exactly $k "
         "of them. All other characters, and shorter runs, stay as they are.",
@@ -123,9 +127,11 @@ FAMILIES: tuple[Family, ...] = (
         second='import re\n\n\ndef shorten(text):\n    return re.sub("$letter{$k,}", "$letter" * $k, text)\n',
         wrong=('def shorten(text):\n    return text.replace("$letter" * ($k + 1), "$letter" * $k)\n',),
         inputs=lambda rng, params: (
-            "".join(rng.choice([str(params["letter"]) * rng.randint(1, 9), "k", "QQ"]) for _ in range(6)),
+            "".join(
+                rng.choice([str(params["letter"]) * rng.randint(1, int(params["k"]) + 5), "k", "QQ"]) for _ in range(6)
+            ),
         ),
-        edges=lambda params: [("",), (str(params["letter"]) * (int(params["k"]) + 3),), ("BBBBBBB",)],
+        edges=lambda params: [("",), (str(params["letter"]) * (int(params["k"]) + 3),), ("BBBBBBBBBBBB",)],
     ),
     Family(
         name="shift-letters",
@@ -156,7 +162,7 @@ FAMILIES: tuple[Family, ...] = (
         name="last-longest-word",
         topic="strings",
         levels=(3,),
-        draw=lambda rng, level: {"letter": rng.choice("abcdefgh"), "k": rng.randint(2, 8)},
+        draw=lambda rng, level: {"letter": rng.choice(_LETTERS), "k": rng.randint(2, 8)},
         signature="longest_word(text: str) -> str",
         statement="Words are separated by whitespace. Among the words that contain the letter `$letter` (a small "
         "letter) and have at least $k characters, return the longest; of several equally long ones, the last in the "
@@ -187,27 +193,41 @@ FAMILIES: tuple[Family, ...] = (
         signature="split_text(text: str) -> list[str]",
         statement="Split the text at every `$sep` that stands outside quotes. The quote character is `$quote`: the "
         "first opens, the next closes, and so on; one that is never closed reaches to the end of the text. Quote "
-        "characters are left out of the pieces. Pieces may be empty; an empty text gives one empty piece.",
+        "characters stay in the pieces. Blanks at the ends of a piece are dropped (also within quotes), and pieces "
+        "that are then empty are left out. Return the pieces from the last to the first.",
         reference=(
             'def split_text(text):\n    pieces, inside = [""], False\n    for c in text:\n'
             '        if c == "$quote":\n            inside = not inside\n'
-            '        elif c == "$sep" and not inside:\n            pieces.append("")\n'
-            "        else:\n            pieces[-1] += c\n    return pieces\n"
+            '        if c == "$sep" and not inside:\n            pieces.append("")\n'
+            "        else:\n            pieces[-1] += c\n"
+            "    return [p.strip() for p in reversed(pieces) if p.strip()]\n"
         ),
         second=(
-            'def split_text(text):\n    pieces = [""]\n    for i, part in enumerate(text.split("$quote")):\n'
-            '        first, *rest = [part] if i % 2 else part.split("$sep")\n'
-            "        pieces[-1] += first\n        pieces.extend(rest)\n    return pieces\n"
+            "def split_text(text):\n"
+            '    cuts = [i for i, c in enumerate(text) if c == "$sep" and text[:i].count("$quote") % 2 == 0]\n'
+            "    pieces = [text[a + 1 : b].strip() for a, b in zip([-1] + cuts, cuts + [len(text)])]\n"
+            "    return list(filter(None, pieces[::-1]))\n"
         ),
-        wrong=('def split_text(text):\n    return text.replace("$quote", "").split("$sep")\n',),
+        wrong=(
+            'def split_text(text):\n    return [p.strip() for p in text.split("$sep")[::-1] if p.strip()]\n',
+            'def split_text(text):\n    pieces, inside = [""], False\n    for c in text:\n'
+            '        if c == "$quote":\n            inside = not inside\n'
+            '        if c == "$sep" and not inside:\n            pieces.append("")\n'
+            "        else:\n            pieces[-1] += c\n    return [p for p in reversed(pieces) if p]\n",
+        ),
         inputs=lambda rng, params: (_text(rng, f"{params['sep']}{params['sep']}{params['quote']}abc "),),
-        edges=lambda params: [("",), ("a{quote}b{sep}c{quote}{sep}d".format(**params),), (str(params["quote"]),)],
+        edges=lambda params: [
+            ("",),
+            ("a{quote}b{sep}c{quote}{sep}d".format(**params),),
+            ("a{sep} {sep} b ".format(**params),),
+            (str(params["quote"]),),
+        ],
     ),
     Family(
         name="pack-runs",
         topic="strings",
         levels=(3, 4),
-        draw=lambda rng, level: {"k": rng.randint(2, 6), "mark": rng.choice(_MARKS)},
+        draw=lambda rng, level: {"k": rng.randint(2, 3 + 2 * level), "mark": rng.choice(_MARKS)},
         signature="pack(text: str) -> str",
         statement="Replace every longest run of at least $k equal characters by the character, `$mark`, the length of "
         "the run in decimal, and `$mark` again. Shorter runs stay as they are. The text has only small letters.",
@@ -226,14 +246,16 @@ FAMILIES: tuple[Family, ...] = (
             "groupby(text)]\n"
             '    return "".join(c + "$mark" + str(n) + "$mark" if n > $k else c * n for c, n in runs)\n',
         ),
-        inputs=lambda rng, params: ("".join(rng.choice("abc") * rng.randint(1, 8) for _ in range(rng.randint(1, 6))),),
+        inputs=lambda rng, params: (
+            "".join(rng.choice("abc") * rng.randint(1, int(params["k"]) + 4) for _ in range(rng.randint(1, 6))),
+        ),
         edges=lambda params: [("",), ("a" * int(params["k"]),), ("z" * 12,)],
     ),
     Family(
         name="longest-stretch",
         topic="strings",
         levels=(4,),
-        draw=lambda rng, level: {"k": rng.randint(2, 5), "letter": rng.choice(_LETTERS)},
+        draw=lambda rng, level: {"k": rng.randint(2, 8), "letter": rng.choice(_LETTERS)},
         signature="longest_stretch(text: str) -> int",
         statement="Return the length of the longest stretch of consecutive characters that has at most $k different "
         "characters and does not contain `$letter`. If there is no such stretch, return 0.",
@@ -255,7 +277,7 @@ FAMILIES: tuple[Family, ...] = (
             "    parts = (text[i:j] for i in range(n) for j in range(i + 1, n + 1))\n"
             "    return max((len(p) for p in parts if len(set(p)) <= $k), default=0)\n",
         ),
-        inputs=lambda rng, params: (_text(rng, f"abcdwxyz{params['letter']}", 0, 30),),
+        inputs=lambda rng, params: (_text(rng, f"abcdefguvwxyz{params['letter']}", 0, 40),),
         edges=lambda params: [("",), (str(params["letter"]) * 4,), ("aaaabbbbccccddddeeeeffff",)],
     ),
 )

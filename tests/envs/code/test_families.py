@@ -8,9 +8,10 @@ import io
 import json
 import random
 import sys
+import time
 from functools import cache
 from string import Template
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -20,11 +21,12 @@ from agentrl.envs.code.family import TOPICS, Family, Params
 
 LEAST_PARAMS = 150
 
-# The idea of these has few values; each with the number of different parameters that it has.
-FEW_PARAMS: dict[str, int] = {}
-
-# A parameter that the statement gives in other words, through another parameter.
-SAID_OTHERWISE = {"repair-job-order": {"reverse"}}
+# The statement gives a weekday by its name; its number is a parameter for the sources.
+SAID_OTHERWISE = {
+    "delivery-day": {"first", "second"},
+    "monthly-meetings": {"weekday"},
+    "week-label": {"start"},
+}
 
 every = pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
 
@@ -83,13 +85,12 @@ def test_draws_are_many_plain_and_repeatable(family: Family) -> None:
     assert family.topic in TOPICS
     assert family.levels == tuple(sorted(set(family.levels)))
     assert set(family.levels) <= {1, 2, 3, 4, 5}
-    least = FEW_PARAMS.get(family.name, LEAST_PARAMS)
     drawn: set[str] = set()
-    for i in range(40 * least):
+    for i in range(40 * LEAST_PARAMS):
         drawn.add(json.dumps(params_of(family, f"draw {i}"), sort_keys=True))
-        if len(drawn) >= least:
+        if len(drawn) >= LEAST_PARAMS:
             break
-    assert len(drawn) >= least
+    assert len(drawn) >= LEAST_PARAMS
     params = params_of(family, "draw 0")
     assert params == params_of(family, "draw 0")
     assert repr(inputs_of(family, params, 10)) == repr(inputs_of(family, params, 10))
@@ -148,3 +149,57 @@ def test_fields_agree(family: Family) -> None:
     assert bool(family.given) == (family.topic in ("repair", "refactoring"))
     if family.topic == "repair":
         assert family.given in family.wrong
+
+
+REFACTORING = [family for family in FAMILIES.values() if family.topic == "refactoring"]
+slow_ones = pytest.mark.parametrize("family", REFACTORING, ids=lambda family: family.name)
+
+# CPython 3.11 was seen to need 10 to 13 ns for a line of such a loop; a sum within a line is not counted.
+LINE_S = 10e-9
+
+
+def lines_run(solution: Solution, arguments: tuple[Any, ...]) -> int:
+    """Return how many lines the source executes for an input: the same number on any machine."""
+    count = 0
+
+    def follow(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return follow
+
+    before = sys.gettrace()
+    sys.settrace(follow)
+    try:
+        solution(arguments)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@slow_ones
+def test_given_is_right_and_hopeless_on_large_inputs(family: Family) -> None:
+    assert family.large is not None
+    params = params_of(family, "large")
+    reference, given = Solution(family, family.reference, params), Solution(family, family.given, params)
+    for arguments in inputs_of(family, params, 40):
+        assert same(reference(arguments), given(arguments)), arguments
+    big = family.large(random.Random("big"), params)
+    parts = [(big[0][:size], *big[1:]) for size in (150, 300)]
+    assert same(reference(parts[1]), given(parts[1]))
+    few, more = (lines_run(given, part) for part in parts)
+    assert more >= 3.4 * few, "two loops in each other"
+    # The lines of a loop in a loop grow with the square of the length.
+    assert more * (len(big[0]) / 300) ** 2 * LINE_S >= 5 * family.limit_s
+
+
+@slow_ones
+def test_reference_is_fast_on_large_inputs(family: Family) -> None:
+    assert family.large is not None
+    for level in family.levels:
+        params = family.draw(random.Random("fast"), level)
+        big = family.large(random.Random("big"), params)
+        reference = Solution(family, family.reference, params)
+        start = time.process_time()
+        answer = reference.names[family.function](*big)
+        assert time.process_time() - start < 0.1 * family.limit_s
+        assert answer is None or answer != []

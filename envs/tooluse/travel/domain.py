@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentrl.envs.tooluse.case import Domain
-from agentrl.envs.tooluse.travel.families import simple
+from agentrl.envs.tooluse.travel.families import asking, booking, cancelling, changing, simple
 from agentrl.envs.tooluse.travel.rules import RULES
 from agentrl.envs.tooluse.travel.tools import TravelTools
 from agentrl.envs.tooluse.travel.world import populate
@@ -16,5 +16,11 @@ DOMAIN = Domain(
     toolset=TravelTools,
     populate=populate,
     rules=RULES,
-    families=(*simple.FAMILIES,),
+    families=(
+        *simple.FAMILIES,
+        *asking.FAMILIES,
+        *changing.FAMILIES,
+        *booking.FAMILIES,
+        *cancelling.FAMILIES,
+    ),
 )

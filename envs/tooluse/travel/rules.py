@@ -33,8 +33,8 @@ RULES = (
     Rule(
         key="bags",
         level=2,
-        text=f"A passenger may have 1 bag in all below {BAG_MILES[0]} miles, 2 below {BAG_MILES[1]} miles, 3 from there "
-        "on. When refusing, tell the passenger's miles.",
+        text=f"A passenger may have 1 bag in all below {BAG_MILES[0]} miles, 2 below {BAG_MILES[1]} miles, 3 from "
+        "there on. When refusing, tell the passenger's miles.",
     ),
     Rule(
         key="name",
@@ -68,8 +68,8 @@ RULES = (
         key="refund",
         level=3,
         text="After a cancelled booking pay back at once: for flex and business all that was paid, in money; for an "
-        f"insured basic fare all but {FEE // 100}.{FEE % 100:02d}, in money; for another basic fare half, as a voucher, "
-        "never money. When refusing money, tell the amount of the voucher.",
+        f"insured basic fare all but {FEE // 100}.{FEE % 100:02d}, in money; for another basic fare half, as a "
+        "voucher, never money. When refusing money, tell the amount of the voucher.",
     ),
     Rule(
         key="confirm",

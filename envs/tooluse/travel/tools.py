@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal
 
 from agentrl.envs.tools.toolset import ToolError
@@ -222,7 +223,7 @@ class TravelTools(Reading):
             raise ToolError("no flight is named")
         if len({each["id"] for each in flights}) < len(flights):
             raise ToolError("a flight is named twice")
-        for first, second in zip(flights, flights[1:], strict=False):
+        for first, second in pairwise(flights):
             if first["destination"] != second["origin"]:
                 raise ToolError(f"flight {second['id']} does not leave from {first['destination']}")
             if (first["date"], first["arrives"]) >= (second["date"], second["departs"]):

@@ -88,6 +88,20 @@ class TravelWorld(World):
             if abroad is None or abroad == (self.countries[origin] != self.countries[destination]):
                 return origin, destination
 
+    def flights_on(self, route: tuple[str, str], date: str) -> list[Flight]:
+        """Return the flights between two cities on a day."""
+        return [each for each in self.flights if (each.origin, each.destination, each.date) == (*route, date)]
+
+    def stay_price(self, hotel: Hotel, kind: str, arrives: str, nights: int) -> int | None:
+        """Return the price of a stay in cents; None: a room is missing in one of the nights."""
+        dates = [shifted(arrives, index) for index in range(nights)]
+        free = [
+            room.price
+            for room in self.rooms
+            if room.hotel == hotel.id and room.kind == kind and room.night in dates and room.rooms_left
+        ]
+        return sum(free) if len(free) == nights else None
+
     def new_name(self) -> str:
         """Draw a name that no traveller has."""
         taken = {each.name for each in self.travellers}

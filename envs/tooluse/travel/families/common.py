@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from agentrl.envs.tooluse.case import Ask, Call, Do, Fact, Reveal
+from agentrl.envs.tooluse.case import Ask, Call, Do, Fact, Reveal, wording
 from agentrl.envs.tooluse.travel.reading import money
 from agentrl.envs.tooluse.travel.records import Booking, Traveller
 from agentrl.envs.tooluse.travel.rules import BAG_MILES, FEE
@@ -18,6 +19,9 @@ __all__ = [
     "confirmed",
     "do",
     "introduced",
+    "looked_up",
+    "say",
+    "time",
 ]
 
 CONFIRM = (
@@ -48,6 +52,16 @@ def amount(cents: int) -> Fact:
     return Fact(value=money(cents), kind="amount")
 
 
+def time(value: str) -> Fact:
+    """Write a fact of a time of day."""
+    return Fact(value=value, kind="time")
+
+
+def say(world: TravelWorld, *texts: str) -> str:
+    """Choose a wording by the world's split."""
+    return wording(world.rng, world.split, *texts)
+
+
 def confirmed(level: int, cents: int) -> tuple[tuple[Ask, ...], tuple[Reveal, ...]]:
     """Write how a price is confirmed, at the levels that have this rule."""
     if level < 3:
@@ -63,6 +77,11 @@ def introduced(world: TravelWorld, level: int, traveller: Traveller) -> tuple[st
     if world.rng.random() < 0.5 and sum(each.name == traveller.name for each in world.travellers) == 1:
         return f"I am {traveller.name}.", (do("find_travellers", name=traveller.name),)
     return f"My email is {traveller.email}.", (do("find_travellers", email=traveller.email),)
+
+
+def looked_up(traveller: Traveller, bookings: Sequence[Booking]) -> tuple[Do, ...]:
+    """Write how the desk goes from a traveller to what they have booked."""
+    return do("get_traveller", traveller=traveller.id), *(do("get_booking", booking=each.id) for each in bookings)
 
 
 def allowance(traveller: Traveller) -> int:

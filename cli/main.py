@@ -19,6 +19,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "envs": ("agentrl.cli.envs", "list the environments: tools, turns, levels, what each tests"),
     "play": ("agentrl.cli.play", "play an environment yourself, or watch its oracle"),
+    "check": ("agentrl.cli.check", "find what poisons training in an environment, yours or ours"),
     "new": ("agentrl.cli.new", "write a new environment with tests and card, to start from"),
     "train": ("agentrl.cli.train", "train a model with GRPO, from a recipe; or resume a run"),
     "coldstart": ("agentrl.cli.coldstart", "fine-tune a model on demonstrations, before training"),

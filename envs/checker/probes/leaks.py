@@ -1,0 +1,162 @@
+"""Whether the answer can be read before it is earned: in texts, in error messages, in the box."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from agentrl.envs.checker.episodes import Episode, Task, shown
+from agentrl.envs.checker.leakage import leak_of, place_of
+from agentrl.envs.checker.record import Check, Failed, NotApplicable
+from agentrl.envs.checker.subject import Subject
+
+__all__ = ["CHECKS"]
+
+_MOST_TASKS = 100
+_NO_ACTION = (
+    "I do not know.",
+    "<tool_call>{",
+    "<answer>",
+    '<tool_call>{"name": "no such tool", "arguments": {}}</tool_call>',
+)
+
+# Runs in the box: where do these texts stand?
+_SEARCH = r"""
+import json, os, sys
+needles = json.load(sys.stdin)
+found = []
+def look(place, text):
+    for index, needle in enumerate(needles):
+        at = text.find(needle)
+        if at >= 0:
+            found.append([index, place, text[max(0, at - 8):at]])
+for pid in [name for name in os.listdir("/proc") if name.isdigit()]:
+    for name in ("environ", "cmdline"):
+        try:
+            text = open(f"/proc/{pid}/{name}", errors="replace").read()
+            look("variables" if name == "environ" else "arguments", text)
+        except OSError:
+            pass
+look("variables", "\0".join(f"{key}={value}" for key, value in os.environ.items()))
+for root in ("/work", "/tmp", "/home", "/root", "/var/tmp", "/mnt", "/srv", "/opt", "/dev/shm"):
+    for folder, folders, files in os.walk(root):
+        for name in files + folders:
+            look("a name", name)
+        for name in files:
+            path = os.path.join(folder, name)
+            try:
+                if os.path.isfile(path) and os.path.getsize(path) < 4_000_000:
+                    look(path, open(path, errors="replace").read())
+            except OSError:
+                pass
+print(json.dumps(found[:200]))
+"""
+
+
+def _answers(subject: Subject) -> dict[Task, str]:
+    subject.require("oracle")
+    episodes = [each for each in subject.played("oracle") if each.ended and not each.error][:_MOST_TASKS]
+    answers = {each.task: subject.right_answer(each.task) for each in episodes}
+    found = {task: answer for task, answer in answers.items() if answer}
+    if not found:
+        raise NotApplicable("the oracle's last turn holds no answer that could be looked for")
+    return found
+
+
+def _leak(subject: Subject) -> dict[str, Any]:
+    answers = _answers(subject)
+    begun = {task: subject.solution(task) for task in answers}
+    for name, texts in (
+        ("info at reset", {task: _info(each) for task, each in begun.items()}),
+        ("the system prompt", {task: str(each.info.get("system", "")) for task, each in begun.items()}),
+        ("the schema of the tools", {task: json.dumps(each.info.get("tools", "")) for task, each in begun.items()}),
+        ("replies to turns that do nothing", _replies(subject, list(answers))),
+    ):
+        found = leak_of(texts, answers)
+        if found:
+            raise Failed(f"the answer stands in {name} {found}")
+    questions = {task: str(each.observation) for task, each in begun.items()}
+    place = place_of(questions, answers)
+    if place:
+        raise Failed(f"the question gives the answer away: {place}, such as {shown(next(iter(answers.values())))!r}")
+    return {"tasks": len(answers)}
+
+
+def _info(episode: Episode) -> str:
+    info = {key: value for key, value in episode.info.items() if key not in ("system", "tools")}
+    return json.dumps(info, default=str, ensure_ascii=False)
+
+
+def _replies(subject: Subject, tasks: list[Task]) -> dict[Task, str]:
+    env = subject.make()
+    heard: dict[Task, str] = {}
+    for task in tasks:
+        texts: list[str] = []
+        ended = True
+        for action in _NO_ACTION:
+            if ended:
+                subject.reset(env, task)
+            step = subject.step(env, action, task)
+            ended = step.ended
+            told = {key: value for key, value in step.info.items() if key != "replies"} if step.info else {}
+            texts.append(f"{step.observation}\n{json.dumps(told, default=str, ensure_ascii=False)}")
+        heard[task] = "\n".join(texts)
+    return heard
+
+
+def _box(subject: Subject) -> dict[str, Any]:
+    if not subject.facts.runs_code:
+        raise NotApplicable("it runs no code of the policy in a box")
+    answers = _answers(subject)
+    env = subject.make()
+    texts: dict[Task, str] = {}
+    by_place: dict[tuple[str, str], int] = {}
+    for task in list(answers)[:20]:
+        subject.reset(env, task)
+        inner: Any = env.unwrapped
+        if inner._box is None:
+            continue
+        answer = _bare(answers[task])
+        if len(answer) < 3:
+            continue
+        done = inner.box.run(_SEARCH, stdin=json.dumps([answer]).encode())
+        if done.status != "ok":
+            raise Failed(f"{task}: the box could not be searched: {done.stderr_text[-300:]}")
+        found = json.loads(done.stdout_text)
+        texts[task] = answer
+        long = len(answer) >= 40 or "\n" in answer
+        for _, place, _before in found:
+            if long or place in ("arguments", "a name"):
+                raise Failed(f"{task}: the answer {shown(answer)!r} stands in {place} of the box")
+        for key in {(place, before) for _, place, before in found}:
+            by_place[key] = by_place.get(key, 0) + 1
+    for (place, before), times in by_place.items():
+        if times >= 3 and times >= 0.8 * len(texts):
+            raise Failed(f"in {times} of {len(texts)} tasks the answer stands in {place} of the box, behind {before!r}")
+    if not texts:
+        raise NotApplicable("no task has a box and an answer that could be looked for")
+    return {"tasks": len(texts)}
+
+
+def _bare(answer: str) -> str:
+    """Return an answer without a code fence."""
+    lines = answer.strip().splitlines()
+    return "\n".join(each for each in lines if not each.startswith("```")).strip()
+
+
+CHECKS = (
+    Check(
+        id="leak",
+        what="the answer stands in no text before it is earned",
+        hint="name tasks by a number drawn for that, and let no message quote the truth",
+        run=_leak,
+        needs=("starts", "oracle"),
+    ),
+    Check(
+        id="box-leak",
+        what="the answer is neither in the box's files nor its variables",
+        hint="keep expected answers on the host: send the box inputs, compare its outputs outside",
+        run=_box,
+        needs=("starts", "oracle"),
+    ),
+)

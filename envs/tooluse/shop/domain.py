@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentrl.envs.tooluse.case import Domain
-from agentrl.envs.tooluse.shop.families import changes, simple
+from agentrl.envs.tooluse.shop.families import buying, changes, many, questions, returns, simple
 from agentrl.envs.tooluse.shop.rules import RULES
 from agentrl.envs.tooluse.shop.tools import ShopTools
 from agentrl.envs.tooluse.shop.world import populate
@@ -16,5 +16,12 @@ DOMAIN = Domain(
     toolset=ShopTools,
     populate=populate,
     rules=RULES,
-    families=(*simple.FAMILIES, *changes.FAMILIES),
+    families=(
+        *simple.FAMILIES,
+        *changes.FAMILIES,
+        *returns.FAMILIES,
+        *buying.FAMILIES,
+        *questions.FAMILIES,
+        *many.FAMILIES,
+    ),
 )

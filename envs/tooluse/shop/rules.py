@@ -39,9 +39,9 @@ RULES = (
     ),
     Rule(
         key="origin",
-        level=3,
-        text="A refund goes to the payment method of the order and to no other; gift cards are not paid out to cards. "
-        "Where another is demanded, refuse and tell the code of the order's payment method.",
+        level=2,
+        text="A refund goes to the payment method of the order and to no other, so a gift card is never paid out to a "
+        "card. Where another is demanded, refuse and tell the code of the order's payment method.",
     ),
     Rule(
         key="owner",

@@ -218,7 +218,7 @@ class ShopWorld(World):
                 color=color,
                 size=size,
                 price=price * 10,
-                stock=rng.randint(3, 60),
+                stock=rng.randint(5, 60),
             )
             self.rows["variants"].append([one.id, code, color, size, money(one.price), one.stock])
             variants.append(one)

@@ -69,12 +69,13 @@ def _cancel_asked(rng: random.Random, world: ShopWorld, level: int) -> Case:
 
 
 def _cancel_by_product(rng: random.Random, world: ShopWorld, level: int) -> Case:
-    wanted, customer = product(rng, world, level), fresh(rng, world, level)
+    wanted = product(rng, world, level)
+    customer = fresh(rng, world, level, wanted)
     order = world.new_order(rng, customer, [Line(variant=rng.choice(wanted.variants))], "pending")
     if level >= 4:  # nearly the same, and pending, too
         near = world.products[-1]
         world.new_order(rng, customer, [Line(variant=rng.choice(near.variants))], "pending")
-    who = find_orders(rng, customer)
+    who = find_orders(rng, customer, level)
     request = wording(
         rng,
         world.split,
@@ -84,7 +85,7 @@ def _cancel_by_product(rng: random.Random, world: ShopWorld, level: int) -> Case
         f"Could you call off the order with the {wanted.name}?",
     )
     return Case(
-        request=request,
+        request=request + who.text,
         steps=(*who.steps, do("get_order", order=order.id), do("cancel_order", order=order.id)),
         reveals=who.reveals,
     )
@@ -105,12 +106,13 @@ def _owner(rng: random.Random, world: ShopWorld, level: int) -> Case:
 
 
 def _remove(rng: random.Random, world: ShopWorld, level: int) -> Case:
-    unwanted, customer = product(rng, world, level), fresh(rng, world, level)
+    unwanted = product(rng, world, level)
+    customer = fresh(rng, world, level, unwanted)
     item = rng.choice(unwanted.variants)
     lines = [Line(variant=item), unlike(rng, world, [unwanted])]
     rng.shuffle(lines)
     order = world.new_order(rng, customer, lines, "pending", payment=rng.choice((customer.card, customer.gift)))
-    who = find_orders(rng, customer)
+    who = find_orders(rng, customer, level)
     request = wording(
         rng,
         world.split,
@@ -120,7 +122,7 @@ def _remove(rng: random.Random, world: ShopWorld, level: int) -> Case:
         f"My order holds a {unwanted.name} that I no longer need. Drop just that, and say what comes back.",
     )
     return Case(
-        request=request,
+        request=request + who.text,
         steps=(*who.steps, do("get_order", order=order.id), do("remove_item", order=order.id, variant=item.id)),
         tell=(Fact(value=money(item.price), kind="amount"),),
         reveals=who.reveals,
@@ -171,11 +173,12 @@ def _address_shipped(rng: random.Random, world: ShopWorld, level: int) -> Case:
 
 def _address_changed(rng: random.Random, world: ShopWorld, level: int) -> Case:
     """The new address has to be asked for; half of the users change their mind while they say it."""
-    wanted, customer = product(rng, world, level), fresh(rng, world, level)
+    wanted = product(rng, world, level)
+    customer = fresh(rng, world, level, wanted)
     order = world.new_order(rng, customer, [Line(variant=rng.choice(wanted.variants))], "pending")
     street, city = f"{rng.randint(100, 199)} Mill Street", customer.home.city
     postcode = str(rng.randint(10000, 99999))
-    who = find_orders(rng, customer)
+    who = find_orders(rng, customer, level)
     request = wording(
         rng,
         world.split,
@@ -192,7 +195,7 @@ def _address_changed(rng: random.Random, world: ShopWorld, level: int) -> Case:
     told = Reveal(cues=("address", "where", "street", "postcode"), says=says)
     added = do("add_address", customer=customer.id, street=street, city=city, postcode=postcode)
     return Case(
-        request=request,
+        request=request + who.text,
         steps=(
             *who.steps,
             Ask("To which address shall it go? Please tell me street, postcode and city."),

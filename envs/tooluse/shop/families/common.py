@@ -54,13 +54,19 @@ def do(tool: str, **arguments: object) -> Do:
     return Do((Call(tool, arguments),))
 
 
-def fresh(rng: random.Random, world: ShopWorld, level: int) -> Customer:
-    """Add a customer with a few older orders from level 3 on, and at level 5 somebody of the same name."""
+def fresh(rng: random.Random, world: ShopWorld, level: int, *goods: Product) -> Customer:
+    """Add a customer with a few older orders from level 3 on, none of them of `goods`.
+
+    At level 5 there is somebody of the same name, who has ordered just those goods.
+    """
     customer = world.new_customer(rng)
     if level == 5:
         double = world.new_customer(rng, customer.name)
-        _history(rng, world, double, 2)
-    _history(rng, world, customer, max(0, level - 2))
+        for good in goods or rng.sample(world.products, 2):
+            _older(rng, world, double, good)
+    others = [each for each in world.products if each not in goods]
+    for _ in range(level - 2):
+        _older(rng, world, customer, rng.choice(others))
     return customer
 
 
@@ -75,12 +81,15 @@ def opening(rng: random.Random, customer: Customer, level: int) -> Opening:
     return Opening(text="", steps=(Ask("Which email do you have with us?"), find), reveals=(reveal,))
 
 
-def find_orders(rng: random.Random, customer: Customer) -> Opening:
-    """Return how the orders of a user are found who names none: the email is always asked for."""
+def find_orders(rng: random.Random, customer: Customer, level: int) -> Opening:
+    """Return how the orders of a user are found who names none: the email is always asked for.
+
+    At level 5 the user tells a name, which is not enough: somebody else has the same.
+    """
     known = Reveal(cues=("email", "e-mail", "mail"), says=f"It is {customer.email}.")
     ask = Ask(rng.choice(("Which email do you have with us?", "What is your email?")))
     steps = (ask, do("find_customer", email=customer.email), do("list_orders", customer=customer.id))
-    return Opening(text="", steps=steps, reveals=(known,))
+    return Opening(text=f" My name is {customer.name}." if level == 5 else "", steps=steps, reveals=(known,))
 
 
 def product(rng: random.Random, world: ShopWorld, level: int, *, num_variants: int = 4) -> Product:
@@ -110,10 +119,8 @@ def kind_of(order: Order) -> str:
     return kinds[order.payment]
 
 
-def _history(rng: random.Random, world: ShopWorld, customer: Customer, number: int) -> None:
-    products = list(world.products)
-    for _ in range(number):
-        line = Line(variant=rng.choice(rng.choice(products).variants))
-        status = rng.choice(("pending", "shipped", "delivered", "cancelled"))
-        payment = rng.choice((customer.card, customer.gift, customer.balance))
-        world.new_order(rng, customer, [line], status, age=rng.randint(1, 60), payment=payment)
+def _older(rng: random.Random, world: ShopWorld, customer: Customer, good: Product) -> None:
+    status = rng.choice(("pending", "shipped", "delivered", "cancelled"))
+    payment = rng.choice((customer.card, customer.gift, customer.balance))
+    line = Line(variant=rng.choice(good.variants))
+    world.new_order(rng, customer, [line], status, age=rng.randint(1, 60), payment=payment)

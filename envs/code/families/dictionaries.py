@@ -72,7 +72,7 @@ FAMILIES: tuple[Family, ...] = (
         name="group-by-remainder",
         topic="dictionaries",
         levels=(2,),
-        draw=lambda rng, level: {"m": rng.randint(2, 15), "a": rng.randint(0, 19)},
+        draw=lambda rng, level: {"m": (m := rng.randint(2, 20)), "a": rng.randint(0, m - 1)},
         signature="grouped(scores: dict[str, int]) -> dict[int, list[str]]",
         statement="Group the keys by the remainder (0 or more) of their value plus $a on division by $m: return a "
         "dictionary from each remainder that occurs to the alphabetical list of its keys.",
@@ -155,29 +155,29 @@ FAMILIES: tuple[Family, ...] = (
         signature="refused(events: list[tuple[str, int]]) -> dict[str, int]",
         statement="Every name has an account that starts with $start. The events are pairs of a name and an amount, in "
         "order: the amount is added to the account, unless it is negative and would leave the account below $floor; "
-        "then it is refused and nothing changes. Return how many amounts were refused for each name, without the "
-        "names for which none was.",
+        "then it is refused and nothing changes. Return the balance at the end for each name of which at least one "
+        "amount was refused, without the other names.",
         reference=(
-            "def refused(events):\n    account, out = {}, {}\n    for name, amount in events:\n"
-            "        after = account.get(name, $start) + amount\n        if amount < 0 and after < $floor:\n"
-            "            out[name] = out.get(name, 0) + 1\n        else:\n            account[name] = after\n"
-            "    return out\n"
+            "def refused(events):\n    account, names = {}, set()\n    for name, amount in events:\n"
+            "        before = account.setdefault(name, $start)\n        if amount < 0 and before + amount < $floor:\n"
+            "            names.add(name)\n        else:\n            account[name] += amount\n"
+            "    return {name: account[name] for name in names}\n"
         ),
         second=(
             "def refused(events):\n    out = {}\n    for name in {n for n, _ in events}:\n"
             "        balance, count = $start, 0\n        for amount in [a for n, a in events if n == name]:\n"
             "            if amount >= 0 or balance + amount >= $floor:\n                balance += amount\n"
-            "            else:\n                count += 1\n        if count:\n            out[name] = count\n"
+            "            else:\n                count += 1\n        if count:\n            out[name] = balance\n"
             "    return out\n"
         ),
         wrong=(
-            "def refused(events):\n    account, out = {}, {}\n    for name, amount in events:\n"
+            "def refused(events):\n    account, names = {}, set()\n    for name, amount in events:\n"
             "        account[name] = account.get(name, $start) + amount\n        if account[name] < $floor:\n"
-            "            out[name] = out.get(name, 0) + 1\n    return out\n",
-            "def refused(events):\n    account, out = {}, {}\n    for name, amount in events:\n"
-            "        after = account.get(name, $start) + amount\n        if amount < 0 and after <= $floor:\n"
-            "            out[name] = out.get(name, 0) + 1\n        else:\n            account[name] = after\n"
-            "    return out\n",
+            "            names.add(name)\n    return {name: account[name] for name in names}\n",
+            "def refused(events):\n    account, names = {}, set()\n    for name, amount in events:\n"
+            "        before = account.setdefault(name, $start)\n        if amount < 0 and before + amount <= $floor:\n"
+            "            names.add(name)\n        else:\n            account[name] += amount\n"
+            "    return {name: account[name] for name in names}\n",
         ),
         inputs=_events,
         edges=lambda params: [

@@ -28,6 +28,12 @@ def _spots(rng: random.Random, params: Params) -> tuple[Any, ...]:
     return (["".join(rng.choice((params["mark"], ".")) for _ in range(columns)) for _ in range(rng.randint(3, 8))],)
 
 
+def _draw_life(rng: random.Random, level: int) -> dict[str, Any]:
+    keep = sorted(rng.sample(range(1, 6), 2))
+    born = rng.choice([[a, b] for b in range(3, 7) for a in range(2, b) if [a, b] != keep])
+    return {"mark": rng.choice("#@xow*"), "keep": keep, "born": born}
+
+
 _LEAPS = ((1, 0), (1, 2), (0, 2), (1, 3), (2, 3), (0, 3), (1, 4), (2, 4), (3, 4))
 
 _ISLANDS = """def islands(grid):
@@ -203,11 +209,7 @@ FAMILIES: tuple[Family, ...] = (
         name="grid-life-step",
         topic="grids",
         levels=(3, 4),
-        draw=lambda rng, level: {
-            "mark": rng.choice("#@xow*"),
-            "keep": sorted(rng.sample(range(1, 6), 2)),
-            "born": sorted(rng.sample(range(2, 7), 2)),
-        },
+        draw=_draw_life,
         signature="life(grid: list[str]) -> list[str]",
         statement="The rows of the grid are equally long; the grid may be empty. A cell '$mark' is alive, '.' "
         "is dead. Each cell has "

@@ -20,14 +20,22 @@ def _draw_range(rng: random.Random, level: int) -> dict[str, Any]:
     return {"low": low, "high": low + rng.randint(5, 40)}
 
 
+def _draw_shift(rng: random.Random, level: int) -> dict[str, Any]:
+    m = rng.randint(3, 30)
+    return {"a": rng.randint(1, m - 1), "m": m}
+
+
 def _draw_remainder(rng: random.Random, level: int) -> dict[str, Any]:
     m = rng.randint(3, 20)
     return {"m": m, "r": rng.randint(1, m - 1)}
 
 
 def _draw_pair(rng: random.Random, level: int) -> dict[str, Any]:
-    a, b = sorted(rng.sample(range(2, 10 + 8 * level), 2))
-    return {"a": a, "b": b}
+    """Draw two numbers of which neither divides the other: else one of them would say nothing."""
+    while True:
+        a, b = sorted(rng.sample(range(2, 10 + 8 * level), 2))
+        if b % a:
+            return {"a": a, "b": b}
 
 
 def _draw_steps(rng: random.Random, level: int) -> dict[str, Any]:
@@ -89,7 +97,7 @@ FAMILIES: tuple[Family, ...] = (
         name="shifted-remainder",
         topic="numbers",
         levels=(1,),
-        draw=lambda rng, level: {"a": rng.randint(1, 30), "m": rng.randint(3, 20)},
+        draw=_draw_shift,
         signature="remainder(x: int) -> int",
         statement="Return the remainder of x + $a on division by $m, as a number from 0 to $m - 1, also where x + $a "
         "is negative.",

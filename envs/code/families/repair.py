@@ -110,7 +110,7 @@ _BRACKETS_SOURCE = """def broken_at(text):
 
 
 def _draw_brackets(rng: random.Random, level: int) -> dict[str, Any]:
-    one, two = rng.sample(["()", "[]", "{}", "<>", "bd", "/!", "+-"], 2)
+    one, two = sorted(rng.sample(["()", "[]", "{}", "<>", "bd", "/!", "+-", "^_", "pq", ":;", "SZ"], 2))
     return {"o1": one[0], "c1": one[1], "o2": two[0], "c2": two[1], "depth": rng.randint(3, 6)}
 
 
@@ -179,6 +179,16 @@ _RUNS_SOURCE = """def runs(values):
         current.append(value)
 PLANTED    return out
 """
+
+
+def _in_runs(rng: random.Random, params: Params) -> tuple[Any, ...]:
+    value, out = 0, []
+    for _ in range(rng.randint(0, 30)):
+        value += rng.randint(-params["jump"], params["jump"]) * (1 if rng.random() < 0.85 else 3)
+        out.append(value)
+    return (out,)
+
+
 _RUNS = Family(
     name="repair-runs",
     topic="repair",
@@ -195,7 +205,7 @@ _RUNS = Family(
 """,
     given=_RUNS_SOURCE.replace("PLANTED", ""),
     wrong=(_RUNS_SOURCE.replace("PLANTED", ""),),
-    inputs=lambda rng, params: (_numbers(rng, 0, 3 * params["jump"], 20),),
+    inputs=_in_runs,
     edges=lambda params: [([],), ([5],), ([4] * 9,), ([0, params["jump"], 0, params["jump"] + 1, 0],)],
 )
 

@@ -30,7 +30,12 @@ def _draw_counts(rng: random.Random, level: int) -> dict[str, Any]:
 
 
 def _words(rng: random.Random, params: Params) -> tuple[Any, ...]:
-    return (" ".join(rng.choice([*_WORDS[:5], params["word"], "at", "to"]) for _ in range(rng.randint(0, 9))),)
+    return (
+        " ".join(
+            rng.choice([*_WORDS[:5], params["word"], "at", "to", "sycamore", "chestnut"])
+            for _ in range(rng.randint(0, 9))
+        ),
+    )
 
 
 def _marks(rng: random.Random, params: Params) -> tuple[Any, ...]:
@@ -40,7 +45,7 @@ def _marks(rng: random.Random, params: Params) -> tuple[Any, ...]:
 
 def _draw_carry(rng: random.Random, level: int) -> dict[str, Any]:
     base = rng.randint(3, 8 + 4 * level)
-    return {"base": base, "extra": rng.randint(1, base * base)}
+    return {"base": base, "extra": rng.randint(base, base * base)}
 
 
 def _digits(rng: random.Random, params: Params) -> tuple[Any, ...]:

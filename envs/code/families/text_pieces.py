@@ -51,7 +51,7 @@ FAMILIES: tuple[Family, ...] = (
         name="swap-two-letters",
         topic="strings",
         levels=(1,),
-        draw=lambda rng, level: _two(("one", "two"), _LETTERS, rng),
+        draw=lambda rng, level: dict(zip(("one", "two"), sorted(rng.sample(_LETTERS, 2)), strict=True)),
         signature="swap_letters(text: str) -> str",
         statement="Return the text with every `$one` replaced by `$two` and, at the same time, every `$two` replaced "
         "by `$one`. Only these small letters change.",

@@ -116,8 +116,8 @@ FAMILIES: tuple[Family, ...] = (
         levels=(1, 2),
         draw=lambda rng, level: {**_pair("old", "new", rng), "turn": rng.choice(["clockwise", "anticlockwise"])},
         signature="turn(board: list[str]) -> list[str]",
-        statement="The rows are texts of equal length. Turn the board by a quarter $turn, replace every `$old` by "
-        "`$new`, and return the rows of the result.",
+        statement="The rows are texts of equal length; there is at least one, and none is empty. Turn the board by a "
+        "quarter $turn, replace every `$old` by `$new`, and return the rows of the result.",
         reference=(
             'def turn(board):\n    rows = zip(*board[::-1]) if "$turn" == "clockwise" else list(zip(*board))[::-1]\n'
             '    return ["".join(row).replace("$old", "$new") for row in rows]\n'
@@ -145,8 +145,8 @@ FAMILIES: tuple[Family, ...] = (
         levels=(2,),
         draw=lambda rng, level: dict(zip(("outer", "inner"), rng.sample(range(2, 18), 2), strict=True)),
         signature="rim(board: list[list[int]]) -> int",
-        statement="Return the sum of all values of the board, where the values in the first or last row or in the "
-        "first or last column count $outer times, and all others $inner times.",
+        statement="The board has at least one row and one column. Return the sum of all its values, where the values "
+        "in the first or last row or in the first or last column count $outer times, and all others $inner times.",
         reference=_RIM,
         second=(
             "def rim(board):\n    whole = sum(map(sum, board))\n"
@@ -171,9 +171,10 @@ FAMILIES: tuple[Family, ...] = (
         levels=(3,),
         draw=lambda rng, level: {**_pair("stone", "wall", rng)},
         signature="settle(board: list[str]) -> list[str]",
-        statement="The board has free cells `.`, stones `$stone` and walls `$wall`; the last row is the lowest. "
-        "Every stone falls straight down through free cells until it lies on the floor below the last row, on a wall "
-        "or on another stone that has come to rest. Walls stay where they are. Return the rows after all stones rest.",
+        statement="The board has free cells `.`, stones `$stone` and walls `$wall`; the last row is the lowest; there "
+        "is at least one row and one column. Every stone falls straight down through free cells until it lies on the "
+        "floor below the last row, on a wall or on another stone that has come to rest. Walls stay where they "
+        "are. Return the rows after all stones rest.",
         reference=_FALL,
         second="""def settle(board):
     rows = [list(row) for row in board]
@@ -214,10 +215,10 @@ FAMILIES: tuple[Family, ...] = (
         levels=(3, 4),
         draw=lambda rng, level: {"near": rng.randint(1, level), "paint": rng.randint(100, 199)},
         signature="fill(board: list[list[int]], row: int, column: int) -> list[list[int]]",
-        statement="Begin at the cell in the given row and column (counted from 0). From a cell one may go up, down, "
-        "left or right to a neighbour whose value differs by at most $near from the value of the cell one stands on. "
-        "Return a new board in which all cells that can be reached, the first included, have the value $paint, and "
-        "all others their old value.",
+        statement="The board has at least one row and one column. Begin at the cell in the given row and column "
+        "(counted from 0). From a cell one may go up, down, left or right to a neighbour whose value differs by at "
+        "most $near from the value of the cell one stands on. Return a new board in which all cells that can be "
+        "reached, the first included, have the value $paint, and all others their old value.",
         reference=_FILL,
         second="""def fill(board, row, column):
     cells = {(r, c): v for r, line in enumerate(board) for c, v in enumerate(line)}
@@ -254,10 +255,11 @@ FAMILIES: tuple[Family, ...] = (
             "rest": rng.randint(5, 10 * (level - 2)),
         },
         signature="quickest(board: list[list[int]]) -> int",
-        statement="The values are heights. One walks from the first cell of the first row to the last cell of the last "
-        "row, each step up, down, left or right. A step takes $step minutes, and if the new cell is higher, $up more "
-        "for each unit of height, and if it is higher by $steep or more, $rest more for a rest. Going down or level "
-        "takes no more. Return the least number of minutes; for a board of one cell 0.",
+        statement="The values are heights; there is at least one row and one column. One walks from the first cell of "
+        "the first row to the last cell of the last row, each step up, down, left or right. A step takes $step "
+        "minutes, and if the new cell is higher, $up more for each unit of height, and if it is higher by $steep or "
+        "more, $rest more for a rest. Going down or level takes no more. Return the least number of minutes; "
+        "for a board of one cell 0.",
         reference=_CLIMB,
         second="""def quickest(board):
     high, wide = len(board), len(board[0])

@@ -134,12 +134,10 @@ FAMILIES: tuple[Family, ...] = (
         levels=(2, 3),
         draw=lambda rng, level: {"fee": rng.randint(3, 60), "grace": rng.randint(1, 2 * level)},
         signature="months(start: str, end: str) -> int",
-        statement="Both arguments are dates such as 2026-03-09 (year, month, day). A month has passed since the start "
-        "when, in a later month, a day is reached whose number is at least $grace greater than that of the start; "
-        "each further month likewise. In a month with no day of such a number the month passes only in the next "
-        "month. That is: count the calendar months from start to end, less one if the day number of the end is below "
-        "the day number of the start plus $grace. Return $fee times the number of months that have passed, and 0 if "
-        "the number is negative.",
+        statement="Both arguments are dates such as 2026-03-09 (year, month, day). Count the calendar months from the "
+        "month of start to that of end (from January to March of one year there are 2, whatever the days), less one if "
+        "the day number of end is below the day number of start plus $grace. Return $fee times that count, or 0 if the "
+        "count is negative.",
         reference=_MONTHS,
         second="""def months(start, end):
     (y, m, d), (year, month, day) = (tuple(map(int, text.split("-"))) for text in (start, end))

@@ -14,7 +14,7 @@ __all__ = ["FAMILIES"]
 
 _NAMES = "ada bo cleo dan eve finn gus hana".split()
 _MARKS = "#*+@%&=~!?ox"
-_WORDS = "added gone changed new old lost found kept more less".split()
+_WORDS = "added gone changed new old lost found grown shrunk up down".split()
 
 
 def _lines(rows: list[str]) -> str:

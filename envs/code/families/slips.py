@@ -141,7 +141,7 @@ FAMILIES: tuple[Family, ...] = (
         signature="counts(text: str) -> dict[str, int]",
         statement="Words are separated by blanks. Return a dictionary with the number of times each word of at least "
         "$least letters occurs in the text. The word `$word` begins with a count of $bonus and stands in the result "
-        "also if it does not occur; it is counted only if it has $least letters." + _TAIL,
+        "also if it does not occur; its own occurrences are added only if it has at least $least letters." + _TAIL,
         given=_COUNT.replace("PLANTED", "out.get(word, 1) + 1"),
         reference=_COUNT.replace("PLANTED", "out.get(word, 0) + 1"),
         second=(

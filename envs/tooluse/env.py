@@ -7,6 +7,7 @@ user had to hear; some requests must be refused, which changes nothing and names
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping
 from os import PathLike
@@ -111,6 +112,10 @@ class ToolUseEnv(TextEnv):
         """Start the domain's tools over the world's rows."""
         task = self._current()
         return task.place.toolset.spec(rows=task.rows, today=task.today)
+
+    def heard(self, name: str, value: Any) -> str:
+        """Return a text as it is, all else as JSON."""
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     def offered(self) -> tuple[str, ...]:
         """Return the tools of the task: few at levels 1 and 2, all of the domain's above."""

@@ -26,7 +26,7 @@ __all__ = ["READY", "main", "maker"]
 READY = "ready"
 """The frame that says that everything is imported."""
 
-_CLOSE_S = 5.0
+_CLOSE_S = 3.0
 
 
 def maker(spec: EnvSpec, kwargs: dict[str, Any]) -> Make:

@@ -25,6 +25,7 @@ __all__ = ["Processes"]
 
 _START_S = 120.0  # to start an interpreter and import the environment, on a busy machine
 _LEAVE_S = 15.0  # to close environments and the boxes that they hold
+_LEAVE_HANGING_S = 2.0  # the same, where one hangs
 
 
 class _Worker:
@@ -154,7 +155,7 @@ class Processes:
         stop = time.monotonic() + timeout_s
         for worker in self._leaving:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.process.wait(max(0.0, stop - time.monotonic()))
+                worker.process.wait(max(0.0, min(stop, worker.leave_by) - time.monotonic()))
             worker.end()
         self._leaving.clear()
         for end in (self._bell, self._ring, self._selector):
@@ -223,7 +224,7 @@ class Processes:
 
     def _dismiss(self, worker: _Worker) -> None:
         self._unplug(worker)
-        worker.leave_by = time.monotonic() + _LEAVE_S
+        worker.leave_by = time.monotonic() + (_LEAVE_HANGING_S if worker.retired else _LEAVE_S)
         self._leaving.append(worker)
 
     def _reap(self) -> None:

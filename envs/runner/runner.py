@@ -28,7 +28,7 @@ from agentrl.envs.runner.threads import Threads
 __all__ = ["Runner"]
 
 _WORKERS = ("threads", "processes")
-_CLOSE_S = 20.0
+_CLOSE_S = {"threads": 5.0, "processes": 20.0}  # the latter close what they share too, such as pools of boxes
 _LOOK_S = 0.05  # how often deadlines are looked at
 
 
@@ -86,7 +86,7 @@ class Runner:
         else:
             if not isinstance(spec.entry_point, str):
                 raise UsageError(
-                    f"{env_id!r} was registered with a class, which another process cannot find; register it with "
+                    f"{env_id!r} was registered with an object, which another process cannot find; register it with "
                     "entry_point='module:Class', or use workers='threads'"
                 )
             try:
@@ -98,6 +98,7 @@ class Runner:
         self._events: deque[Any] = deque()
         self._ticket = 0
         self._look_at = 0.0
+        self._close_s = _CLOSE_S[workers]
         self._closed = False
 
     def reset(
@@ -202,12 +203,12 @@ class Runner:
         return self._workers.num_hanging
 
     def close(self) -> None:
-        """Close every environment and end every worker, within 20 seconds; may be called twice."""
+        """Close every environment and end every worker, within 5 seconds, or 20 with processes; may be called twice."""
         if not self._closed:
             self._closed = True
             self._pending.clear()
             self._events.clear()
-            self._workers.close(_CLOSE_S)
+            self._workers.close(self._close_s)
 
     def __enter__(self) -> Self:
         return self

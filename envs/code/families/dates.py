@@ -336,13 +336,8 @@ def on_duty(day):
 
 
 def _draw_week(rng: random.Random, level: int) -> dict[str, Any]:
-    start = rng.randrange(7)
-    return {
-        "start": start,
-        "name": _DAYS[start],
-        "pin": rng.randint(1, 7),
-        "mark": rng.choice(["W", "wk", "#", "w", "KW", "week"]),
-    }
+    start, mark = rng.randrange(7), rng.choice("W wk # w KW week".split())
+    return {"start": start, "name": _DAYS[start], "pin": rng.randint(1, 7), "mark": mark}
 
 
 def _in_week(rng: random.Random, params: Params) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentrl.envs.tooluse.case import Domain
-from agentrl.envs.tooluse.travel.families import asking, booking, cancelling, changing, simple
+from agentrl.envs.tooluse.travel.families import asking, booking, cancelling, changing, goals, minds, searching, simple
 from agentrl.envs.tooluse.travel.rules import RULES
 from agentrl.envs.tooluse.travel.tools import TravelTools
 from agentrl.envs.tooluse.travel.world import populate
@@ -22,5 +22,8 @@ DOMAIN = Domain(
         *changing.FAMILIES,
         *booking.FAMILIES,
         *cancelling.FAMILIES,
+        *searching.FAMILIES,
+        *minds.FAMILIES,
+        *goals.FAMILIES,
     ),
 )

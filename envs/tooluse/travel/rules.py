@@ -72,6 +72,11 @@ RULES = (
         "voucher, never money. When refusing money, tell the amount of the voucher.",
     ),
     Rule(
+        key="parts",
+        level=4,
+        text="When one of several wishes is forbidden, do the others, and refuse that one.",
+    ),
+    Rule(
         key="confirm",
         level=3,
         text="Before you book, move or add anything, tell the user the price or the difference and ask them to "

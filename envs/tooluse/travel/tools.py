@@ -48,8 +48,8 @@ class TravelTools(Reading):
             for each in chosen:
                 self._insert("segments", booking, each["id"])
                 self._seats(each["id"], fare, -len(people))
-            for each in people:
-                self._insert("passengers", booking, each, self._traveller(each)["name"], 0)
+            for person in people:
+                self._insert("passengers", booking, person, self._traveller(person)["name"], 0)
             self._db.execute("UPDATE vouchers SET status = 'used' WHERE id = ?", (voucher,))
 
         self._write(work)

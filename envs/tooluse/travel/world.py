@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from agentrl.envs.tooluse.case import World
 from agentrl.envs.tooluse.travel.reading import shifted
@@ -24,6 +24,8 @@ from agentrl.envs.tooluse.travel.records import (
 from agentrl.envs.tooluse.words import Codes, person
 
 __all__ = ["AIRLINES", "CITIES", "FARE_NAMES", "TravelWorld", "clock", "populate"]
+
+_T = TypeVar("_T")
 
 CITIES = {
     "Arvenia": ("Lumora", "Tessel", "Kavran", "Ostrell"),
@@ -45,7 +47,7 @@ _SIZES = {
     2: (3, 6, 3, 2, 4, 4),
     3: (6, 20, 8, 4, 8, 8),
     4: (10, 40, 16, 6, 10, 12),
-    5: (24, 150, 50, 12, 12, 16),
+    5: (20, 90, 40, 10, 8, 16),
 }
 
 
@@ -75,16 +77,27 @@ class TravelWorld(World):
 
     def day(self, first: int = 5, last: int = 60) -> str:
         """Draw a day so many days from today."""
-        return shifted(self.today, self.rng.randint(first, last))
+        return shifted(self.today, self.whole(first, last))
 
     def cents(self, first: int, last: int) -> int:
         """Draw an even number of cents between two amounts in whole units, never a whole amount."""
-        return self.rng.randrange(first, last) * 100 + self.rng.randrange(2, 99, 2)
+        random = self.rng.random
+        return 100 * (first + int(random() * (last - first))) + 2 + 2 * int(random() * 49)
+
+    def whole(self, first: int, last: int) -> int:
+        """Draw a whole number between two, both included; three times as fast as `randint`."""
+        return first + int(self.rng.random() * (last - first + 1))
+
+    def one(self, of: Sequence[_T]) -> _T:
+        """Draw one of several."""
+        return of[int(self.rng.random() * len(of))]
 
     def route(self, *, abroad: bool | None = None) -> tuple[str, str]:
         """Draw two cities, in two countries or in one."""
         while True:
-            origin, destination = self.rng.sample(self.cities, 2)
+            origin, destination = self.one(self.cities), self.one(self.cities)
+            if origin == destination:
+                continue
             if abroad is None or abroad == (self.countries[origin] != self.countries[destination]):
                 return origin, destination
 
@@ -120,13 +133,13 @@ class TravelWorld(World):
         """
         same = sum(each.name == name for each in self.travellers)
         name = name or self.new_name()
-        born = f"{self.rng.randint(1950, 2004)}-{self.rng.randint(1, 12):02d}-{self.rng.randint(1, 28):02d}"
+        born = f"{self.whole(1950, 2004)}-{self.whole(1, 12):02d}-{self.whole(1, 28):02d}"
         traveller = Traveller(
             id=self.codes.draw(),
             name=name,
             email=f"{name.lower().replace(' ', '.')}{same or ''}@mail.test",
             birth=born,
-            miles=self.rng.randint(*_MILES[(tier or self.rng.randint(1, 3)) - 1]),
+            miles=self.whole(*_MILES[(tier or self.whole(1, 3)) - 1]),
             passport=self.codes.draw(),
             valid_until=valid_until or self.day(500, 3000),
         )
@@ -155,12 +168,12 @@ class TravelWorld(World):
             price: The basic fare in cents.
         """
         origin, destination = route or self.route()
-        departs = departs or 5 * self.rng.randint(60, 215)
-        minutes = minutes or 5 * self.rng.randint(11, 60)
+        departs = departs or 5 * self.whole(60, 215)
+        minutes = minutes or 5 * self.whole(11, 60)
         basic = price or self.cents(40, 200)
         flex = basic + self.cents(30, 80)
-        left = [self.rng.randint(6, 30) if seats is None else seats for _ in FARE_NAMES]
-        airline = self.rng.choice(AIRLINES)
+        left = [self.whole(6, 30) if seats is None else seats for _ in FARE_NAMES]
+        airline = self.one(AIRLINES)
         flight = Flight(
             id=self.codes.draw(),
             airline=airline,
@@ -205,9 +218,9 @@ class TravelWorld(World):
             name: On the ticket of the first passenger; that of the profile by default.
             status: booked or cancelled.
         """
-        chosen = fare or self.rng.choice(FARE_NAMES)
+        chosen: Fare = fare or self.one(FARE_NAMES)
         is_insured = self.rng.random() < 0.3 if insured is None else insured
-        paid = sum(each.price(chosen) + is_insured * each.insurance for each in flights) * len(people)
+        paid = sum(each.price(chosen) + (each.insurance if is_insured else 0) for each in flights) * len(people)
         paid += bags * sum(each.bag for each in flights)
         booking = Booking(self.codes.draw(), people[0].id, chosen, status, int(is_insured), paid)
         self.bookings.append(booking)
@@ -241,16 +254,17 @@ class TravelWorld(World):
             sold_out: The night, counted from 0, in which nothing is left.
         """
         taken = {each.name for each in self.hotels if each.city == city}
-        name = self.rng.choice([each for each in _HOTEL_NAMES if each not in taken])
-        days = cancel_days or self.rng.randint(2, 20)
-        hotel = Hotel(self.codes.draw(), name, city, stars or self.rng.randint(2, 5), days)
+        name = self.one([each for each in _HOTEL_NAMES if each not in taken])
+        days = cancel_days or self.whole(2, 20)
+        hotel = Hotel(self.codes.draw(), name, city, stars or self.whole(2, 5), days)
         self.hotels.append(hotel)
         self._append("hotels", hotel)
+        dates = [shifted(first, night) for night in range(nights)]
         for kind, least in (("single", 40), ("double", 70)):
-            for night in range(nights):
-                left = 0 if night == sold_out else self.rng.randint(1, 6)
+            for night, date in enumerate(dates):
+                left = 0 if night == sold_out else self.whole(1, 6)
                 price = self.cents(least, least + 60)
-                room = Room(self._key("rooms"), hotel.id, kind, shifted(first, night), price, left)
+                room = Room(self._key("rooms"), hotel.id, kind, date, price, left)
                 self.rooms.append(room)
                 self._append("rooms", room)
         return hotel

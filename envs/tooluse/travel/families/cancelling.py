@@ -23,13 +23,16 @@ def cancelled(booking: Booking) -> tuple[Do, Do]:
     )
 
 
-def several(world: TravelWorld, user: Traveller, count: int) -> list[tuple[Booking, Flight]]:
-    """Add bookings of a traveller, each to a city of its own."""
+def several(
+    world: TravelWorld, user: Traveller, count: int, *, fares: tuple[Fare, ...] = ()
+) -> list[tuple[Booking, Flight]]:
+    """Add bookings of a traveller, each to a city of its own; the first are of given fares, without insurance."""
     found = []
-    for city in world.rng.sample(world.cities, count):
+    for index, city in enumerate(world.rng.sample(world.cities, count)):
         origin = world.rng.choice([each for each in world.cities if each != city])
         flight = world.add_flight((origin, city))
-        found.append((world.add_booking([user], [flight]), flight))
+        fare = fares[index] if index < len(fares) else None
+        found.append((world.add_booking([user], [flight], fare=fare, insured=False if fare else None), flight))
     return found
 
 
@@ -72,12 +75,10 @@ def _one_of_several(rng: random.Random, world: TravelWorld, level: int) -> Case:
     )
 
 
-def _too_late(rng: random.Random, world: TravelWorld, level: int) -> Case | None:
+def _too_late(rng: random.Random, world: TravelWorld, level: int) -> Case:
     user = world.add_traveller()
     found = several(world, user, level - 2)
-    city = rng.choice(world.cities)
-    if city in [flight.destination for _, flight in found]:
-        return None
+    city = rng.choice([each for each in world.cities if each not in [flight.destination for _, flight in found]])
     origin = rng.choice([each for each in world.cities if each != city])
     flight = world.add_flight((origin, city), shifted(world.today, rng.randint(0, 1)))
     booking = world.add_booking([user], [flight])
@@ -95,15 +96,14 @@ def _too_late(rng: random.Random, world: TravelWorld, level: int) -> Case | None
     )
 
 
-def _paid_sum(rng: random.Random, world: TravelWorld, level: int, if_cancelled: bool = False) -> Case | None:
+def _paid_sum(rng: random.Random, world: TravelWorld, level: int, if_cancelled: bool = False) -> Case:
     user = world.add_traveller()
-    bookings = [booking for booking, _ in several(world, user, level - 1)]
+    mixed: tuple[Fare, ...] = ("basic", "flex") if if_cancelled else ()  # one for a voucher, one for money
+    bookings = [booking for booking, _ in several(world, user, level - 1, fares=mixed)]
     off = [world.add_booking([user], [world.add_flight()], status="cancelled")] if level > 3 else []
     who, steps = introduced(world, level, user)
     if if_cancelled:
         due = [cents for cents, how in map(back, bookings) if how == "money"]
-        if not due or len(due) == len(bookings):
-            return None
         request = say(
             world,
             f"{who} How much money, vouchers apart, would I get if I cancelled all bookings that I still have?",
@@ -124,7 +124,7 @@ def _paid_sum(rng: random.Random, world: TravelWorld, level: int, if_cancelled: 
 
 def _namesakes(rng: random.Random, world: TravelWorld, level: int) -> Case | None:
     name = world.new_name()
-    users = [world.add_traveller(name=name) for _ in range(level - 2)]
+    users = [world.add_traveller(name=name) for _ in range(level - 1)]
     if len({each.birth for each in users}) < len(users):
         return None
     city = rng.choice(world.cities)
@@ -149,7 +149,6 @@ def _namesakes(rng: random.Random, world: TravelWorld, level: int) -> Case | Non
         reveals=(
             Reveal(cues=("birth", "birthday", "born"), says=f"I was born on {user.birth}."),
             Reveal(cues=("email", "e-mail", "mail"), says=f"My email is {user.email}."),
-            Reveal(cues=("traveller code", "your code", "which booking"), says="I do not have the code here."),
         ),
     )
 

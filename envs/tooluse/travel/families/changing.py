@@ -20,7 +20,7 @@ from agentrl.envs.tooluse.travel.reading import shifted
 from agentrl.envs.tooluse.travel.records import Fare
 from agentrl.envs.tooluse.travel.world import TravelWorld
 
-__all__ = ["FAMILIES"]
+__all__ = ["FAMILIES", "misspelled"]
 
 
 def _move(rng: random.Random, world: TravelWorld, level: int, refused: str = "") -> Case | None:
@@ -157,7 +157,7 @@ def _name(rng: random.Random, world: TravelWorld, level: int, other: bool = Fals
         if wanted == printed:
             return None
     else:
-        printed, wanted = f"{first} {_misspelled(rng, last)}", user.name
+        printed, wanted = f"{first} {misspelled(rng, last)}", user.name
     booking = world.add_booking([user, *others], [world.add_flight()], name=printed)
     steps = (do("get_booking", booking=booking.id), do("get_traveller", traveller=user.id))
     request = say(
@@ -173,7 +173,7 @@ def _name(rng: random.Random, world: TravelWorld, level: int, other: bool = Fals
     return Case(request=request, steps=(*steps, write))
 
 
-def _misspelled(rng: random.Random, name: str) -> str:
+def misspelled(rng: random.Random, name: str) -> str:
     """Swap two neighbouring letters that differ."""
     places = [index for index in range(len(name) - 1) if name[index].lower() != name[index + 1].lower()]
     place = rng.choice([index for index in places if index > 0] or places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,9 +38,26 @@ class Check:
         """Say what must come out, for the model."""
         return f"{self.test} must hold, where _ is what is returned" if self.test else f"expected {self.expected!r}"
 
+    def said(self, function: str) -> str:
+        """Write what must hold of the call of a function."""
+        call = self.call(function)
+        if not self.test:
+            return f"{call} == {self.expected!r}"
+        return ast.unparse(_Put(ast.parse(call, mode="eval").body).visit(ast.parse(self.test, mode="eval")))
+
     def call(self, function: str) -> str:
         """Write the call of the function."""
         return f"{function}({', '.join(map(repr, self.args))})"
+
+
+class _Put(ast.NodeTransformer):
+    """Puts an expression in the place of `_`."""
+
+    def __init__(self, expression: ast.expr) -> None:
+        self.expression = expression
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return self.expression if node.id == "_" else node
 
 
 def same_value(value: Any, expected: Any) -> bool:

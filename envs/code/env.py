@@ -14,13 +14,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from agentrl.envs.code.cheats import cheat_policies
+from agentrl.envs.code.data import load
 from agentrl.envs.code.feedback import examples_told, program_told
 from agentrl.envs.code.grading import judge, spec_for
 from agentrl.envs.code.policies import FLAWS, demonstration, solution
 from agentrl.envs.code.source import looks_written, source_of
 from agentrl.envs.code.tasks import Task, families_of, generate
 from agentrl.envs.core import TextEnv, Turn
-from agentrl.envs.errors import UsageError
+from agentrl.envs.errors import DataError, UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.search.policies import scripted
 from agentrl.envs.tools import Tool
@@ -48,11 +49,15 @@ class CodeEnv(TextEnv):
     Args:
         family: Draw tasks of this family only; a name of `catalogue.FAMILIES`.
         topic: Draw tasks of this topic only; one of `family.TOPICS`.
+        data: JSON lines in the layout of HumanEval or MBPP, or problems with standard input and output, or one file for
+            each split: {"train": FILE, "test": FILE}. The level chooses among the rows by their field `level`.
+        skip_unreadable: Leave out rows of `data` whose tests cannot be read as calls and values; `skipped` lists them.
         max_turns, split, level, weights, backend, render_mode, max_reply_chars: As in TextEnv; without "local". Level 1
-            has no tools, and neither has any level with `max_turns=1`.
+            has no tools unless the tasks are of `data`, and with `max_turns=1` there are none at all.
 
     Raises:
         UsageError: An argument that does not exist, or a family or topic that this level does not have.
+        DataError: A bad row in `data`, or no row of this split and level.
     """
 
     components: ClassVar[Mapping[str, float]] = {"tests": 1.0, "fraction": 0.0, "format": 0.0}
@@ -64,23 +69,38 @@ class CodeEnv(TextEnv):
         *,
         family: str | None = None,
         topic: str | None = None,
+        data: _Path | Mapping[str, _Path] | None = None,
+        skip_unreadable: bool = False,
         max_turns: int = 8,
         **kwargs: Any,
     ) -> None:
         super().__init__(max_turns=max_turns, **kwargs)
+        if data is not None and (family is not None or topic is not None):
+            raise UsageError(f"data={str(data)!r} has no families or topics; leave out family= and topic=")
+        if data is None and skip_unreadable:
+            raise UsageError("skip_unreadable=True is about rows of data=; give data=PATH, or leave it out")
+        self._source = data
+        loaded = load(data, skip_unreadable=skip_unreadable) if data is not None else None
+        self._data = loaded.tasks if loaded is not None else None
+        self.skipped: tuple[str, ...] = loaded.skipped if loaded is not None else ()  # rows left out, with the reason
         self._family, self._topic = family, topic
         self._task: Task | None = None
         self._with_tools = False
         self._flags: list[str] = []
-        families_of(self._level, family, topic)  # none at this level is refused now
+        if not self._rows(self._split, self._level):  # an empty split or level is refused now
+            families_of(self._level, family, topic)
 
     # -- the task ------------------------------------------------------------------------------------------------
 
     def new_task(self, rng: np.random.Generator, split: str, level: int) -> str:
         """Draw a task; return its id."""
-        seed = int(rng.integers(2**62))
-        self._task = generate(seed, split, level, family=self._family, topic=self._topic)
-        self._with_tools = level > 1 and self.max_turns > 1
+        rows = self._rows(split, level)
+        if rows:
+            self._task = rows[int(rng.integers(len(rows)))]
+        else:
+            seed = int(rng.integers(2**62))
+            self._task = generate(seed, split, level, family=self._family, topic=self._topic)
+        self._with_tools = (level > 1 or self._data is not None) and self.max_turns > 1
         return self._task.id
 
     def instructions(self) -> str:
@@ -178,3 +198,16 @@ class CodeEnv(TextEnv):
         if self._task is None:
             raise UsageError("there is no task yet; call reset() first")
         return self._task
+
+    def _rows(self, split: str, level: int) -> tuple[Task, ...]:
+        """Return the user's tasks of a split and level; none where tasks are generated."""
+        if self._data is None:
+            return ()
+        rows = self._data.get((split, level), ())
+        if not rows:
+            there = ", ".join(f"{len(tasks)} of {key[0]} level {key[1]}" for key, tasks in sorted(self._data.items()))
+            raise DataError(
+                f"data={str(self._source)!r} has no problem of split {split!r} and level {level}; there are {there}. "
+                "Rows choose them with the fields 'split' and 'level', or give data={'train': FILE, 'test': FILE}"
+            )
+        return rows

@@ -6,131 +6,27 @@ Used for what tests expect and for the values that candidates return, which are 
 from __future__ import annotations
 
 import ast
-import math
-import operator
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
-__all__ = ["FUNCTIONS", "Refused", "bind", "evaluate", "evaluate_node", "is_supported"]
+from agentrl.envs.code.operations import (
+    BINARY,
+    COMPARE,
+    CONSTANTS,
+    FUNCTIONS,
+    METHODS,
+    TYPES,
+    UNARY,
+    Refused,
+    spread,
+)
+
+__all__ = ["Refused", "bind", "evaluate", "evaluate_node", "is_supported"]
 
 MOST_STEPS = 200_000
-MOST_ITEMS = 1_000_000
-MOST_BITS = 20_000
-
-
-class Refused(ValueError):
-    """An expression that is not evaluated, or cannot be; says what."""
-
-
-def _range(*bounds: int) -> range:
-    made = range(*bounds)
-    if len(made) > MOST_ITEMS:
-        raise Refused(f"a range of {len(made)} items")
-    return made
-
-
-FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {
-        **{
-            each.__name__: each for each in (abs, all, any, bool, bytes, dict, divmod, float, frozenset, int, len, list)
-        },
-        **{each.__name__: each for each in (max, min, ord, chr, repr, reversed, round, set, sorted, str, sum, tuple)},
-        **{each.__name__: each for each in (enumerate, zip, bin, hex, oct)},
-        "range": _range,
-        "math.isclose": math.isclose,
-        "math.isnan": math.isnan,
-        "math.sqrt": math.sqrt,
-        "math.floor": math.floor,
-        "math.ceil": math.ceil,
-        "isclose": math.isclose,
-    }
-)
-CONSTANTS: Mapping[str, Any] = MappingProxyType(
-    {"math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "math.nan": math.nan}
-)
-METHODS: Mapping[type, frozenset[str]] = MappingProxyType(
-    {
-        str: frozenset(
-            "lower upper strip lstrip rstrip split splitlines title capitalize startswith endswith count find index "
-            "isdigit isalpha isalnum islower isupper".split()
-        ),
-        list: frozenset(("count", "index")),
-        tuple: frozenset(("count", "index")),
-        dict: frozenset(("keys", "values", "items", "get")),
-    }
-)
-TYPES = {each.__name__: each for each in (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)}
-_NAMED = frozenset().union(*METHODS.values())
-
-
-def _times(left: Any, right: Any) -> Any:
-    for one, other in ((left, right), (right, left)):
-        if isinstance(one, str | bytes | list | tuple) and isinstance(other, int) and len(one) * other > MOST_ITEMS:
-            raise Refused("a repetition that is too long")
-    _check_bits(left, right)
-    return left * right
-
-
-def _power(base: Any, exponent: Any) -> Any:
-    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > MOST_BITS:
-        raise Refused("a power that is too large")
-    return base**exponent
-
-
-def _shift(left: Any, right: Any) -> Any:
-    if isinstance(right, int) and right > MOST_BITS:
-        raise Refused("a shift that is too far")
-    _check_bits(left)
-    return left << right
-
-
-def _modulo(left: Any, right: Any) -> Any:
-    if isinstance(left, str | bytes):
-        raise Refused("formatting with %")  # its widths are not bounded
-    return left % right
-
-
-def _check_bits(*numbers: Any) -> None:
-    if sum(each.bit_length() for each in numbers if isinstance(each, int)) > 2 * MOST_BITS:
-        raise Refused("a number that is too large")
-
-
-_BINARY: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = MappingProxyType(
-    {
-        ast.Add: operator.add,
-        ast.Sub: operator.sub,
-        ast.Mult: _times,
-        ast.Div: operator.truediv,
-        ast.FloorDiv: operator.floordiv,
-        ast.Mod: _modulo,
-        ast.Pow: _power,
-        ast.LShift: _shift,
-        ast.RShift: operator.rshift,
-        ast.BitAnd: operator.and_,
-        ast.BitOr: operator.or_,
-        ast.BitXor: operator.xor,
-    }
-)
-_UNARY: Mapping[type[ast.AST], Callable[[Any], Any]] = MappingProxyType(
-    {ast.Not: operator.not_, ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Invert: operator.invert}
-)
-_COMPARE: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = MappingProxyType(
-    {
-        ast.Eq: operator.eq,
-        ast.NotEq: operator.ne,
-        ast.Lt: operator.lt,
-        ast.LtE: operator.le,
-        ast.Gt: operator.gt,
-        ast.GtE: operator.ge,
-        ast.In: lambda one, many: one in many,
-        ast.NotIn: lambda one, many: one not in many,
-        # Plain values that came over a wire are identical to nothing but None, True and False.
-        ast.Is: lambda one, other: type(one) is type(other) and one == other,
-        ast.IsNot: lambda one, other: not (type(one) is type(other) and one == other),
-    }
-)
+_METHODS: frozenset[str] = frozenset().union(*METHODS.values())
+_UNFIT = (set, frozenset, dict, bytes)  # as `key=`: their bounds would be got round
 
 
 def evaluate(text: str, names: Mapping[str, Any]) -> Any:
@@ -166,12 +62,15 @@ def evaluate_node(node: ast.expr, names: Mapping[str, Any]) -> Any:
 def is_supported(node: ast.expr, names: Mapping[str, Any]) -> str:
     """Return why an expression cannot be evaluated, as far as that can be seen without its values; or nothing."""
     bound = set(names) | {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and _is_store(each)}
+    called = {id(each.func) for each in ast.walk(node) if isinstance(each, ast.Call)}
     for each in ast.walk(node):
         if isinstance(each, ast.Call):
             target = _dotted(each.func)
-            method = isinstance(each.func, ast.Attribute) and each.func.attr in _NAMED
+            method = isinstance(each.func, ast.Attribute) and each.func.attr in _METHODS
             if target not in FUNCTIONS and target != "isinstance" and not method:
                 return f"it calls {ast.unparse(each.func)[:60]}()"
+        elif isinstance(each, ast.Attribute) and id(each) not in called and _dotted(each) not in CONSTANTS:
+            return f"it takes {ast.unparse(each)[:60]}"
         elif isinstance(each, ast.Name):
             known = each.id in bound or each.id in FUNCTIONS or each.id in TYPES or each.id in ("math", "isinstance")
             if not known:
@@ -215,6 +114,8 @@ class _Evaluation:
             return self.names[node.id]
         if node.id in TYPES:
             return TYPES[node.id]
+        if node.id in FUNCTIONS:
+            return FUNCTIONS[node.id]
         raise Refused(f"the name {node.id} means nothing here")
 
     def _List(self, node: ast.List) -> list[Any]:
@@ -224,7 +125,7 @@ class _Evaluation:
         return tuple(self._items(node.elts))
 
     def _Set(self, node: ast.Set) -> set[Any]:
-        return set(self._items(node.elts))
+        return set(spread(self._items(node.elts)))
 
     def _Dict(self, node: ast.Dict) -> dict[Any, Any]:
         made: dict[Any, Any] = {}
@@ -243,10 +144,10 @@ class _Evaluation:
                 yield self.of(node)
 
     def _UnaryOp(self, node: ast.UnaryOp) -> Any:
-        return _UNARY[type(node.op)](self.of(node.operand))
+        return UNARY[type(node.op)](self.of(node.operand))
 
     def _BinOp(self, node: ast.BinOp) -> Any:
-        operation = _BINARY.get(type(node.op))
+        operation = BINARY.get(type(node.op))
         if operation is None:
             raise Refused(f"{ast.unparse(node)[:60]} is not evaluated")
         return operation(self.of(node.left), self.of(node.right))
@@ -263,7 +164,7 @@ class _Evaluation:
         left = self.of(node.left)
         for operation, right in zip(node.ops, node.comparators, strict=True):
             value = self.of(right)
-            if not _COMPARE[type(operation)](left, value):
+            if not COMPARE[type(operation)](left, value):
                 return False
             left = value
         return True
@@ -288,7 +189,7 @@ class _Evaluation:
         target = _dotted(node.func)
         args = list(self._items(node.args))
         named = {each.arg: self.of(each.value) for each in node.keywords if each.arg is not None}
-        if len(named) != len(node.keywords):
+        if len(named) != len(node.keywords) or any(each in _UNFIT for each in named.values() if callable(each)):
             raise Refused(f"{ast.unparse(node)[:60]} is not evaluated")
         if target == "isinstance" and len(args) == 2:
             return isinstance(args[0], args[1])
@@ -307,10 +208,12 @@ class _Evaluation:
         return list(self._made(node.generators, lambda: self.of(node.elt)))
 
     def _SetComp(self, node: ast.SetComp) -> set[Any]:
-        return set(self._made(node.generators, lambda: self.of(node.elt)))
+        return set(spread(self._made(node.generators, lambda: self.of(node.elt))))
 
     def _DictComp(self, node: ast.DictComp) -> dict[Any, Any]:
-        return dict(self._made(node.generators, lambda: (self.of(node.key), self.of(node.value))))
+        pairs = list(self._made(node.generators, lambda: (self.of(node.key), self.of(node.value))))
+        spread(key for key, _ in pairs)
+        return dict(pairs)
 
     def _made(self, generators: list[ast.comprehension], element: Callable[[], Any]) -> Iterator[Any]:
         if not generators:

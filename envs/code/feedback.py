@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentrl.envs.code.checks import Check
+from agentrl.envs.code.source import whole
 from agentrl.envs.code.tasks import Task
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.envs.turns import capped
@@ -40,15 +41,17 @@ def program_told(result: ExecResult) -> str:
 
 def examples_told(box: CodeBox, task: Task, source: str) -> str:
     """Run a source on the public examples; say for each what came out and what is expected."""
-    whole = f"{task.prelude.rstrip()}\n\n\n{source}" if task.prelude else source
-    run = _program if task.kind == "program" else _function
-    told = [run(box, task, whole, check) for check in task.examples]
+    text, function = whole(task, source)
+    if task.kind == "program":
+        told = [_program(box, text, check) for check in task.examples]
+    else:
+        told = [_function(box, function, task.function, text, check) for check in task.examples]
     num_right = sum(right for right, _ in told)
     return "\n".join([f"{num_right} of {len(told)} examples are right.", *(text for _, text in told)])
 
 
-def _function(box: CodeBox, task: Task, source: str, check: Check) -> tuple[bool, str]:
-    result = box.call(task.function, check.args, source=source)
+def _function(box: CodeBox, function: str, name: str, source: str, check: Check) -> tuple[bool, str]:
+    result = box.call(function, check.args, source=source)
     right = result.returned and check.passes(result.value)
     if result.returned:
         got = f"returned {_short(repr(result.value))}"
@@ -58,10 +61,10 @@ def _function(box: CodeBox, task: Task, source: str, check: Check) -> tuple[bool
         got = f"gave no value: {_short(result.error or result.status)}"
     said = "right" if right else f"wrong, {check.wanted()}"
     printed = result.stdout.decode("utf-8", "replace").rstrip()
-    return right, f"{check.call(task.function)} {got}: {said}" + (f"\n  printed: {_short(printed)}" if printed else "")
+    return right, f"{check.call(name)} {got}: {said}" + (f"\n  printed: {_short(printed)}" if printed else "")
 
 
-def _program(box: CodeBox, task: Task, source: str, check: Check) -> tuple[bool, str]:
+def _program(box: CodeBox, source: str, check: Check) -> tuple[bool, str]:
     result = box.run(source, stdin=check.args[0].encode())
     right = result.ok and check.passes(result.stdout_text, program=True)
     if right:

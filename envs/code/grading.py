@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from agentrl.envs.code.checks import Check
+from agentrl.envs.code.source import whole
 from agentrl.envs.code.tasks import Task, large_check
 from agentrl.envs.tools.host import infrastructure
 from agentrl.sandboxes import Backend, Case, SandboxSpec, grade
@@ -45,20 +46,20 @@ def judge(backend: Backend, task: Task, source: str, *, rng: random.Random, frac
     """
     if len(source) > MOST_CHARS:
         return Verdict(passed=False, fraction=0.0, flags=(), num_tried=0)
-    whole = f"{task.prelude.rstrip()}\n\n\n{source}" if task.prelude else source
+    text, function = whole(task, source)
     checks = list(task.hidden)
     large = large_check(task)
     if large is not None:
         checks.append(large)
     if task.kind == "program":
-        return _programs(backend, task, checks, whole, rng, fraction)
+        return _programs(backend, task, checks, text, rng, fraction)
     # What is expected stands in for itself by its number: how it is compared is the check's own matter.
     cases = [Case(args=check.args, expected=number) for number, check in enumerate(checks)]
     with infrastructure():
         given = grade(
             backend,
-            whole,
-            task.function,
+            text,
+            function,
             cases,
             rng=rng,
             spec=spec_for(task.limit_s),

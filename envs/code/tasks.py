@@ -42,6 +42,7 @@ class Task:
     hidden: tuple[Check, ...] = ()
     solution: str = ""  # a source that is right; empty where none is known
     prelude: str = ""  # source that stands before the answer when it is graded
+    plain: bool = False  # whether a value of a derived type counts as its base: a Counter is a dict
     limit_s: float = 5.0  # seconds of processor time for one input
     family: str = "data"
     params: Mapping[str, Any] = field(default_factory=dict)

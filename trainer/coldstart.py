@@ -46,6 +46,7 @@ class ColdstartConfig:
     env: str = "AgentRL/Search-v0"  # whose tasks are demonstrated
     env_kwargs: dict[str, Scalar] = field(default_factory=dict)  # passed to gymnasium.make
     level: int | None = 2  # difficulty; none: the environment's default
+    num_demonstrations: int = 0  # different ones, in turn; 0: always fresh ones (a slow grader takes long over them)
     demonstrations: str | None = None  # JSONL of conversations instead of the environment's own policy
     model: str = "tiny"  # "tiny" makes one from nothing; else a folder or Hugging Face name to fine-tune
     name: str | None = None  # of the run folder; none: coldstart and the next free number
@@ -65,15 +66,13 @@ class ColdstartConfig:
         for name in ("vocab_size", "num_steps", "batch_size", "lr", "max_tokens"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, but must be above 0")
-        if self.seed < 0 or self.threads < 0 or self.copy_steps < 0:
-            raise ConfigError(
-                f"seed, threads and copy_steps are {self.seed}, {self.threads} and {self.copy_steps}, "
-                "but must be 0 or more"
-            )
+        for name in ("seed", "threads", "copy_steps", "num_demonstrations"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, but must be 0 or more")
         if self.model != "tiny":
             self._refuse_unless_default(f"with model={self.model!r}", "vocab_size", "copy_steps")
         if self.demonstrations is not None:
-            self._refuse_unless_default("beside demonstrations", "env", "level")
+            self._refuse_unless_default("beside demonstrations", "env", "level", "num_demonstrations")
         if self.vocab_size < 300:
             raise ConfigError(
                 f"vocab_size is {self.vocab_size}, but the bytes and control tokens alone take 265; write 2048"
@@ -105,6 +104,9 @@ def coldstart(config: ColdstartConfig, *, progress: Progress | None = None) -> P
         torch.set_num_threads(config.threads)
     began = time.monotonic()
     with progress or Progress() as shown:
+        if config.num_demonstrations:
+            own = list(itertools.islice(_conversations(config, None), config.num_demonstrations))
+            shown.note(f"{config.num_demonstrations} demonstrations were played")
         tokenizer, model = _start(config, own, device)
         if config.model == "tiny":
             rng = np.random.default_rng([config.seed, 7])

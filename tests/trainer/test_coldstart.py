@@ -105,6 +105,22 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     assert weights_hash(AutoModelForCausalLM.from_pretrained(coldstart(further))) != hashes[0]
 
 
+def test_a_number_of_demonstrations_is_played_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    num_played = 0
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal num_played
+        for each in played(*args, **kwargs):
+            num_played += 1
+            yield each
+
+    monkeypatch.setattr("agentrl.trainer.coldstart.played", counted)
+    coldstart(small(tmp_path, num_demonstrations=5))
+    assert num_played == 1 + 5  # one to see that it works at all
+    with pytest.raises(ConfigError, match="num_demonstrations is -1, but must be 0 or more"):
+        small(tmp_path, num_demonstrations=-1)
+
+
 def test_practice_can_be_left_out(tmp_path: Path) -> None:
     assert coldstart(small(tmp_path, copy_steps=0)).exists()
 

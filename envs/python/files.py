@@ -194,7 +194,7 @@ def _figure(kind: str, value: Any, *, thousands: bool = False) -> str:
         return f"{'-' if value < 0 else ''}{head:{',' if thousands else ''}}.{tail:0{places}d}"
     if kind == "whole":
         return f"{value:{',' if thousands else ''}}"
-    return str(value)[:16]
+    return str(value)[:16] if kind == "time" else str(value)
 
 
 def _soiled(table: Table, draw: Draw) -> list[dict[str, str]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from agentrl.envs.python.domains import sales, sensors
+from agentrl.envs.python.domains import grades, inventory, library, sales, sensors, weblog
 from agentrl.envs.python.family import Family
 
 __all__ = ["FAMILIES"]
 
-_MODULES = (sales, sensors)
+_MODULES = (sales, sensors, weblog, inventory, library, grades)
 
 
 def _catalogue() -> Mapping[str, Family]:

@@ -1,0 +1,426 @@
+"""Marks of a school: one table, then courses with weights, and at level 5 departments, credits and students' tutors."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from fractions import Fraction
+
+from agentrl.envs.python.answers import any_order, in_order, number, text
+from agentrl.envs.python.family import Case, Family, Row, World, grouped, mean, ranked, size, top
+from agentrl.envs.python.files import Paper, Table
+from agentrl.envs.python.words import Draw
+
+__all__ = ["FAMILIES"]
+
+_KINDS = ("exam", "homework", "project")
+_COURSES_LOADER = """
+courses = {}
+for department in json.load(open("courses.json"))["departments"]:
+    for course in department["courses"]:
+        courses[course["course"]] = {**course, "department": department["name"]}
+"""
+
+
+def _world(draw: Draw) -> World:
+    level = draw.level
+    num_students = (4, 16, 20, 26, 40)[level - 1]
+    courses = draw.some("courses", (3, 6, 7, 8, 12)[level - 1])
+    if level == 1:
+        students = draw.some("names", num_students)
+    else:
+        students = draw.shuffled([f"{a} {b}" for a in draw.some("names", 8) for b in draw.some("surnames", 8)])[
+            :num_students
+        ]
+    start = draw.day()
+    level_of = {student: draw.whole(-14, 14) for student in students}
+    rows: list[Row] = []
+    for index in range(size(draw)):
+        student = draw.pick(students)
+        score = max(5, min(100, 62 + level_of[student] + draw.whole(-28, 28)))
+        row = {"id": f"G{1000 + index}", "student": student, "course": draw.pick(courses), "kind": draw.pick(_KINDS)}
+        rows.append({**row, "day": start + timedelta(days=draw.whole(0, 150)), "score": score})
+    columns = {"student": "name", "course": "text", "score": "whole"}
+    if level > 1:
+        columns = {"day": "day", "student": "name", "course": "text", "kind": "text", "score": "whole"}
+    if level > 2:
+        columns = {"id": "id", **columns}
+    ending = draw.pick(("csv", "json") if level == 1 else ("csv", "tsv", "txt", "jsonl"))
+    about = "one row for each mark, out of 100."
+    marks = Table(name="marks", columns=columns, rows=rows, file=f"marks.{ending}", dirty=level > 2, about=about)
+    if level < 4:
+        return World(tables=(marks,))
+    papers = (_courses(draw, courses),)
+    return World(tables=(marks, _students(draw, students)) if level == 5 else (marks,), papers=papers)
+
+
+def _courses(draw: Draw, courses: Sequence[str]) -> Paper:
+    departments, teachers = draw.some("adjectives", 3), draw.some("surnames", 5)
+    rows: list[Row] = []
+    for course in courses:
+        exam = 5 * draw.whole(6, 12)
+        homework = 5 * draw.whole(2, (95 - exam) // 5)
+        weights = {"exam": exam, "homework": homework, "project": 100 - exam - homework}
+        row = {"course": course, "department": draw.pick(departments), "teacher": draw.pick(teachers)}
+        rows.append({**row, "credits": draw.whole(2, 9), **weights})
+
+    def files(draw: Draw) -> Mapping[str, bytes]:
+        nested = [
+            {
+                "name": department,
+                "courses": [
+                    {
+                        "course": row["course"],
+                        "teacher": row["teacher"],
+                        "credits": row["credits"],
+                        "weights": {kind: row[kind] for kind in _KINDS},
+                    }
+                    for row in rows
+                    if row["department"] == department
+                ],
+            }
+            for department in departments
+        ]
+        return {"courses.json": json.dumps({"departments": nested}, indent=1).encode()}
+
+    about = (
+        "courses.json: departments with their courses; weights say how many percent of a course's grade the mean of each "
+        "kind of mark is. Where a student has no mark of a kind in a course, the weights of the other kinds are scaled up "
+        "to 100 percent."
+    )
+    return Paper(name="courses", rows=rows, files=files, loader=_COURSES_LOADER, about=about)
+
+
+def _students(draw: Draw, students: Sequence[str]) -> Table:
+    tutors = draw.some("surnames", 14)[5:]
+    rows: list[Row] = [{"student": name, "tutor": draw.pick(tutors), "year": draw.whole(1, 4)} for name in students]
+    columns = {"student": "name", "tutor": "text", "year": "whole"}
+    return Table(name="students", columns=columns, rows=rows, file="students.db", about="one row for each student.")
+
+
+def _course_mean(draw: Draw, world: World) -> Case | None:
+    course = draw.pick(world["marks"])["course"]
+    found = [row["score"] for row in world["marks"] if row["course"] == course]
+    if len(found) < 3:
+        return None
+    exact = mean(found)
+    return Case(params={"course": course}, answer=number(exact, 2), exact=exact)
+
+
+def _student_sum(draw: Draw, world: World) -> Case | None:
+    student = draw.pick(world["marks"])["student"]
+    found = [row["score"] for row in world["marks"] if row["student"] == student]
+    return Case(params={"student": student}, answer=number(sum(found))) if len(found) > 1 else None
+
+
+def _median(draw: Draw, world: World) -> Case:
+    row = draw.pick(world["marks"])
+    params = {"course": row["course"], "kind": row["kind"]}
+    found = [r["score"] for r in world["marks"] if r["course"] == row["course"] and r["kind"] == row["kind"]]
+    exact = Fraction(statistics.median(map(Fraction, found)))
+    return Case(params=params, answer=number(exact, 1), exact=exact)
+
+
+def _best_student(draw: Draw, world: World) -> Case | None:
+    row = draw.pick(world["marks"])
+    rows = [r for r in world["marks"] if r["course"] == row["course"]]
+    best = top({s: mean(v) for s, v in grouped(rows, lambda r: str(r["student"]), lambda r: int(r["score"])).items()})
+    return Case(params={"course": row["course"]}, answer=text(best)) if best else None
+
+
+def _without_lowest(draw: Draw, world: World) -> Case | None:
+    student = draw.pick(world["marks"])["student"]
+    found = sorted(row["score"] for row in world["marks"] if row["student"] == student)
+    if len(found) < 4:
+        return None
+    exact = mean(found[2:])
+    return Case(params={"student": student}, answer=number(exact, 2), exact=exact)
+
+
+def _top_students(draw: Draw, world: World) -> Case | None:
+    month = f"{draw.pick(world['marks'])['day']:%Y-%m}"
+    rows = [row for row in world["marks"] if f"{row['day']:%Y-%m}" == month]
+    best = ranked(
+        {s: mean(v) for s, v in grouped(rows, lambda r: str(r["student"]), lambda r: int(r["score"])).items()}, 3
+    )
+    return Case(params={"month": month}, answer=in_order(best)) if best else None
+
+
+def _grades(world: World) -> dict[tuple[str, str], Fraction]:
+    """Return the weighted grade by student and course."""
+    courses = {row["course"]: row for row in world["courses"]}
+    kinds = grouped(
+        world["marks"], lambda r: (str(r["student"]), str(r["course"]), str(r["kind"])), lambda r: int(r["score"])
+    )
+    found: dict[tuple[str, str], list[tuple[int, Fraction]]] = {}
+    for (student, course, kind), scores in kinds.items():
+        found.setdefault((student, course), []).append((courses[course][kind], mean(scores)))
+    return {key: sum((w * m for w, m in each), Fraction(0)) / sum(w for w, _ in each) for key, each in found.items()}
+
+
+def _weighted(draw: Draw, world: World) -> Case:
+    grades = _grades(world)
+    row = draw.pick(world["marks"])
+    exact = grades[row["student"], row["course"]]
+    return Case(params={"student": row["student"], "course": row["course"]}, answer=number(exact, 2), exact=exact)
+
+
+def _failing(draw: Draw, world: World) -> Case | None:
+    grades, course = _grades(world), draw.pick(world["courses"])["course"]
+    mine = {student: grade for (student, each), grade in grades.items() if each == course}
+    limit = draw.whole(40, 62)
+    found = [student for student, grade in mine.items() if grade < limit]
+    if not 1 < len(found) < 8 or any(abs(grade - limit) < Fraction(1, 1000) for grade in mine.values()):
+        return None
+    return Case(params={"course": course, "limit": limit}, answer=any_order(found))
+
+
+def _credit_mean(draw: Draw, world: World) -> Case:
+    grades, credits = _grades(world), {row["course"]: row["credits"] for row in world["courses"]}
+    student = draw.pick(world["marks"])["student"]
+    mine = [(credits[course], grade) for (name, course), grade in grades.items() if name == student]
+    exact = sum((each * grade for each, grade in mine), Fraction(0)) / sum(each for each, _ in mine)
+    return Case(params={"student": student}, answer=number(exact, 2), exact=exact)
+
+
+def _best_tutor(draw: Draw, world: World) -> Case | None:
+    tutor = {row["student"]: str(row["tutor"]) for row in world["students"]}
+    course_rows = {row["course"]: row for row in world["courses"]}
+    department = draw.pick(world["courses"])["department"]
+    grades: dict[str, list[Fraction]] = {}
+    for (student, course), grade in _grades(world).items():
+        if course_rows[course]["department"] == department:
+            grades.setdefault(tutor[student], []).append(grade)
+    best = top({name: mean(each) for name, each in grades.items()})
+    return Case(params={"department": department}, answer=text(best)) if best else None
+
+
+def _improved(draw: Draw, world: World) -> Case | None:
+    tutor = {row["student"]: row["tutor"] for row in world["students"]}
+    chosen = draw.pick(world["students"])["tutor"]
+    moment = draw.pick(world["marks"])["day"]
+    mine = sorted(student for student, name in tutor.items() if name == chosen)
+    found = []
+    for student in mine:
+        before = [r["score"] for r in world["marks"] if r["student"] == student and r["day"] < moment]
+        after = [r["score"] for r in world["marks"] if r["student"] == student and r["day"] >= moment]
+        if not before or not after or abs(mean(after) - mean(before)) < Fraction(1, 100):
+            return None
+        if mean(after) > mean(before):
+            found.append(student)
+    return (
+        Case(params={"tutor": chosen, "day": f"{moment}"}, answer=any_order(found))
+        if 1 < len(found) < len(mine)
+        else None
+    )
+
+
+_GRADE = """
+kinds = {}
+for r in marks:
+    kinds.setdefault((r["student"], r["course"]), {}).setdefault(r["kind"], []).append(r["score"])
+grade = {}
+for key, scores in kinds.items():
+    weights = courses[key[1]]["weights"]
+    total = sum(weights[kind] * sum(each) / len(each) for kind, each in scores.items())
+    grade[key] = total / sum(weights[kind] for kind in scores)
+"""
+
+FAMILIES = (
+    Family(
+        name="grades-mean",
+        levels=(1, 2),
+        world=_world,
+        ask=_course_mean,
+        train=("What is the mean score in $course?", "What score do the marks in $course have on average?"),
+        test=(
+            "Find the average of all scores in $course.",
+            "Take the marks of the course $course: what is their mean?",
+        ),
+        cell="""
+found = [r["score"] for r in marks if r["course"] == $course]
+print(round(sum(found) / len(found), 2))""",
+    ),
+    Family(
+        name="grades-sum-of-student",
+        levels=(1,),
+        world=_world,
+        ask=_student_sum,
+        train=("What do the scores of $student add up to?", "How many points does $student have in all?"),
+        test=("Find the total of the scores that $student has.", "Sum the scores over the rows of $student."),
+        cell='print(sum(r["score"] for r in marks if r["student"] == $student))',
+    ),
+    Family(
+        name="grades-median",
+        levels=(2, 3),
+        world=_world,
+        ask=_median,
+        train=(
+            "What is the median score of the marks of kind $kind in $course?",
+            "Find the middle score (the median) of kind $kind in the course $course.",
+        ),
+        test=(
+            "In $course, what median do the scores have whose kind is $kind?",
+            "Order the $kind scores of $course: what is their median?",
+        ),
+        cell="""
+import statistics
+print(statistics.median(r["score"] for r in marks if r["course"] == $course and r["kind"] == $kind))""",
+    ),
+    Family(
+        name="grades-best-student",
+        levels=(2, 3),
+        world=_world,
+        ask=_best_student,
+        train=(
+            "Which student has the highest mean score in $course?",
+            "Whose scores in $course are the best on average?",
+        ),
+        test=(
+            "Name the student who leads $course by average score.",
+            "By their mean in $course, which student comes first?",
+        ),
+        cell="""
+scores = {}
+for r in marks:
+    if r["course"] == $course:
+        scores.setdefault(r["student"], []).append(r["score"])
+print(max(scores, key=lambda name: sum(scores[name]) / len(scores[name])))""",
+    ),
+    Family(
+        name="grades-without-lowest",
+        levels=(3,),
+        world=_world,
+        ask=_without_lowest,
+        train=(
+            "What is the mean of all scores of $student without the two lowest?",
+            "Leave out the two lowest scores of $student; what is the mean of the others?",
+        ),
+        test=(
+            "Drop the two worst scores that $student has, and average the rest.",
+            "After striking the two smallest scores of $student, what mean remains?",
+        ),
+        cell="""
+found = sorted(r["score"] for r in marks if r["student"] == $student)[2:]
+print(round(sum(found) / len(found), 2))""",
+    ),
+    Family(
+        name="grades-top-students",
+        levels=(3, 4),
+        world=_world,
+        ask=_top_students,
+        train=(
+            "Which three students have the highest mean score of the marks from $month, the highest first?",
+            "Name the three best students of $month by their mean score, best first.",
+        ),
+        test=(
+            "Rank the students by average score in $month; who are the first three, from the top down?",
+            "Who are first, second and third by the mean of all their scores dated $month?",
+        ),
+        cell="""
+scores = {}
+for r in marks:
+    if r["day"].startswith($month):
+        scores.setdefault(r["student"], []).append(r["score"])
+order = sorted(scores, key=lambda name: sum(scores[name]) / len(scores[name]), reverse=True)
+print(", ".join(order[:3]))""",
+    ),
+    Family(
+        name="grades-weighted",
+        levels=(4,),
+        world=_world,
+        ask=_weighted,
+        train=(
+            "What is the weighted grade of $student in $course?",
+            "With the weights of the course, which grade does $student have in $course?",
+        ),
+        test=(
+            "Compute the grade of $student for $course by its weights.",
+            "In $course, weighted by kind, what is the grade that $student gets?",
+        ),
+        cell=_GRADE + "print(round(grade[$student, $course], 2))",
+    ),
+    Family(
+        name="grades-below",
+        levels=(4, 5),
+        world=_world,
+        ask=_failing,
+        train=(
+            "Which students have a weighted grade below $limit in $course?",
+            "Name the students whose weighted grade in $course is under $limit.",
+        ),
+        test=(
+            "Who does not reach $limit in $course, by weighted grade?",
+            "By the weights of $course, what students stay short of $limit?",
+        ),
+        cell=_GRADE
+        + 'print(", ".join(name for (name, course), g in grade.items() if course == $course and g < $limit))',
+    ),
+    Family(
+        name="grades-by-credits",
+        levels=(5,),
+        world=_world,
+        ask=_credit_mean,
+        train=(
+            "What is the mean of the weighted grades of $student over all courses with marks, each course "
+            "counting by its credits?",
+            "Weight the course grades of $student by credits: what is the mean?",
+        ),
+        test=(
+            "Average all weighted course grades that $student has, using credits as weights.",
+            "By credits, what overall grade results for $student from the weighted grades of the courses?",
+        ),
+        cell=_GRADE
+        + """
+mine = {course: g for (name, course), g in grade.items() if name == $student}
+total = sum(courses[course]["credits"] for course in mine)
+print(round(sum(courses[course]["credits"] * g for course, g in mine.items()) / total, 2))""",
+    ),
+    Family(
+        name="grades-best-tutor",
+        levels=(5,),
+        world=_world,
+        ask=_best_tutor,
+        train=(
+            "Which tutor's students have the highest mean of weighted grades in the courses of the department "
+            "$department?",
+            "In the department $department, the weighted grades of whose students are the best on average? Name "
+            "the tutor.",
+        ),
+        test=(
+            "Average the weighted grades in $department courses by tutor; which tutor leads?",
+            "Name the tutor with the greatest average of weighted course grades over courses in $department.",
+        ),
+        cell=_GRADE
+        + """
+tutor = {s["student"]: s["tutor"] for s in students}
+found = {}
+for (name, course), g in grade.items():
+    if courses[course]["department"] == $department:
+        found.setdefault(tutor[name], []).append(g)
+print(max(found, key=lambda name: sum(found[name]) / len(found[name])))""",
+    ),
+    Family(
+        name="grades-improved",
+        levels=(5,),
+        world=_world,
+        ask=_improved,
+        train=(
+            "Which students of the tutor $tutor have a higher mean score from $day on than before that day?",
+            "Name the students of $tutor whose scores on or after $day are better on average than the earlier ones.",
+        ),
+        test=(
+            "Compare scores before $day with those on and after it: who of $tutor's students rose on average?",
+            "Among those tutored by $tutor, whose mean score went up, with $day as the first day of the second part?",
+        ),
+        cell="""
+tutor = {s["student"]: s["tutor"] for s in students}
+def average(name, late):
+    found = [r["score"] for r in marks if r["student"] == name and (r["day"] >= $day) == late]
+    return sum(found) / len(found)
+mine = [name for name in tutor if tutor[name] == $tutor]
+print(", ".join(name for name in mine if average(name, True) > average(name, False)))""",
+    ),
+)

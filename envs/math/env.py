@@ -13,7 +13,7 @@ import numpy as np
 
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import DataError, UsageError
-from agentrl.envs.math.answers import matches, read_number
+from agentrl.envs.math.answers import equals, read_number
 from agentrl.envs.math.data import load
 from agentrl.envs.math.policies import CHEATS, FLAWS, demonstration, solution
 from agentrl.envs.math.tasks import Task, generate
@@ -78,8 +78,9 @@ class MathEnv(TextEnv):
     def answer(self, text: str, turn: str) -> Turn:
         """Score the answer; the episode is over."""
         task = self._current()
-        right = matches(text, task.answer, unit=task.unit)
-        rewards = {"exact_match": float(right), "format": float(read_number(text) is not None)}
+        number = read_number(text)
+        right = number is not None and equals(number, task.answer, unit=task.unit)
+        rewards = {"exact_match": float(right), "format": float(number is not None)}
         return Turn(rewards=rewards, terminated=True, success=right)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:

@@ -137,7 +137,7 @@ class QuestionFile(Sequence[Question]):
         path = self._files[file][1]
         if _stamp(path) != self._stamps[file]:
             raise DataError(f"{path} changed while it was in use; start again to read it anew")
-        return question_of(read_row(path, unit=unit, number=number, start=start, length=length))
+        return _question(path, self._stamps[file], unit, number, start, length)
 
 
 class _Table:
@@ -180,6 +180,13 @@ def _scan(files: tuple[tuple[str, Path], ...], stamps: tuple[tuple[int, int], ..
                 raise row.error("id", "an id of one split, not in train and in test", question.id)
             table.add(row, file=file, split=split)
     return table
+
+
+@functools.lru_cache(
+    maxsize=1024
+)  # a group asks the same one
+def _question(path: Path, stamp: tuple[int, int], unit: str, number: int, start: int, length: int) -> Question:
+    return question_of(read_row(path, unit=unit, number=number, start=start, length=length))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

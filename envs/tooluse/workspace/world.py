@@ -12,15 +12,27 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from agentrl.envs.tooluse.case import World
-from agentrl.envs.tooluse.workspace.base import HOME, minutes, wall
 from agentrl.envs.tooluse.words import FIRST_NAMES, LAST_NAMES, Codes
+from agentrl.envs.tooluse.workspace.base import HOME, wall
 
-__all__ = ["COMPANIES", "FOLDER_NAMES", "TEAMS", "Event", "File", "Mail", "Office", "Person", "populate", "workday"]
+__all__ = [
+    "COMPANIES",
+    "FOLDER_NAMES",
+    "TEAMS",
+    "Event",
+    "File",
+    "Mail",
+    "Office",
+    "Person",
+    "ago",
+    "populate",
+    "workday",
+]
 
 TEAMS = ("Sales", "Finance", "Design", "Legal", "Support", "Research")
 COMPANIES = ("Lumen", "Norden", "Vega", "Quarz", "Atlas", "Kite")
 FOLDER_NAMES = ("plans", "reports", "drafts", "offers", "media", "data")
-LUNCHES = ("11:30", "11:45", "12:00", "12:15", "12:30", "12:45", "13:00")
+LUNCHES = tuple(range(11 * 60 + 30, 13 * 60 + 1, 15))
 OPENS, CLOSES, LUNCH = 9 * 60, 17 * 60, 60  # minutes
 
 _TOPICS = (
@@ -32,7 +44,7 @@ _MEETINGS = "review planning kickoff demo workshop update".split()
 _PAPERS = "report plan sketch list table notes".split()
 _SUBJECTS = "question offer reminder proposal feedback request".split()
 
-_SIZES = {1: (5, 4, 4, 4), 2: (7, 6, 7, 7), 3: (12, 14, 16, 16), 4: (18, 26, 30, 34), 5: (34, 60, 90, 110)}
+_SIZES = {1: (5, 4, 4, 4), 2: (7, 6, 7, 7), 3: (12, 14, 16, 16), 4: (18, 22, 28, 30), 5: (28, 40, 56, 64)}
 """Level -> people, events, mails, files."""
 
 
@@ -46,7 +58,7 @@ class Person:
     team: str
     manager: str
     phone: str
-    lunch: str
+    lunch: int  # when it begins; 0: outside, where nobody knows
 
     @property
     def inside(self) -> bool:
@@ -112,13 +124,14 @@ class Office(World):
     events: list[Event] = field(default_factory=list)
     mails: list[Mail] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
+    book: dict[str, Person] = field(default_factory=dict)  # by address
     texts: set[str] = field(default_factory=set)  # names, titles and subjects that are taken
 
     # -- looking -------------------------------------------------------------------------------------------------
 
     def person(self, address: str) -> Person:
         """Return who has an address."""
-        return next(each for each in self.people if each.address == address)
+        return self.book[address]
 
     def colleagues(self) -> list[Person]:
         """Return everybody inside but the user."""
@@ -139,37 +152,27 @@ class Office(World):
             for each in self.events
             if each.day == day and address in each.guests and each is not but
         ]
-        person = self.person(address)
-        lunch = [(minutes(person.lunch), minutes(person.lunch) + LUNCH)] if person.inside else []
-        return sorted(taken + lunch)
+        lunch = self.person(address).lunch
+        return [*taken, (lunch, lunch + LUNCH)] if lunch else taken
 
-    def open_for(
-        self, people: Iterable[str], day: str, start: int, finish: int, room: str = "", but: Event | None = None
-    ) -> bool:
-        """Return whether people and a room are free at a time within working hours."""
-        if start < OPENS or finish > CLOSES:
-            return False
-        if room and not self.room_free(room, day, start, finish, but):
-            return False
-        return not any(first < finish and start < last for who in people for first, last in self.busy(who, day, but))
+    def taken(self, people: Iterable[str], day: str, room: str = "", but: Event | None = None) -> list[tuple[int, int]]:
+        """Return when one of several people is busy or a room is in use."""
+        found = [span for who in people for span in self.busy(who, day, but)]
+        if room:
+            uses = (each for each in self.events if each.room == room and each.day == day and each is not but)
+            found += [(each.start, each.finish) for each in uses]
+        return found
 
     def room_free(self, room: str, day: str, start: int, finish: int, but: Event | None = None) -> bool:
         """Return whether no event has a room at a time."""
-        return not any(
-            each.room == room and each.day == day and each.start < finish and start < each.finish and each is not but
-            for each in self.events
-        )
+        return _apart(self.taken((), day, room, but), start, finish)
 
     def slots(
         self, people: Iterable[str], day: str, length: int, room: str = "", but: Event | None = None
     ) -> list[int]:
-        """Return the starts, on half hours, at which people and a room are free for so many minutes."""
-        people = list(people)
-        return [
-            start
-            for start in range(OPENS, CLOSES - length + 1, 30)
-            if self.open_for(people, day, start, start + length, room, but)
-        ]
+        """Return the starts, on half hours of the working day, at which people and a room are free for so long."""
+        taken = self.taken(people, day, room, but)
+        return [start for start in range(OPENS, CLOSES - length + 1, 30) if _apart(taken, start, start + length)]
 
     # -- adding --------------------------------------------------------------------------------------------------
 
@@ -189,14 +192,16 @@ class Office(World):
         taken = {each.name for each in self.people}
         while not name or (name in taken and not company and not team):
             name = f"{rng.choice(FIRST_NAMES)} {rng.choice(LAST_NAMES)}"
-        address = f"{name.lower().replace(' ', '.')}@{company.lower() + '.test' if company else HOME}"
-        if any(each.address == address for each in self.people):
-            address = address.replace("@", "2@")
+        host = f"{company.lower()}.test" if company else HOME
+        login = name.lower().replace(" ", ".")
+        number = sum(each.name == name and each.company == company for each in self.people) + 1
+        address = f"{login}{number if number > 1 else ''}@{host}"
         phones = {each.phone for each in self.people}
         phone = next(each for each in iter(lambda: str(rng.randint(1000, 9999)), "") if each not in phones)
-        lunch = "" if company else rng.choice(LUNCHES)
+        lunch = 0 if company else rng.choice(LUNCHES)
         found = Person(address, name, company, team, "", phone, lunch)
         self.people.append(found)
+        self.book[address] = found
         return found
 
     def add_event(
@@ -240,7 +245,7 @@ class Office(World):
             folder="sent" if sender is self.me else "inbox",
             label="",
             sender=sender.address,
-            day=day or _ago(self.today, rng.randint(1, 40)),
+            day=day or ago(self.today, rng.randint(1, 40)),
             time=wall(rng.randrange(9 * 60, 17 * 60)),
             subject=subject or self.text(rng, _SUBJECTS),
             body=rng.choice(("Please have a look.", "What do you think?", "More on this soon.", "Thank you for this.")),
@@ -251,7 +256,7 @@ class Office(World):
 
     def add_file(self, rng: random.Random, owner: Person, *, folder: str = "") -> File:
         """Add a file with one to three versions."""
-        days = sorted(_ago(self.today, each) for each in rng.sample(range(2, 400), rng.randint(1, 3)))
+        days = sorted(ago(self.today, each) for each in rng.sample(range(2, 400), rng.randint(1, 3)))
         versions = [(day, owner.address, rng.randint(2, 900)) for day in days]
         found = File(
             code=self.codes.draw(),
@@ -276,7 +281,15 @@ class Office(World):
         self.rows = {
             "me": [[self.me.address]],
             "people": [
-                [each.address, each.name, each.company, each.team, each.manager, each.phone, each.lunch]
+                [
+                    each.address,
+                    each.name,
+                    each.company,
+                    each.team,
+                    each.manager,
+                    each.phone,
+                    wall(each.lunch) if each.lunch else "",
+                ]
                 for each in self.people
             ],
             "rooms": [list(each) for each in self.rooms],
@@ -310,7 +323,7 @@ def populate(rng: random.Random, split: str, level: int) -> Office:
     num_people, num_events, num_mails, num_files = _SIZES[level]
     today = workday("2026-01-01", rng.randint(0, 220))
     office = Office(
-        rows={}, today=today, split=split, codes=Codes(rng), level=level, me=Person("", "", "", "", "", "", "")
+        rows={}, today=today, split=split, codes=Codes(rng), level=level, me=Person("", "", "", "", "", "", 0)
     )
     _fill_people(rng, office, num_people)
     seats = rng.sample(range(3, 30), 3 + level)
@@ -331,7 +344,7 @@ def populate(rng: random.Random, split: str, level: int) -> Office:
     for index, age in enumerate(ages):
         sender = office.me if index % 4 == 3 else rng.choice(others)
         to = [office.me] if sender is not office.me else [rng.choice(others)]
-        office.add_mail(rng, sender, to, day=_ago(today, age))
+        office.add_mail(rng, sender, to, day=ago(today, age))
     for index in range(num_files):
         file = office.add_file(rng, office.me if index % 2 == 0 else rng.choice(colleagues))
         for person in rng.sample(others, rng.randint(0, 2)):
@@ -353,6 +366,10 @@ def workday(first: str, count: int) -> str:
     return (day + timedelta(days=7 * weeks + rest - day.weekday())).isoformat()
 
 
+def _apart(taken: list[tuple[int, int]], start: int, finish: int) -> bool:
+    return not any(first < finish and start < last for first, last in taken)
+
+
 def _fill_people(rng: random.Random, office: Office, count: int) -> None:
     """Add the user, and people of two or more teams with a manager each; about one in four is from outside."""
     teams = rng.sample(TEAMS, max(2, min(len(TEAMS), count // 5)))
@@ -370,7 +387,8 @@ def _fill_people(rng: random.Random, office: Office, count: int) -> None:
         each.manager = head.address if head is not each else ""
 
 
-def _ago(today: str, days: int) -> str:
+def ago(today: str, days: int) -> str:
+    """Return the day that is so many days before a day."""
     return (date.fromisoformat(today) - timedelta(days=days)).isoformat()
 
 

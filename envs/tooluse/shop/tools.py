@@ -182,7 +182,7 @@ class ShopTools(Tables):
         return f"order {order} is paid by {payment}"
 
     def apply_coupon(self, order: str, coupon: str) -> str:
-        """Put a coupon on an order that is not shipped; takes the place of one that is there."""
+        """Put a coupon on an order that is not shipped, in place of one that is there."""
         found = self._pending(order)
         percent = self.get_coupon(coupon)["percent"]
         if found["coupon"] == coupon:

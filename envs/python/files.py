@@ -29,7 +29,8 @@ The files were kept by several people:
 - A row that was entered twice has the same id; it counts once.
 - There may be spaces around a value, and names may be in capitals or in small letters.
 - Numbers may have a comma between thousands, as in 1,250.
-- A day may be written 2024-03-05, 05.03.2024 (day.month.year) or Mar 5, 2024."""
+- A day may be written 2024-03-05, 05.03.2024 (day.month.year) or Mar 5, 2024; a time follows it,
+  behind a space or a T."""
 
 _CLEAN = """\
 from datetime import datetime

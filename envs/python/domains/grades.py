@@ -9,11 +9,24 @@ from datetime import timedelta
 from fractions import Fraction
 
 from agentrl.envs.python.answers import any_order, in_order, number, text
-from agentrl.envs.python.family import Case, Family, Row, World, grouped, mean, ranked, size, top
+from agentrl.envs.python.family import Case, Row, World, grouped, mean, ranked, size, top
 from agentrl.envs.python.files import Paper, Table
 from agentrl.envs.python.words import Draw
 
-__all__ = ["FAMILIES"]
+__all__ = [
+    "ask_best_student",
+    "ask_best_tutor",
+    "ask_course_mean",
+    "ask_credit_mean",
+    "ask_failing",
+    "ask_improved",
+    "ask_median",
+    "ask_student_sum",
+    "ask_top_students",
+    "ask_weighted",
+    "ask_without_lowest",
+    "world",
+]
 
 _KINDS = ("exam", "homework", "project")
 _COURSES_LOADER = """
@@ -24,7 +37,7 @@ for department in json.load(open("courses.json"))["departments"]:
 """
 
 
-def _world(draw: Draw) -> World:
+def world(draw: Draw) -> World:
     level = draw.level
     num_students = (4, 16, 20, 26, 40)[level - 1]
     courses = draw.some("courses", (3, 6, 7, 8, 12)[level - 1])
@@ -86,9 +99,9 @@ def _courses(draw: Draw, courses: Sequence[str]) -> Paper:
         return {"courses.json": json.dumps({"departments": nested}, indent=1).encode()}
 
     about = (
-        "courses.json: departments with their courses; weights say how many percent of a course's grade the mean of each "
-        "kind of mark is. Where a student has no mark of a kind in a course, the weights of the other kinds are scaled up "
-        "to 100 percent."
+        "courses.json: departments with their courses; weights say how many percent of a course's grade the mean of "
+        "each kind of mark is. Where a student has no mark of a kind in a course, the weights of the other kinds are "
+        "scaled up to 100 percent."
     )
     return Paper(name="courses", rows=rows, files=files, loader=_COURSES_LOADER, about=about)
 
@@ -100,7 +113,7 @@ def _students(draw: Draw, students: Sequence[str]) -> Table:
     return Table(name="students", columns=columns, rows=rows, file="students.db", about="one row for each student.")
 
 
-def _course_mean(draw: Draw, world: World) -> Case | None:
+def ask_course_mean(draw: Draw, world: World) -> Case | None:
     course = draw.pick(world["marks"])["course"]
     found = [row["score"] for row in world["marks"] if row["course"] == course]
     if len(found) < 3:
@@ -109,13 +122,13 @@ def _course_mean(draw: Draw, world: World) -> Case | None:
     return Case(params={"course": course}, answer=number(exact, 2), exact=exact)
 
 
-def _student_sum(draw: Draw, world: World) -> Case | None:
+def ask_student_sum(draw: Draw, world: World) -> Case | None:
     student = draw.pick(world["marks"])["student"]
     found = [row["score"] for row in world["marks"] if row["student"] == student]
     return Case(params={"student": student}, answer=number(sum(found))) if len(found) > 1 else None
 
 
-def _median(draw: Draw, world: World) -> Case:
+def ask_median(draw: Draw, world: World) -> Case:
     row = draw.pick(world["marks"])
     params = {"course": row["course"], "kind": row["kind"]}
     found = [r["score"] for r in world["marks"] if r["course"] == row["course"] and r["kind"] == row["kind"]]
@@ -123,14 +136,14 @@ def _median(draw: Draw, world: World) -> Case:
     return Case(params=params, answer=number(exact, 1), exact=exact)
 
 
-def _best_student(draw: Draw, world: World) -> Case | None:
+def ask_best_student(draw: Draw, world: World) -> Case | None:
     row = draw.pick(world["marks"])
     rows = [r for r in world["marks"] if r["course"] == row["course"]]
     best = top({s: mean(v) for s, v in grouped(rows, lambda r: str(r["student"]), lambda r: int(r["score"])).items()})
     return Case(params={"course": row["course"]}, answer=text(best)) if best else None
 
 
-def _without_lowest(draw: Draw, world: World) -> Case | None:
+def ask_without_lowest(draw: Draw, world: World) -> Case | None:
     student = draw.pick(world["marks"])["student"]
     found = sorted(row["score"] for row in world["marks"] if row["student"] == student)
     if len(found) < 4:
@@ -139,7 +152,7 @@ def _without_lowest(draw: Draw, world: World) -> Case | None:
     return Case(params={"student": student}, answer=number(exact, 2), exact=exact)
 
 
-def _top_students(draw: Draw, world: World) -> Case | None:
+def ask_top_students(draw: Draw, world: World) -> Case | None:
     month = f"{draw.pick(world['marks'])['day']:%Y-%m}"
     rows = [row for row in world["marks"] if f"{row['day']:%Y-%m}" == month]
     best = ranked(
@@ -160,14 +173,14 @@ def _grades(world: World) -> dict[tuple[str, str], Fraction]:
     return {key: sum((w * m for w, m in each), Fraction(0)) / sum(w for w, _ in each) for key, each in found.items()}
 
 
-def _weighted(draw: Draw, world: World) -> Case:
+def ask_weighted(draw: Draw, world: World) -> Case:
     grades = _grades(world)
     row = draw.pick(world["marks"])
     exact = grades[row["student"], row["course"]]
     return Case(params={"student": row["student"], "course": row["course"]}, answer=number(exact, 2), exact=exact)
 
 
-def _failing(draw: Draw, world: World) -> Case | None:
+def ask_failing(draw: Draw, world: World) -> Case | None:
     grades, course = _grades(world), draw.pick(world["courses"])["course"]
     mine = {student: grade for (student, each), grade in grades.items() if each == course}
     limit = draw.whole(40, 62)
@@ -177,7 +190,7 @@ def _failing(draw: Draw, world: World) -> Case | None:
     return Case(params={"course": course, "limit": limit}, answer=any_order(found))
 
 
-def _credit_mean(draw: Draw, world: World) -> Case:
+def ask_credit_mean(draw: Draw, world: World) -> Case:
     grades, credits = _grades(world), {row["course"]: row["credits"] for row in world["courses"]}
     student = draw.pick(world["marks"])["student"]
     mine = [(credits[course], grade) for (name, course), grade in grades.items() if name == student]
@@ -185,7 +198,7 @@ def _credit_mean(draw: Draw, world: World) -> Case:
     return Case(params={"student": student}, answer=number(exact, 2), exact=exact)
 
 
-def _best_tutor(draw: Draw, world: World) -> Case | None:
+def ask_best_tutor(draw: Draw, world: World) -> Case | None:
     tutor = {row["student"]: str(row["tutor"]) for row in world["students"]}
     course_rows = {row["course"]: row for row in world["courses"]}
     department = draw.pick(world["courses"])["department"]
@@ -197,7 +210,7 @@ def _best_tutor(draw: Draw, world: World) -> Case | None:
     return Case(params={"department": department}, answer=text(best)) if best else None
 
 
-def _improved(draw: Draw, world: World) -> Case | None:
+def ask_improved(draw: Draw, world: World) -> Case | None:
     tutor = {row["student"]: row["tutor"] for row in world["students"]}
     chosen = draw.pick(world["students"])["tutor"]
     moment = draw.pick(world["marks"])["day"]
@@ -215,212 +228,3 @@ def _improved(draw: Draw, world: World) -> Case | None:
         if 1 < len(found) < len(mine)
         else None
     )
-
-
-_GRADE = """
-kinds = {}
-for r in marks:
-    kinds.setdefault((r["student"], r["course"]), {}).setdefault(r["kind"], []).append(r["score"])
-grade = {}
-for key, scores in kinds.items():
-    weights = courses[key[1]]["weights"]
-    total = sum(weights[kind] * sum(each) / len(each) for kind, each in scores.items())
-    grade[key] = total / sum(weights[kind] for kind in scores)
-"""
-
-FAMILIES = (
-    Family(
-        name="grades-mean",
-        levels=(1, 2),
-        world=_world,
-        ask=_course_mean,
-        train=("What is the mean score in $course?", "What score do the marks in $course have on average?"),
-        test=(
-            "Find the average of all scores in $course.",
-            "Take the marks of the course $course: what is their mean?",
-        ),
-        cell="""
-found = [r["score"] for r in marks if r["course"] == $course]
-print(round(sum(found) / len(found), 2))""",
-    ),
-    Family(
-        name="grades-sum-of-student",
-        levels=(1,),
-        world=_world,
-        ask=_student_sum,
-        train=("What do the scores of $student add up to?", "How many points does $student have in all?"),
-        test=("Find the total of the scores that $student has.", "Sum the scores over the rows of $student."),
-        cell='print(sum(r["score"] for r in marks if r["student"] == $student))',
-    ),
-    Family(
-        name="grades-median",
-        levels=(2, 3),
-        world=_world,
-        ask=_median,
-        train=(
-            "What is the median score of the marks of kind $kind in $course?",
-            "Find the middle score (the median) of kind $kind in the course $course.",
-        ),
-        test=(
-            "In $course, what median do the scores have whose kind is $kind?",
-            "Order the $kind scores of $course: what is their median?",
-        ),
-        cell="""
-import statistics
-print(statistics.median(r["score"] for r in marks if r["course"] == $course and r["kind"] == $kind))""",
-    ),
-    Family(
-        name="grades-best-student",
-        levels=(2, 3),
-        world=_world,
-        ask=_best_student,
-        train=(
-            "Which student has the highest mean score in $course?",
-            "Whose scores in $course are the best on average?",
-        ),
-        test=(
-            "Name the student who leads $course by average score.",
-            "By their mean in $course, which student comes first?",
-        ),
-        cell="""
-scores = {}
-for r in marks:
-    if r["course"] == $course:
-        scores.setdefault(r["student"], []).append(r["score"])
-print(max(scores, key=lambda name: sum(scores[name]) / len(scores[name])))""",
-    ),
-    Family(
-        name="grades-without-lowest",
-        levels=(3,),
-        world=_world,
-        ask=_without_lowest,
-        train=(
-            "What is the mean of all scores of $student without the two lowest?",
-            "Leave out the two lowest scores of $student; what is the mean of the others?",
-        ),
-        test=(
-            "Drop the two worst scores that $student has, and average the rest.",
-            "After striking the two smallest scores of $student, what mean remains?",
-        ),
-        cell="""
-found = sorted(r["score"] for r in marks if r["student"] == $student)[2:]
-print(round(sum(found) / len(found), 2))""",
-    ),
-    Family(
-        name="grades-top-students",
-        levels=(3, 4),
-        world=_world,
-        ask=_top_students,
-        train=(
-            "Which three students have the highest mean score of the marks from $month, the highest first?",
-            "Name the three best students of $month by their mean score, best first.",
-        ),
-        test=(
-            "Rank the students by average score in $month; who are the first three, from the top down?",
-            "Who are first, second and third by the mean of all their scores dated $month?",
-        ),
-        cell="""
-scores = {}
-for r in marks:
-    if r["day"].startswith($month):
-        scores.setdefault(r["student"], []).append(r["score"])
-order = sorted(scores, key=lambda name: sum(scores[name]) / len(scores[name]), reverse=True)
-print(", ".join(order[:3]))""",
-    ),
-    Family(
-        name="grades-weighted",
-        levels=(4,),
-        world=_world,
-        ask=_weighted,
-        train=(
-            "What is the weighted grade of $student in $course?",
-            "With the weights of the course, which grade does $student have in $course?",
-        ),
-        test=(
-            "Compute the grade of $student for $course by its weights.",
-            "In $course, weighted by kind, what is the grade that $student gets?",
-        ),
-        cell=_GRADE + "print(round(grade[$student, $course], 2))",
-    ),
-    Family(
-        name="grades-below",
-        levels=(4, 5),
-        world=_world,
-        ask=_failing,
-        train=(
-            "Which students have a weighted grade below $limit in $course?",
-            "Name the students whose weighted grade in $course is under $limit.",
-        ),
-        test=(
-            "Who does not reach $limit in $course, by weighted grade?",
-            "By the weights of $course, what students stay short of $limit?",
-        ),
-        cell=_GRADE
-        + 'print(", ".join(name for (name, course), g in grade.items() if course == $course and g < $limit))',
-    ),
-    Family(
-        name="grades-by-credits",
-        levels=(5,),
-        world=_world,
-        ask=_credit_mean,
-        train=(
-            "What is the mean of the weighted grades of $student over all courses with marks, each course "
-            "counting by its credits?",
-            "Weight the course grades of $student by credits: what is the mean?",
-        ),
-        test=(
-            "Average all weighted course grades that $student has, using credits as weights.",
-            "By credits, what overall grade results for $student from the weighted grades of the courses?",
-        ),
-        cell=_GRADE
-        + """
-mine = {course: g for (name, course), g in grade.items() if name == $student}
-total = sum(courses[course]["credits"] for course in mine)
-print(round(sum(courses[course]["credits"] * g for course, g in mine.items()) / total, 2))""",
-    ),
-    Family(
-        name="grades-best-tutor",
-        levels=(5,),
-        world=_world,
-        ask=_best_tutor,
-        train=(
-            "Which tutor's students have the highest mean of weighted grades in the courses of the department "
-            "$department?",
-            "In the department $department, the weighted grades of whose students are the best on average? Name "
-            "the tutor.",
-        ),
-        test=(
-            "Average the weighted grades in $department courses by tutor; which tutor leads?",
-            "Name the tutor with the greatest average of weighted course grades over courses in $department.",
-        ),
-        cell=_GRADE
-        + """
-tutor = {s["student"]: s["tutor"] for s in students}
-found = {}
-for (name, course), g in grade.items():
-    if courses[course]["department"] == $department:
-        found.setdefault(tutor[name], []).append(g)
-print(max(found, key=lambda name: sum(found[name]) / len(found[name])))""",
-    ),
-    Family(
-        name="grades-improved",
-        levels=(5,),
-        world=_world,
-        ask=_improved,
-        train=(
-            "Which students of the tutor $tutor have a higher mean score from $day on than before that day?",
-            "Name the students of $tutor whose scores on or after $day are better on average than the earlier ones.",
-        ),
-        test=(
-            "Compare scores before $day with those on and after it: who of $tutor's students rose on average?",
-            "Among those tutored by $tutor, whose mean score went up, with $day as the first day of the second part?",
-        ),
-        cell="""
-tutor = {s["student"]: s["tutor"] for s in students}
-def average(name, late):
-    found = [r["score"] for r in marks if r["student"] == name and (r["day"] >= $day) == late]
-    return sum(found) / len(found)
-mine = [name for name in tutor if tutor[name] == $tutor]
-print(", ".join(name for name in mine if average(name, True) > average(name, False)))""",
-    ),
-)

@@ -164,7 +164,11 @@ FAMILIES: tuple[Family, ...] = (
         name="graph-component-score",
         topic="graphs",
         levels=(3, 4),
-        draw=lambda rng, level: {"bonus": rng.randint(2, 20), "least": rng.randint(2, 3), "small": rng.randint(1, 9)},
+        draw=lambda rng, level: {
+            "bonus": rng.randint(2, 20),
+            "least": rng.randint(2, level),
+            "small": rng.randint(1, 9),
+        },
         signature="components(n: int, edges: list[tuple[int, int]]) -> int",
         statement="Nodes are 0 to n-1 (n may be 0); each edge (a, b) joins a and b both ways. A connected "
         "component with s "
@@ -201,7 +205,7 @@ FAMILIES: tuple[Family, ...] = (
         name="graph-count-walks",
         topic="graphs",
         levels=(4, 5),
-        draw=lambda rng, level: {"steps": rng.randint(3, 6), "modulus": rng.randint(11, 97)},
+        draw=lambda rng, level: {"steps": rng.randint(level - 1, level + 1), "modulus": rng.randint(11, 97)},
         signature="walks(n: int, edges: list[tuple[int, int]]) -> int",
         statement="Nodes are 0 to n-1 (n is at least 1); each edge (a, b) leads one way from a to b. Parallel "
         "edges count as "

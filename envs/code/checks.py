@@ -11,7 +11,7 @@ from typing import Any
 from agentrl.envs.code.expressions import Refused, evaluate
 from agentrl.sandboxes.grader import canonical
 
-__all__ = ["Check", "same_output", "same_value"]
+__all__ = ["Check", "same_output", "same_value", "written"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +36,20 @@ class Check:
 
     def wanted(self) -> str:
         """Say what must come out, for the model."""
-        return f"{self.test} must hold, where _ is what is returned" if self.test else f"expected {self.expected!r}"
+        return (
+            f"{self.test} must hold, where _ is what is returned" if self.test else f"expected {written(self.expected)}"
+        )
 
     def said(self, function: str) -> str:
         """Write what must hold of the call of a function."""
         call = self.call(function)
         if not self.test:
-            return f"{call} == {self.expected!r}"
+            return f"{call} == {written(self.expected)}"
         return ast.unparse(_Put(ast.parse(call, mode="eval").body).visit(ast.parse(self.test, mode="eval")))
 
     def call(self, function: str) -> str:
         """Write the call of the function."""
-        return f"{function}({', '.join(map(repr, self.args))})"
+        return f"{function}({', '.join(map(written, self.args))})"
 
 
 class _Put(ast.NodeTransformer):
@@ -58,6 +60,24 @@ class _Put(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         return self.expression if node.id == "_" else node
+
+
+def written(value: Any) -> str:
+    """Write a plain value as Python does, a set in one order in every process.
+
+    >>> written({"b": ({"z", "a"}, set())})
+    "{'b': ({'a', 'z'}, set())}"
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{written(key)}: {written(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(written, value))}{',' * (len(value) == 1)})"
+    if isinstance(value, set | frozenset) and value:
+        inside = "{" + ", ".join(sorted(map(written, value))) + "}"
+        return inside if isinstance(value, set) else f"frozenset({inside})"
+    return repr(value)
 
 
 def same_value(value: Any, expected: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentrl.envs.code.checks import Check
+from agentrl.envs.code.checks import Check, written
 from agentrl.envs.code.source import whole
 from agentrl.envs.code.tasks import Task
 from agentrl.envs.tools.codebox import CodeBox
@@ -54,7 +54,7 @@ def _function(box: CodeBox, function: str, name: str, source: str, check: Check)
     result = box.call(function, check.args, source=source)
     right = result.returned and check.passes(result.value)
     if result.returned:
-        got = f"returned {_short(repr(result.value))}"
+        got = f"returned {_short(written(result.value))}"
     elif result.status in _ENDS:
         got = _ENDS[result.status]
     else:

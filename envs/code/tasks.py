@@ -109,7 +109,7 @@ def large_check(task: Task) -> Check | None:
 def _task(rng: random.Random, family: Family, params: Params, level: int) -> Task | None:
     """Return a task whose hidden inputs tell right from wrong; None where these parameters do not let them."""
     reference = runner(family, family.reference, params)
-    edges = family.edges(params)
+    edges = list({canonical(args): args for args in family.edges(params)}.values())
     seen = {canonical(args) for args in edges}
     examples = _examples(rng, family, params, reference, seen, NUM_EXAMPLES[level])
     if not examples:
@@ -202,7 +202,7 @@ def _question(family: Family, params: Params, examples: list[Check]) -> str:
         parts[0] = "Write a Python program that reads standard input and writes standard output. " + parts[0]
         parts += [f"Input:\n{each.args[0]}\nOutput:\n{each.expected}" for each in examples]
         return "\n\n".join(parts)
-    calls = "\n".join(f"{each.call(family.function)} == {each.expected!r}" for each in examples)
+    calls = "\n".join(f"{each.said(family.function)}" for each in examples)
     parts.append(f"def {family.fill(family.signature, params)}\n{calls}")
     if family.given:
         parts.append(f"```python\n{family.fill(family.given, params).strip()}\n```")

@@ -33,8 +33,13 @@ class World:
     tables: tuple[Table, ...] = ()  # what is written as rows
     papers: tuple[Paper, ...] = ()  # what has another form
 
+    @property
+    def sources(self) -> list[Table | Paper]:
+        """All that the data are written as."""
+        return [*self.tables, *self.papers]
+
     def __getitem__(self, name: str) -> Sequence[Row]:
-        return next(each.rows for each in (*self.tables, *self.papers) if each.name == name)
+        return next(each.rows for each in self.sources if each.name == name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,15 +91,15 @@ def mean(values: Iterable[int | Fraction]) -> Fraction:
     return Fraction(sum(given, Fraction(0))) / len(given)
 
 
-def ranked(figures: Mapping[K, int | Fraction], num: int) -> list[K] | None:
+def ranked(figures: Mapping[K, int] | Mapping[K, Fraction], num: int) -> list[K] | None:
     """Return the keys of the `num` largest figures, the largest first; None where two of them cannot be told apart."""
     order = sorted(figures, key=lambda key: figures[key], reverse=True)[: num + 1]
-    values = [figures[key] for key in order]
+    values = [Fraction(figures[key]) for key in order]
     near = any(abs(left - right) * 10**6 <= abs(left) for left, right in pairwise(values))
     return None if near or len(order) < num else order[:num]
 
 
-def top(figures: Mapping[K, int | Fraction]) -> K | None:
+def top(figures: Mapping[K, int] | Mapping[K, Fraction]) -> K | None:
     """Return the key of the largest figure; None where there is no such one."""
     order = ranked(figures, 1)
     return order[0] if order else None

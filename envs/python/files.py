@@ -16,7 +16,7 @@ from typing import Any
 
 from agentrl.envs.python.words import Draw
 
-__all__ = ["Paper", "Table", "database", "loaders", "note", "plain", "readme", "written"]
+__all__ = ["Paper", "Table", "database", "loaders", "note", "plain", "pretty", "readme", "written"]
 
 _TYPES = {"whole": "INTEGER", "money": "REAL", "tenth": "REAL"}
 _CASTS = {"whole": "int", "money": "float", "tenth": "float"}
@@ -91,6 +91,12 @@ def plain(kind: str, value: Any) -> Any:
     if kind in ("money", "tenth"):
         return value / (100 if kind == "money" else 10)
     return str(value)[:16] if kind in ("day", "time") else value
+
+
+def pretty(value: Any) -> bytes:
+    """Return JSON with a line for each object of a list."""
+    # json's own indentation is made by its slow encoder: 60 ms in place of 4 for the largest file
+    return (json.dumps(value).replace("}, {", "},\n{").replace("[{", "[\n{") + "\n").encode()
 
 
 def written(table: Table, draw: Draw) -> bytes:

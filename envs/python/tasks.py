@@ -7,6 +7,7 @@ frequent value of a file. Train and test share neither wordings nor names.
 
 from __future__ import annotations
 
+import datetime
 import re
 import zlib
 from collections import Counter
@@ -18,13 +19,14 @@ from agentrl.envs.math.answers import numbers_in
 from agentrl.envs.python.answers import Answer, matches
 from agentrl.envs.python.families import FAMILIES
 from agentrl.envs.python.family import Case, Family, World
-from agentrl.envs.python.files import database, loaders, note, plain, readme, written
+from agentrl.envs.python.files import Table, database, loaders, note, plain, readme, written
 from agentrl.envs.python.words import Draw
 
 __all__ = ["FAMILIES", "Task", "generate"]
 
 GUESSES = frozenset(map(Fraction, (-1, 0, 1, 2, 3, 4, 5, 7, 10, 12, 20, 24, 42, 50, 60, 100, 1000)))
 TOKEN = re.compile(r"[\w.+:-]+")
+_CAN_BE = {"number": ("whole", "money", "tenth"), "date": ("day", "time"), "text": ("text", "name", "id")}
 _ASKS = 6  # questions that are tried on one world
 
 _FORMS = {
@@ -89,10 +91,10 @@ def _task(draw: Draw, family: Family, world: World, case: Case, split: str) -> T
         asked += " " + _PLACES[test].format(places, "" if places == 1 else "s")
     elif case.answer.kind in _FORMS:
         asked += " " + _FORMS[case.answer.kind][test]
-    if not _is_fair(case, asked) or any(matches(shown, case.answer) for shown in _in_rows(world)):
+    if not _is_fair(case, asked) or any(matches(shown, case.answer) for shown in _in_rows(world, case.answer)):
         return None
     files = _files(draw, world)
-    if any(matches(shown, case.answer) for content in files.values() for shown in _in_text(content)):
+    if any(matches(shown, case.answer) for content in files.values() for shown in _in_text(content, case.answer)):
         return None
     if draw.level <= 2:
         asked = f"{asked}\nFiles: {note(world.tables, world.papers)}"
@@ -138,31 +140,41 @@ def _is_fair(case: Case, asked: str) -> bool:
     return value not in GUESSES and abs(value) < 10**12 and value not in numbers_in(asked)
 
 
-def _in_rows(world: World) -> Iterator[str]:
+def _in_rows(world: World, answer: Answer) -> Iterator[str]:
     """Yield what can be read off without a calculation: edges, most frequent values and lengths of tables."""
-    for table in (*world.tables, *world.papers):
+    if isinstance(answer.value, tuple):
+        return  # a list has more than one item
+    for table in world.sources:
         if not table.rows:
             continue
-        kinds = getattr(table, "columns", dict.fromkeys(table.rows[0], "text"))
+        kinds = {name: _kind(value) for name, value in table.rows[0].items()}
+        if isinstance(table, Table):
+            kinds = dict(table.columns)
         yield str(len(table.rows))
         for name, kind in kinds.items():
-            yield from (str(plain(kind, table.rows[at][name])) for at in (0, -1))
-            yield from _most(str(plain(kind, row[name])) for row in table.rows)
+            if kind in _CAN_BE[answer.kind]:
+                shown = [str(plain(kind, row[name]))[: 10 if answer.kind == "date" else None] for row in table.rows]
+                yield from (shown[0], shown[-1], *_most(shown))
 
 
-def _in_text(content: bytes) -> Iterator[str]:
-    if content.startswith(b"SQLite format 3"):
+def _kind(value: object) -> str:
+    return "whole" if isinstance(value, int) else "day" if isinstance(value, datetime.date) else "text"
+
+
+def _in_text(content: bytes, answer: Answer) -> Iterator[str]:
+    """Yield what stands first, last or most often in a file, and its lengths."""
+    if isinstance(answer.value, tuple) or content.startswith(b"SQLite format 3"):
         return
     words = tokens(content)
-    numbers = [word for word in words if word[0].isdigit()]
-    lines = content.count(b"\n")
-    yield from (str(lines), str(lines - 1), str(len(words)), str(len(content)))
-    for each in (words, numbers):
-        if each:
-            yield from (each[0], each[-1], *_most(each))
+    if answer.kind == "number":
+        lines = content.count(b"\n")
+        yield from (str(lines), str(lines - 1), str(len(words)), str(len(content)))
+        words = [word for word in words if word[0].isdigit()]
+    if words:
+        yield from (words[0], words[-1], *_most(words))
 
 
-def _most(values: Iterator[str] | list[str]) -> list[str]:
+def _most(values: list[str]) -> list[str]:
     """Return the values that are as frequent as the most frequent one."""
     counts = Counter(values)
     most = max(counts.values(), default=0)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
 
 from agentrl.envs.python.answers import number, text
 from agentrl.envs.python.family import Case, Row, World, grouped, mean, size, top
-from agentrl.envs.python.files import Paper, Table
+from agentrl.envs.python.files import Paper, Table, pretty
 from agentrl.envs.python.words import Draw
 
 __all__ = [
@@ -54,7 +53,7 @@ def world(draw: Draw) -> World:
         origin, to = draw.shuffled(cities)[:2]
         began = start + timedelta(minutes=draw.whole(0, 30 * 1440))
         taken = length[origin, to] + draw.whole(0, 45)
-        row = {
+        row: Row = {
             "id": f"F{1000 + index}",
             "flight": f"Q{1000 + index}",
             "origin": origin,
@@ -104,7 +103,7 @@ def _airports(draw: Draw, cities: Sequence[str], zone: Mapping[str, int]) -> Pap
             }
             for country in countries
         ]
-        return {"airports.json": json.dumps(nested, indent=1).encode()}
+        return {"airports.json": pretty(nested)}
 
     about = "airports.json: countries with their airports; utc is what the local time there is ahead of UTC."
     return Paper(name="airports", rows=rows, files=files, loader=_AIRPORTS_LOADER, about=about)

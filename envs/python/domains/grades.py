@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -10,7 +9,7 @@ from fractions import Fraction
 
 from agentrl.envs.python.answers import any_order, in_order, number, text
 from agentrl.envs.python.family import Case, Row, World, grouped, mean, ranked, size, top
-from agentrl.envs.python.files import Paper, Table
+from agentrl.envs.python.files import Paper, Table, pretty
 from agentrl.envs.python.words import Draw
 
 __all__ = [
@@ -96,7 +95,7 @@ def _courses(draw: Draw, courses: Sequence[str]) -> Paper:
             }
             for department in departments
         ]
-        return {"courses.json": json.dumps({"departments": nested}, indent=1).encode()}
+        return {"courses.json": pretty({"departments": nested})}
 
     about = (
         "courses.json: departments with their courses; weights say how many percent of a course's grade the mean of "

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from fractions import Fraction
 
 from agentrl.envs.python.answers import any_order, day, number, text
 from agentrl.envs.python.family import Case, Row, World, grouped, size, top
-from agentrl.envs.python.files import Paper, Table
+from agentrl.envs.python.files import Paper, Table, pretty
 from agentrl.envs.python.words import Draw
 
 __all__ = [
@@ -142,7 +141,7 @@ def _products(draw: Draw, names: Sequence[str]) -> Paper:
             {"product": title, "made_of": [{"of": name, "pieces": pieces} for name, pieces in needs[title].items()]}
             for title in draw.shuffled(titles)
         ]
-        return {"products.json": json.dumps(nested, indent=1).encode()}
+        return {"products.json": pretty(nested)}
 
     about = (
         "products.json: what each product is made of: parts of the warehouse, and other products, which are made too."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from fractions import Fraction
@@ -10,7 +9,7 @@ from itertools import pairwise
 
 from agentrl.envs.python.answers import any_order, day, number, text
 from agentrl.envs.python.family import Case, Row, World, grouped, size, top
-from agentrl.envs.python.files import Paper, Table
+from agentrl.envs.python.files import Paper, Table, pretty
 from agentrl.envs.python.words import Draw
 
 __all__ = [
@@ -183,7 +182,7 @@ def _rates(draw: Draw, letters: Sequence[Row]) -> Paper:
             }
             for year in sorted({month[:4] for month in months})
         ]
-        return {"rates.json": json.dumps({"years": years}, indent=1).encode()}
+        return {"rates.json": pretty({"years": years})}
 
     about = "rates.json: by the month of a letter, how many crowns one florin, ducat or crown is worth."
     return Paper(name="rates", rows=rows, files=files, loader=_RATES_LOADER, about=about)

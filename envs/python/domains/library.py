@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
@@ -10,7 +9,7 @@ from typing import Any
 
 from agentrl.envs.python.answers import day, number, text
 from agentrl.envs.python.family import Case, Row, World, grouped, mean, size, top
-from agentrl.envs.python.files import Paper, Table
+from agentrl.envs.python.files import Paper, Table, pretty
 from agentrl.envs.python.words import Draw
 
 __all__ = [
@@ -128,7 +127,7 @@ def _shelves(draw: Draw, books: Sequence[Row], loans: Sequence[Row] | None) -> P
             if loans is not None:
                 inside = [{**book, "loans": shown(draw, book["title"])} for book in inside]
             nested.append({"shelf": room, "books": inside})
-        return {"library.json": json.dumps({"shelves": nested}, indent=1).encode()}
+        return {"library.json": pretty({"shelves": nested})}
 
     about = (
         "library.json: shelves with their books, each with its loans. A loan that is entered twice has the same id and "
@@ -155,7 +154,7 @@ def _rules(draw: Draw, kinds: Sequence[str]) -> Paper:
             }
             for row in rows
         ]
-        return {"rules.json": json.dumps({"kinds": nested}, indent=1).encode()}
+        return {"rules.json": pretty({"kinds": nested})}
 
     about = (
         "rules.json: by the kind of member, how many days of a loan are free, the fine for each day after those, and "

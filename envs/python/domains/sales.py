@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from fractions import Fraction
 
 from agentrl.envs.python.answers import day, in_order, number, text
 from agentrl.envs.python.family import Case, Row, World, grouped, mean, ranked, size, top
-from agentrl.envs.python.files import Paper, Table
+from agentrl.envs.python.files import Paper, Table, pretty
 from agentrl.envs.python.words import Draw
 
 __all__ = [
@@ -96,7 +95,7 @@ def _items(draw: Draw, items: list[str], prices: Mapping[str, int]) -> Paper:
                 for group in groups
             ]
         }
-        return {"items.json": json.dumps(nested, indent=1).encode()}
+        return {"items.json": pretty(nested)}
 
     about = "items.json: what is sold, by groups; cost is what the shop pays its supplier for one unit."
     return Paper(name="items", rows=rows, files=files, loader=_ITEMS_LOADER, about=about)

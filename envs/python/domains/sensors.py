@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -10,7 +9,7 @@ from itertools import pairwise
 
 from agentrl.envs.python.answers import any_order, day, number, text
 from agentrl.envs.python.family import Case, Row, World, grouped, mean, size, top
-from agentrl.envs.python.files import Paper, Table
+from agentrl.envs.python.files import Paper, Table, pretty
 from agentrl.envs.python.words import Draw
 
 __all__ = [
@@ -94,7 +93,7 @@ def _sites(draw: Draw, rooms: list[str]) -> Paper:
             }
             for site in sites
         ]
-        return {"sites.json": json.dumps(nested, indent=1).encode()}
+        return {"sites.json": pretty(nested)}
 
     about = "sites.json: the sites with their rooms; clock is what the site's local time is ahead of UTC."
     return Paper(name="sites", rows=rows, files=files, loader=_SITES_LOADER, about=about)

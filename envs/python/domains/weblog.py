@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from agentrl.envs.python.answers import number, text
 from agentrl.envs.python.family import Case, Row, World, grouped, mean, size, top
-from agentrl.envs.python.files import Paper, Table
+from agentrl.envs.python.files import Paper, Table, pretty
 from agentrl.envs.python.words import Draw
 
 __all__ = [
@@ -134,7 +133,7 @@ def _plans(draw: Draw, names: list[str]) -> Paper:
             {"name": plan, "customers": [{"name": row["customer"]} for row in rows if row["plan"] == plan]}
             for plan in plans
         ]
-        return {"plans.json": json.dumps({"plans": nested}, indent=1).encode()}
+        return {"plans.json": pretty({"plans": nested})}
 
     about = "plans.json: the plans, each with its customers."
     return Paper(name="plans", rows=rows, files=files, loader=_PLANS_LOADER, about=about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import os
 import shutil
@@ -194,6 +195,17 @@ def test_its_own_tests_pass(package: Path, kind: str) -> None:
     said = program(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", folder, folder=package)
     assert " passed" in said
     assert "skipped" not in said
+
+
+@pytest.mark.bwrap
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind == "sandboxed")) for kind in KINDS]
+)
+def test_its_check_passes_at_once(package: Path, kind: str) -> None:
+    env_id = f"my_envs:MyEnvs/{Name.of(f'my-{kind}').camel}-v0"
+    backend = ("--backend", "bwrap") if kind == "sandboxed" else ()
+    (report,) = json.loads(program(BIN / "agentrl", "check", env_id, *backend, "--json", folder=package))
+    assert report["ok"]
 
 
 PLAY = """

@@ -90,6 +90,7 @@ class Case:
     tell: tuple[Fact, ...] = ()
     refuse: str | None = None  # key of the rule by which the request must be refused; needs a fact beside it
     reveals: tuple[Reveal, ...] = ()
+    tempts: tuple[str, ...] = ()  # tools that would do what is refused: offered, too, lest their absence tell
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,7 +124,7 @@ def _outcome(place: Domain, rows: Rows, today: str, case: Case) -> Rows:
 
 def _tools(rng: random.Random, place: Domain, case: Case, level: int) -> tuple[str, ...]:
     every = list(place.toolset.functions())
-    needed = {call.tool for step in case.steps if isinstance(step, Do) for call in step.calls}
+    needed = {call.tool for step in case.steps if isinstance(step, Do) for call in step.calls} | {*case.tempts}
     if level not in _DISTRACTORS:
         return tuple(every)
     others = [name for name in every if name not in needed]

@@ -9,7 +9,7 @@ from agentrl.envs.tooluse.case import Ask, Call, Case, Do, Domain, Fact, Family,
 from agentrl.envs.tooluse.tables import Tables
 from agentrl.envs.tooluse.words import Codes
 
-__all__ = ["TOY", "ToyTools"]
+__all__ = ["DOMAIN", "ToyTools"]
 
 
 class ToyTools(Tables):
@@ -81,7 +81,7 @@ def _refused(rng: random.Random, world: World, level: int) -> Case:
     )
 
 
-TOY = Domain(
+DOMAIN = Domain(
     name="toy",
     role="You keep boxes.",
     toolset=ToyTools,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agentrl.envs.errors import UsageError
-from agentrl.envs.tooluse.case import Call, Case, Do, Family, Rule, World, wording
+from agentrl.envs.tooluse.case import Call, Case, Do, Fact, Family, Rule, World, wording
 from agentrl.envs.tooluse.tasks import Task, domain, draw_task, families_of
 from tests.envs.tooluse import toy as module
 from tests.envs.tooluse.toy import DOMAIN
@@ -89,6 +89,18 @@ def test_few_tools_are_offered_at_first_and_always_those_that_are_needed(toy: st
     offers = {drawn(seed, "train", level, "shut").tools for seed in range(20)}
     assert all("shut" in tools and len(tools) == number for tools in offers)
     assert len(offers) == (2 if level == 1 else 1)  # at level 1 another tool stands beside it now and then
+
+
+def test_what_tempts_is_offered_like_what_is_needed(toy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DOMAIN", replace(DOMAIN, families=(Family(name="no", levels=(1,), draw=_tempting),)))
+    assert all({"look", "add"} <= set(drawn(seed, "train", 1).tools) for seed in range(20))
+
+
+def _tempting(rng: random.Random, world: World, level: int) -> Case:
+    row = rng.choice(world.rows["boxes"])
+    look = Do((Call("look", {"box": row[0]}),))
+    fact = Fact(value=row[2], kind="amount")
+    return Case(request="Add a box.", steps=(look,), tell=(fact,), refuse="no-boxes", tempts=("add",))
 
 
 def test_rules_stand_from_their_level_on_and_the_rule_of_a_refusal_always(

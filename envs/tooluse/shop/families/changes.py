@@ -38,6 +38,7 @@ def _cancel_pending(rng: random.Random, world: ShopWorld, level: int) -> Case:
         request=_cancel_words(rng, world, order.id) + who.text,
         steps=(*who.steps, do("get_order", order=order.id), do("cancel_order", order=order.id)),
         reveals=who.reveals,
+        tempts=("track_order",),
     )
 
 
@@ -50,6 +51,7 @@ def _cancel_shipped(rng: random.Random, world: ShopWorld, level: int) -> Case:
         tell=(Fact(value=order.shipped, kind="date"),),
         refuse="cancel",
         reveals=who.reveals,
+        tempts=("cancel_order",),
     )
 
 
@@ -156,6 +158,7 @@ def _address_pending(rng: random.Random, world: ShopWorld, level: int) -> Case:
             do("change_address", order=order.id, address=order.customer.other.id),
         ),
         reveals=who.reveals,
+        tempts=("track_order",),
     )
 
 
@@ -168,6 +171,7 @@ def _address_shipped(rng: random.Random, world: ShopWorld, level: int) -> Case:
         tell=(Fact(value=order.tracking, kind="code"),),
         refuse="address",
         reveals=who.reveals,
+        tempts=("get_customer", "change_address"),
     )
 
 
@@ -246,6 +250,7 @@ def _coupon_second(rng: random.Random, world: ShopWorld, level: int) -> Case:
         tell=(Fact(value=first.id, kind="code"),),
         refuse="coupon",
         reveals=who.reveals,
+        tempts=("get_coupon", "apply_coupon"),
     )
 
 

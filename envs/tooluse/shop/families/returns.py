@@ -78,6 +78,7 @@ def _return_late(rng: random.Random, world: ShopWorld, level: int) -> Case:
         tell=(Fact(value=order.delivered, kind="date"),),
         refuse="window",
         reveals=who.reveals,
+        tempts=("return_item",),
     )
 
 
@@ -90,6 +91,7 @@ def _return_final(rng: random.Random, world: ShopWorld, level: int) -> Case:
         tell=(Fact(value=money(line.variant.price), kind="amount"),),
         refuse="final",
         reveals=who.reveals,
+        tempts=("return_item",),
     )
 
 

@@ -203,6 +203,25 @@ def test_each_refusal_has_its_test_and_a_twin_that_is_allowed() -> None:
     assert set(twins) <= set(NAMES) - refused
 
 
+@pytest.mark.parametrize(
+    ("refused", "allowed"),
+    [
+        ("cancel-shipped", "cancel-pending"),
+        ("address-shipped", "address-pending"),
+        ("coupon-second", "coupon-first"),
+        ("return-late", "return-allowed"),
+        ("return-final", "return-allowed"),
+    ],
+)
+def test_the_tools_on_offer_do_not_tell_what_to_refuse(refused: str, allowed: str) -> None:
+    """At level 2 only some are offered: those that a case needs, and the same for its twin."""
+
+    def always(name: str) -> set[str]:
+        return set.intersection(*(set(task_of(made(name, 2), seed).tools) for seed in range(12)))
+
+    assert always(refused) == always(allowed)
+
+
 @pytest.mark.parametrize("name", OBEYING)
 def test_obeying_what_must_be_refused_earns_nothing(name: str) -> None:
     """The tools do it; the message may even name the rule and the fact."""
@@ -211,7 +230,6 @@ def test_obeying_what_must_be_refused_earns_nothing(name: str) -> None:
         for seed in range(3):
             task = task_of(env, seed)
             obeyed = OBEYING[name](task)
-            env._tools = env._every_tool[env._kind]  # those that the task offers may lack the one
             if name in ("cancel-both", "return-both"):  # the allowed part is the last step already
                 which = argument(task, "track_order", "order")
                 obeyed = Call(obeyed.tool, {**obeyed.arguments, "order": which})

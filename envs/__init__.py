@@ -9,3 +9,4 @@ register(id="AgentRL/Search-v0", entry_point="agentrl.envs.search.env:SearchEnv"
 register(id="AgentRL/Math-v0", entry_point="agentrl.envs.math.env:MathEnv")
 register(id="AgentRL/Code-v0", entry_point="agentrl.envs.code.env:CodeEnv")
 register(id="AgentRL/Python-v0", entry_point="agentrl.envs.python.env:PythonEnv")
+register(id="AgentRL/ToolUse-v0", entry_point="agentrl.envs.tooluse.env:make")

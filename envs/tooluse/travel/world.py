@@ -218,7 +218,7 @@ class TravelWorld(World):
             name: On the ticket of the first passenger; that of the profile by default.
             status: booked or cancelled.
         """
-        chosen: Fare = fare or self.one(FARE_NAMES)
+        chosen = self.one(FARE_NAMES) if fare is None else fare
         is_insured = self.rng.random() < 0.3 if insured is None else insured
         paid = sum(each.price(chosen) + (each.insurance if is_insured else 0) for each in flights) * len(people)
         paid += bags * sum(each.bag for each in flights)

@@ -19,8 +19,8 @@ def _passport(rng: random.Random, world: TravelWorld, level: int, short: bool = 
     abroad = short or rng.random() < 0.6
     route = world.route(abroad=abroad)
     day = world.day()
-    flights = [world.add_flight(route, day) for _ in range(level - 2)]
-    if len({each.departs for each in flights}) < len(flights):
+    flight = max((world.add_flight(route, day) for _ in range(level - 2)), key=lambda each: each.departs)
+    if sum(each.departs >= flight.departs for each in world.flights_on(route, day)) > 1:
         return None
     enough = abroad and not short
     days = rng.randint(PASSPORT_DAYS, PASSPORT_DAYS + 90) if enough else rng.randint(10, PASSPORT_DAYS - 1)
@@ -29,10 +29,8 @@ def _passport(rng: random.Random, world: TravelWorld, level: int, short: bool = 
     who, found = introduced(world, level, user)
     steps: tuple[Do, ...] = (*found, do("get_traveller", traveller=user.id))
     if level == 3:
-        flight, which = flights[0], f"flight {flights[0].id}"
+        which = f"flight {flight.id}"
     else:
-        flights = [each for each in world.flights if (each.origin, each.destination, each.date) == (*route, day)]
-        flight = max(flights, key=lambda each: each.departs)
         which = f"the last flight from {route[0]} to {route[1]} on {day}"
         steps = (*steps, do("search_flights", origin=route[0], destination=route[1], date=day))
     request = _booked(world, who, which, fare)

@@ -30,11 +30,8 @@ def _move(rng: random.Random, world: TravelWorld, level: int, refused: str = "")
     old = world.add_flight(route, day)
     later = shifted(day, rng.randint(1, 9))
     new = min((world.add_flight(route, later) for _ in range(level - 1)), key=lambda each: each.departs)
-    same_day = [each for each in world.flights if (each.origin, each.destination, each.date) == (*route, later)]
-    target = min(same_day, key=lambda each: each.departs) if level >= 4 else new
-    if sum(each.departs == target.departs for each in same_day) > 1:
-        target = new
-        same_day = [new]
+    if sum(each.departs <= new.departs for each in world.flights_on(route, later)) > 1:
+        return None
     user = world.add_traveller()
     people = [user, *(world.add_traveller() for _ in range(level - 3))]
     booking = world.add_booking(people, [old], fare=fare)
@@ -57,7 +54,7 @@ def _move(rng: random.Random, world: TravelWorld, level: int, refused: str = "")
         bookings.append(world.add_booking([user], [other]))
         who, found = introduced(world, level, user)
         steps = (*found, *looked_up(user, bookings))
-        which = f"flight {target.id}" if level == 3 or len(same_day) == 1 else f"the first flight on {later}"
+        which = f"flight {new.id}" if level == 3 else f"the first flight on {later}"
         trip = f"from {route[0]} to {route[1]}"
         request = say(
             world,
@@ -67,15 +64,17 @@ def _move(rng: random.Random, world: TravelWorld, level: int, refused: str = "")
             f"{who} Can you put me on {which}? It is about my flight {trip}.",
         )
     if refused == "basic":
-        return Case(request=request, steps=steps, tell=(amount(booking.paid),), refuse="basic")
+        paid = amount(booking.paid)
+        return Case(request=request, steps=steps, tell=(paid,), refuse="basic", tempts=("change_flight",))
     if refused == "soon":
-        return Case(request=request, steps=steps, tell=(time(old.departs),), refuse="soon")
+        leaves = time(old.departs)
+        return Case(request=request, steps=steps, tell=(leaves,), refuse="soon", tempts=("change_flight",))
     if level > 2:
         seen = do("search_flights", origin=route[0], destination=route[1], date=later)
-        steps = (*steps, do("get_flight", flight=old.id), seen if level > 3 else do("get_flight", flight=target.id))
-        ask, reveals = confirmed(level, (target.price(fare) - old.price(fare)) * len(people))
+        steps = (*steps, do("get_flight", flight=old.id), seen if level > 3 else do("get_flight", flight=new.id))
+        ask, reveals = confirmed(level, (new.price(fare) - old.price(fare)) * len(people))
         steps = (*steps, *ask)
-    write = do("change_flight", booking=booking.id, old_flight=old.id, new_flight=target.id)
+    write = do("change_flight", booking=booking.id, old_flight=old.id, new_flight=new.id)
     return Case(request=request, steps=(*steps, write), reveals=reveals)
 
 
@@ -114,6 +113,7 @@ def _stay(rng: random.Random, world: TravelWorld, level: int, late: bool = False
             steps=steps,
             tell=(Fact(value=shifted(arrives, -days), kind="date"),),
             refuse="stay",
+            tempts=("cancel_stay",),
         )
     return Case(request=request, steps=(*steps, do("cancel_stay", stay=stays[0].id)))
 
@@ -136,7 +136,8 @@ def _bags(rng: random.Random, world: TravelWorld, level: int, too_many: bool = F
     )
     steps: tuple[Do | Ask, ...] = (*found, *looked_up(user, [booking]))
     if too_many:
-        return Case(request=request, steps=steps, tell=(Fact(value=str(user.miles), kind="number"),), refuse="bags")
+        miles = Fact(value=str(user.miles), kind="number")
+        return Case(request=request, steps=steps, tell=(miles,), refuse="bags", tempts=("add_bags",))
     ask, reveals = confirmed(level, bags * first.bag)
     if level > 2:
         steps = (*steps, do("get_flight", flight=first.id), *ask)
@@ -168,7 +169,8 @@ def _name(rng: random.Random, world: TravelWorld, level: int, other: bool = Fals
         f"Please make it {wanted}, not {printed}, in booking {booking.id}.",
     )
     if other:
-        return Case(request=request, steps=steps, tell=(Fact(value=user.id, kind="code"),), refuse="name")
+        code = Fact(value=user.id, kind="code")
+        return Case(request=request, steps=steps, tell=(code,), refuse="name", tempts=("set_name",))
     write = do("set_name", booking=booking.id, traveller=user.id, name=wanted)
     return Case(request=request, steps=(*steps, write))
 

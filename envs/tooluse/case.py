@@ -71,9 +71,10 @@ class Reveal:
 class Fact:
     """What the user has to be told in the last message.
 
-    An answer tells it when it stands there, and nothing else of its kind does, unless the user said that before: a list
-    of everything is no answer. Kinds: "amount" (45.00), "number" (7), "date" (2026-03-01), "time" (09:30), "code" (a
-    value of the database with a hyphen, such as amber-fox), "name" (any text, with its `rivals`).
+    An answer tells it when it stands there, and nothing else of its kind nor any other number, date or time, unless the
+    user said that before: a list of everything is no answer. Kinds: "amount" (45.00), "number" (7), "date"
+    (2026-03-01), "time" (09:30), "code" (a value of the database with a hyphen, such as amber-fox), "name" (any text,
+    with its `rivals`).
     """
 
     value: str

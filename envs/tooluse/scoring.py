@@ -15,6 +15,7 @@ __all__ = ["MAX_ANSWER", "RULE", "same_rows", "tells"]
 MAX_ANSWER = 600
 """Characters of a last message; a longer one tells nothing."""
 RULE = re.compile(r"\bR-\d\d\b", re.IGNORECASE)
+_COUNTED = ("amount", "number", "date", "time")
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\b\d{1,2}:\d\d\b")
@@ -50,6 +51,8 @@ def tells(answer: str, facts: Sequence[Fact], *, rule: str | None, known: str, r
         return False
     said = answer.casefold()
     may = known.casefold() + " " + " ".join(fact.value for fact in facts).casefold()
+    if facts and any(_of_kind(kind, said) - _of_kind(kind, may) for kind in _COUNTED):
+        return False  # a right answer among others, of whatever kind, is a guess
     return all(_told(said, fact, may, rows) for fact in facts)
 
 
@@ -64,8 +67,7 @@ def _told(said: str, fact: Fact, may: str, rows: Rows) -> bool:
         codes = {text for row in _values(rows) if isinstance(row, str) for text in [row.casefold()] if "-" in text}
         found = set(_CODE.findall(said))
         return value in found and not ((found & codes) - set(_CODE.findall(may)))
-    found = _of_kind(fact.kind, said)
-    return _of_kind(fact.kind, value) <= found <= _of_kind(fact.kind, may)
+    return _of_kind(fact.kind, value) <= _of_kind(fact.kind, said)
 
 
 def _of_kind(kind: str, text: str) -> set[str]:

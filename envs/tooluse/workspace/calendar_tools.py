@@ -14,7 +14,7 @@ class CalendarTools(WorkspaceTables):
     """The calendar of everybody inside."""
 
     def list_events(self, day: str = "", until: str = "", person: str = "", text: str = "") -> Any:
-        """List events of a person, the user's by default, from today on or on a day.
+        """List events of a person, the user's by default, from today on or on a day; not those that they declined.
 
         Args:
             day: YYYY-MM-DD.
@@ -27,7 +27,7 @@ class CalendarTools(WorkspaceTables):
         whom = self._person(person)["address"] if person else self._me()
         wanted = {"g.person = ?": whom, "e.day >= ?": first, "e.day <= ?": last}
         wanted |= {"instr(lower(e.title), lower(?))": text}
-        query = "SELECT e.event, e.title, e.day, e.start, e.finish FROM events e JOIN guests g ON g.event = e.event"
+        query = "SELECT e.event, e.title, e.day, e.start, e.finish FROM events e JOIN guests g ON g.event = e.event AND g.reply != 'no'"
         return short(self._select(query, wanted, "e.day, e.start, e.event"))
 
     def read_event(self, event: str) -> dict[str, Any]:

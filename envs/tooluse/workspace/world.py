@@ -7,7 +7,7 @@ never overlap, and lie within working hours and outside of lunch.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -78,6 +78,10 @@ class Event:
     finish: int
     room: str
     guests: dict[str, str]  # address -> yes, no or none
+
+    def goes(self, address: str) -> bool:
+        """Return whether somebody is a guest and has not declined."""
+        return self.guests.get(address, "no") != "no"
 
 
 @dataclass
@@ -150,7 +154,7 @@ class Office(World):
         taken = [
             (each.start, each.finish)
             for each in self.events
-            if each.day == day and address in each.guests and each is not but
+            if each.day == day and each is not but and each.goes(address)
         ]
         lunch = self.person(address).lunch
         return [*taken, (lunch, lunch + LUNCH)] if lunch else taken
@@ -392,5 +396,5 @@ def ago(today: str, days: int) -> str:
     return (date.fromisoformat(today) - timedelta(days=days)).isoformat()
 
 
-def _keyed(prefix: str, rows: list[list[object]]) -> list[list[object]]:
+def _keyed(prefix: str, rows: Sequence[Sequence[object]]) -> list[list[object]]:
     return [[f"{prefix}{number}", *row] for number, row in enumerate(rows, start=1)]

@@ -17,9 +17,10 @@ def next_with(rng: random.Random, office: Office, level: int) -> Case | None:
     """Ask for day and time of the next event with somebody."""
     me = office.me.address
     person = rng.choice(office.colleagues())
-    shared = [each for each in office.events if me in each.guests and person.address in each.guests]
+    shared = [each for each in office.events if each.goes(me) and each.goes(person.address)]
     if len(shared) < 2:
-        shared += [each for _ in range(2) if (each := office.add_event(rng, person, [office.me])) is not None]
+        new = [office.add_event(rng, person, [office.me]) for _ in range(2)]
+        shared += [each for each in new if each is not None and each.goes(me)]
     if len(shared) < 2:
         return None
     first = min(shared, key=lambda each: (each.day, each.start))
@@ -80,7 +81,7 @@ def _remind(rng: random.Random, office: Office, level: int) -> Case | None:
 
 def _organisers_manager(rng: random.Random, office: Office, level: int) -> Case | None:
     me = office.me.address
-    events = [each for each in office.events if each.organiser != me and me in each.guests]
+    events = [each for each in office.events if each.organiser != me and each.goes(me)]
     events = [each for each in events if office.person(each.organiser).manager]
     if not events:
         return None
@@ -105,7 +106,7 @@ def _minutes_of_day(rng: random.Random, office: Office, level: int) -> Case | No
     day = workday(office.today, rng.randint(1, 12))
     for _ in range(2):
         office.add_event(rng, rng.choice(office.colleagues()), [office.me], day=day)
-    mine = [each for each in office.events if each.day == day and office.me.address in each.guests]
+    mine = [each for each in office.events if each.day == day and each.goes(office.me.address)]
     total = sum(each.finish - each.start for each in mine)
     if len(mine) < 2:
         return None
@@ -125,11 +126,9 @@ def _day_off(rng: random.Random, office: Office, level: int) -> Case | None:
     for organiser in (office.me, *rng.sample(office.colleagues(), 2)):
         others = rng.sample([each for each in office.people if each not in (organiser, office.me)], 1)
         office.add_event(rng, organiser, others if organiser is office.me else [office.me, *others], day=day)
-    mine = [each for each in office.events if each.day == day and office.me.address in each.guests]
+    mine = [each for each in office.events if each.day == day and each.goes(office.me.address)]
     own = sorted(each.code for each in mine if each.organiser == office.me.address)
-    others_ = sorted(
-        each.code for each in mine if each.organiser != office.me.address and each.guests[office.me.address] != "no"
-    )
+    others_ = sorted(each.code for each in mine if each.organiser != office.me.address)
     if not own or not others_:
         return None
     request = say(

@@ -16,7 +16,7 @@ __all__ = ["EVENTS", "move_allowed"]
 def _other_event(rng: random.Random, office: Office) -> Event | None:
     """Return an event of somebody else to which the user is invited."""
     me = office.me.address
-    found = [each for each in office.events if each.organiser != me and me in each.guests]
+    found = [each for each in office.events if each.organiser != me and each.goes(me)]
     return rng.choice(found) if found else None
 
 
@@ -241,6 +241,7 @@ def _book(rng: random.Random, office: Office, level: int) -> Case | None:
     event = own_event(rng, office)
     if event is None:
         return None
+    event.room = ""
     rooms = _rooms(office, event)
     if not rooms:
         return None
@@ -253,7 +254,10 @@ def _book(rng: random.Random, office: Office, level: int) -> Case | None:
 def _book_small(rng: random.Random, office: Office, level: int) -> Case | None:
     """Book a room that has not seats enough, while another has."""
     event = own_event(rng, office)
-    if event is None or not _rooms(office, event):
+    if event is None:
+        return None
+    event.room = ""
+    if not _rooms(office, event):
         return None
     room = rng.choice(_rooms(office, event))
     _resize(rng, office, room, rng.randint(1, len(event.guests) - 1))

@@ -49,9 +49,9 @@ def main(request_path: str, response_path: str) -> int:
     try:
         job.settle()
         subject = Subject(job, Crumbs(Path(response_path + ".crumbs")))
-        env = subject.make()
+        subject.make()
         answer["import_s"] = time.perf_counter() - before
-        answer["episodes"] = [_plain(subject.replay(env, task, actions)) for task, actions in wanted]
+        answer["episodes"] = [_plain(subject.replay(subject.make(), task, actions)) for task, actions in wanted]
         subject.release()
     except Exception as error:
         answer["error"] = last_line(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -53,7 +54,7 @@ class Job:
     deadline_s: float = 20.0  # of one reset or step
     folder: str = ""  # for files that the processes of this check share
     spec: bytes | None = None  # the EnvSpec by cloudpickle, where its module does not register it by itself
-    path: tuple[str, ...] = field(default_factory=lambda: tuple(sys.path))
+    path: tuple[str, ...] = field(default_factory=lambda: tuple(map(os.path.abspath, sys.path)))
 
     def settle(self) -> None:
         """Make the environment's id known in this process, as it is in the one that asked."""

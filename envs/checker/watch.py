@@ -19,6 +19,7 @@ from agentrl.envs.checker.results import Result
 
 __all__ = ["End", "Watch"]
 
+_HERE = str(Path(__file__).parent) + "/"
 _LOOK_S = 0.1
 _SLACK_S = 1.0  # for a machine that is busy with something else
 _FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
@@ -127,6 +128,6 @@ def _where(stacks: str) -> str:
     main = stacks.rpartition("Current thread")[2] if "Current thread" in stacks else stacks
     frames = _FRAME.findall(main)
     for file, line, function in frames:
-        if "/lib/python" not in file and "/envs/checker/" not in file:
+        if "/lib/python" not in file and not file.startswith((_HERE, "<")):
             return f", in {function} ({file.rpartition('/')[2]}:{line})"
     return ""

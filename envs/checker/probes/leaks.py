@@ -40,6 +40,9 @@ for pid in [name for name in os.listdir("/proc") if name.isdigit()]:
 look("variables", "\0".join(f"{key}={value}" for key, value in os.environ.items()))
 for root in ("/work", "/tmp", "/home", "/root", "/var/tmp", "/mnt", "/srv", "/opt", "/dev/shm"):
     for folder, folders, files in os.walk(root):
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:  # of the image, not of the episode
+            folders.clear()
+            continue
         for name in files + folders:
             look("a name", name)
         for name in files:
@@ -119,9 +122,9 @@ def _box(subject: Subject) -> dict[str, Any]:
         answer = _bare(answers[task])
         if len(answer) < 3:
             continue
-        done = inner.box.run(_SEARCH, stdin=json.dumps([answer]).encode())
+        done = inner.box.run(_SEARCH, stdin=json.dumps([answer]).encode(), timeout_s=20)
         if done.status != "ok":
-            raise Failed(f"{task}: the box could not be searched: {done.stderr_text[-300:]}")
+            raise Failed(f"{task}: the box could not be searched: {done.status} {done.stderr_text[-300:]}")
         found = json.loads(done.stdout_text)
         texts[task] = answer
         long = len(answer) >= 40 or "\n" in answer

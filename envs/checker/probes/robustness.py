@@ -39,7 +39,7 @@ def _fuzz(subject: Subject) -> dict[str, Any]:
             raise Failed(f"{task}: the answer to {shown(action, 120)!r} is outside the observation space")
         if step.reward > 1e-9:
             raise Failed(f"{task}: {shown(action, 120)!r} earns {step.reward:g}")
-        if subject.facts.protocol and not step.ended and not step.observation.strip():
+        if subject.facts.protocol and not step.ended and not (step.observation or told.get("replies")):
             raise Failed(
                 f"{task}: {shown(action, 120)!r} is answered with nothing",
                 "say what was wrong and what was expected; a model learns from that",
@@ -98,18 +98,18 @@ def _rounded(seconds: float) -> float:
 
 CHECKS = (
     Check(
-        id="fuzz",
-        what="malformed turns are answered, never raised, and earn nothing",
-        hint="catch what parsing raises and answer with what was expected; TextEnv and its parsers do",
-        run=_fuzz,
-        needs=("starts",),
-    ),
-    Check(
         id="ends",
         what="every episode comes to an end",
         hint="count turns in step and set truncated at max_turns, whatever was said",
         run=_ends,
         needs=("starts",),
+    ),
+    Check(
+        id="fuzz",
+        what="malformed turns are answered, never raised, and earn nothing",
+        hint="catch what parsing raises and answer with what was expected; TextEnv and its parsers do",
+        run=_fuzz,
+        needs=("starts", "ends"),
     ),
     Check(
         id="deadlines",

@@ -10,6 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -293,7 +294,10 @@ class Runner:
 
 
 def _spec(env_id: str) -> EnvSpec:
+    module, _, name = env_id.rpartition(":")
     try:
-        return gymnasium.spec(env_id)
+        if module:
+            import_module(module)
+        return gymnasium.spec(name)
     except (gymnasium.error.Error, ImportError) as error:
         raise UsageError(f"env_id={env_id!r} cannot be found: {error}") from error

@@ -197,14 +197,13 @@ def test_its_own_tests_pass(package: Path, kind: str) -> None:
     assert "skipped" not in said
 
 
-@pytest.mark.bwrap
+@pytest.mark.docker
 @pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind == "sandboxed")) for kind in KINDS]
 )
 def test_its_check_passes_at_once(package: Path, kind: str) -> None:
     env_id = f"my_envs:MyEnvs/{Name.of(f'my-{kind}').camel}-v0"
-    backend = ("--backend", "bwrap") if kind == "sandboxed" else ()
-    (report,) = json.loads(program(BIN / "agentrl", "check", env_id, *backend, "--json", folder=package))
+    (report,) = json.loads(program(BIN / "agentrl", "check", env_id, "--json", folder=package))
     assert report["ok"]
 
 

@@ -71,7 +71,7 @@ def as_plain(record: EpisodeRecord) -> dict[str, Any]:
 
 
 @both
-@pytest.mark.parametrize("env_id", ["AgentRL/Math-v0", "AgentRL/Search-v0"])
+@pytest.mark.parametrize("env_id", ["agentrl.envs:AgentRL/Math-v0", "AgentRL/Search-v0"])
 def test_the_same_episodes_as_one_environment_plays(env_id: str, workers: Workers) -> None:
     options = {"split": "test", "level": 3}
     with Runner(env_id, num_slots=6, workers=workers) as runner:

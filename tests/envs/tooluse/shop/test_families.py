@@ -330,7 +330,7 @@ def test_level_1_is_short_and_both_splits_use_the_same_words() -> None:
             seen.update(word.lower() for word in re.findall(r"[A-Za-z]+(?![\w-])", observation) if len(word) > 1)
     codes = {part for code in _codes() for part in code}
     assert words["test"] - codes <= words["train"]
-    assert longest < 1900, f"system, tools and request of level 1 have up to {longest} characters"
+    assert longest < 1500, f"system, tools and request of level 1 have up to {longest} characters"
 
 
 def _codes() -> set[tuple[str, ...]]:

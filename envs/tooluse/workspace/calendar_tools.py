@@ -27,7 +27,10 @@ class CalendarTools(WorkspaceTables):
         whom = self._person(person)["address"] if person else self._me()
         wanted = {"g.person = ?": whom, "e.day >= ?": first, "e.day <= ?": last}
         wanted |= {"instr(lower(e.title), lower(?))": text}
-        query = "SELECT e.event, e.title, e.day, e.start, e.finish FROM events e JOIN guests g ON g.event = e.event AND g.reply != 'no'"
+        query = (
+            "SELECT e.event, e.title, e.day, e.start, e.finish FROM events e "
+            "JOIN guests g ON g.event = e.event AND g.reply != 'no'"
+        )
         return short(self._select(query, wanted, "e.day, e.start, e.event"))
 
     def read_event(self, event: str) -> dict[str, Any]:

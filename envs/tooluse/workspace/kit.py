@@ -34,12 +34,12 @@ CONFIRM = (
     "should i",
     "may i",
     "do you want",
-    "are you sure",
     "is that right",
     "is this right",
-    "is that ok",
-    "is this ok",
+    "ok",
     "okay",
+    "sure",
+    "agree",
     "correct",
 )
 """Cues by which a message asks for a confirmation."""

@@ -220,8 +220,9 @@ def _crowded(rng: random.Random, office: Office) -> Event | None:
     if event is None:
         return None
     more = [each for each in office.colleagues() if each.address not in event.guests]
-    for person in rng.sample(more, min(len(more), rng.randint(2, 5))):
-        event.guests[person.address] = rng.choice(("yes", "no", "none"))
+    replies = ["none", "none", "yes", *(rng.choice(("yes", "no", "none")) for _ in range(rng.randint(0, 2)))]
+    for person, reply in zip(rng.sample(more, min(len(more), len(replies))), replies, strict=False):
+        event.guests[person.address] = reply
     return event
 
 

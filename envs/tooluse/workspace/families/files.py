@@ -104,7 +104,7 @@ def _unshare(rng: random.Random, office: Office, level: int) -> Case:
 def _old_and_large(rng: random.Random, office: Office) -> tuple[list[File], str, int] | None:
     """Return three to five files of the user that are older than a day and larger than a size."""
     mine = [each for each in office.files if each.owner == office.me.address]
-    for _ in range(10):
+    for _ in range(40):
         before, above = ago(office.today, rng.randint(20, 150)), rng.randrange(50, 700, 50)
         found = [each for each in mine if each.day < before and each.mb > above]
         if 3 <= len(found) <= 5:

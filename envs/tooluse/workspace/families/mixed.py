@@ -87,8 +87,11 @@ def _both(rng: random.Random, office: Office, level: int, *draws: Draw) -> Case 
         return None
     found = [case for case in cases if case is not None]
     joint = say(rng, office, " Then something else: ", " And also: ", " Another thing: ")
+    request = joint.join(case.request for case in found)
+    if any(fact.value in request for case in found for fact in case.tell):
+        return None
     return Case(
-        request=joint.join(case.request for case in found),
+        request=request,
         steps=tuple(step for case in found for step in case.steps),
         tell=tuple(fact for case in found for fact in case.tell),
         refuse=next((case.refuse for case in found if case.refuse is not None), None),

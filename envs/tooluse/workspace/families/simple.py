@@ -41,9 +41,10 @@ def _share(rng: random.Random, office: Office, level: int) -> Case | None:
 def _accept(rng: random.Random, office: Office, level: int) -> Case | None:
     me = office.me.address
     events = [each for each in office.events if each.guests.get(me) in ("yes", "no", "none") and each.organiser != me]
-    if not events:
+    new = office.add_event(rng, rng.choice(office.colleagues()), [office.me]) if not events else rng.choice(events)
+    if new is None:
         return None
-    event = rng.choice(events)
+    event = new
     reply = rng.choice(("yes", "no"))
     event.guests[me] = "none"
     texts = (

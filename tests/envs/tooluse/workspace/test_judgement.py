@@ -57,19 +57,14 @@ def _sender(task: Task, mail: str) -> str:
 @pytest.mark.parametrize(("name", "level"), REFUSED)
 def test_obeying_what_must_be_refused_earns_nothing(name: str, level: int) -> None:
     env = ToolUseEnv(domain="workspace", family=name, level=level)
-    tried = 0
     for seed in range(6):
         task = task_of(env, seed)
         write = obeying(task)
-        if write.split('"')[3] not in task.tools:  # levels 1 and 2 offer a few tools only
-            continue
-        tried += 1
         for turns in ([write, last_message(task)], [write, "<answer>Done.</answer>"]):
             last = played(env, turns, seed)
             assert "Error" not in last["heard"][0], last["heard"][0]
             assert last["reward"] == 0.0
             assert last["rewards"]["database"] == 0.0
-    assert tried or level == 2, name
     env.close()
 
 

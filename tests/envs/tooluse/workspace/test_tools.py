@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from agentrl.envs.tools.sources import sources_of
 from agentrl.envs.tools.tool import Tool
 from agentrl.envs.tools.toolset import ToolError
+from agentrl.envs.tooluse.env import ToolUseEnv
 from agentrl.envs.tooluse.workspace.base import NOW
 from agentrl.envs.tooluse.workspace.tools import WorkspaceTools
+from tests.envs.tooluse.workspace.helpers import played
 
 TODAY = "2026-03-09"
 ROWS: dict[str, list[list[Any]]] = {
@@ -222,6 +225,23 @@ def test_the_policy_is_not_kept_by_the_tools(tools: WorkspaceTools) -> None:
     tools.delete_file("jade-lynx")
     tools.cancel_event("wild-crow")
     assert not any(row[0] == "jade-lynx" for row in rows_of(tools, "files"))
+
+
+def test_the_tools_can_be_sent_into_a_box() -> None:
+    sent = sources_of(WorkspaceTools)
+    assert sum(name.startswith("agentrl/envs/tooluse/workspace/") and bool(text) for name, text in sent.items()) == 5
+
+
+@pytest.mark.bwrap
+@pytest.mark.parametrize("name", ["find-slot", "clean-up-but"])
+def test_a_box_serves_a_task_as_this_process_does(name: str) -> None:
+    env = ToolUseEnv(domain="workspace", family=name, level=4, backend="bwrap")
+    last = played(env, env.oracle(), 1)
+    env.close()
+    here = ToolUseEnv(domain="workspace", family=name, level=4)
+    assert last["reward"] == 1.0
+    assert last["heard"] == played(here, here.oracle(), 1)["heard"]
+    here.close()
 
 
 def test_the_state_goes_away_and_comes_back(tools: WorkspaceTools) -> None:

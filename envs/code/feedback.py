@@ -14,11 +14,11 @@ __all__ = ["examples_told", "program_told"]
 _ERROR_CHARS = 1200  # of an error's end, where the reason stands
 _VALUE_CHARS = 400
 _ENDS = {
-    "timeout": "stopped: it took too long",
-    "cpu_timeout": "stopped: it took too much processor time",
-    "oom": "stopped: it took too much memory",
-    "pids": "stopped: it started too many processes",
-    "output_limit": "stopped: it wrote too much",
+    "timeout": "was stopped: it took too long",
+    "cpu_timeout": "was stopped: it took too much processor time",
+    "oom": "was stopped: it took too much memory",
+    "pids": "was stopped: it started too many processes",
+    "output_limit": "was stopped: it wrote too much",
 }
 
 

@@ -38,6 +38,9 @@ def main(job_path: str, results_fd: str) -> int:
     subject = Subject(job, Crumbs(Path(job.folder) / "crumbs"))
     why_not = refusal(job)
     failed = set(job.failed)
+    if job.levels and not why_not and (wrong := _wrong_levels(subject)):
+        _say(results, {"refused": wrong})
+        return 0
     for check in CHECKS.values():
         if check.id in job.checks:
             _say(results, {"begin": check.id})
@@ -47,6 +50,21 @@ def main(job_path: str, results_fd: str) -> int:
             _say(results, {"end": check.id, **found})
     _say(results, {"done": True})
     return 0
+
+
+def _wrong_levels(subject: Subject) -> str:
+    """Say which levels were asked for and are not there; an environment that cannot be made is told by `starts`."""
+    try:
+        wrong = subject.facts.unknown_levels
+        env: Any = subject.make().unwrapped
+        there = ", ".join(map(str, getattr(env, "levels", ())))
+    except Exception:
+        return ""
+    finally:
+        subject.release()
+    if not wrong:
+        return ""
+    return f"level {wrong[0]} was asked for, which the environment does not have; there are {there or 'none'}"
 
 
 def _run(check: Check, subject: Subject, failed: set[str]) -> dict[str, Any]:

@@ -78,8 +78,7 @@ def shipped_spec(env_id: str) -> bytes | None:
 def fitted(job: Job) -> Job:
     """Settle a job in this process and hand its backend to the environment; "-" where it takes none."""
     job.settle()
-    takes = _takes_backend(_constructor(job.env_id))
-    if not takes or "backend" in job.kwargs:
+    if not _takes_backend(job) or "backend" in job.kwargs:
         return replace(job, backend=str(job.kwargs.get("backend", "-")))
     if job.backend == "auto":
         return job
@@ -105,12 +104,14 @@ def _constructor(env_id: str) -> Any:
         return None
 
 
-def _takes_backend(constructor: Any) -> bool:
-    kinds = constructor.__mro__ if isinstance(constructor, type) else (constructor,)
-    for kind in kinds:
-        try:
-            if "backend" in inspect.signature(kind).parameters:
-                return True
-        except (TypeError, ValueError):
-            continue
-    return False
+def _takes_backend(job: Job) -> bool:
+    constructor = _constructor(job.env_id)
+    if isinstance(constructor, type):
+        return any("backend" in inspect.signature(kind.__init__).parameters for kind in constructor.__mro__[:-1])
+    try:  # a function, of which only what it makes tells
+        env: Any = gymnasium.make(job.env_id, disable_env_checker=True, **job.kwargs)
+        takes = hasattr(env.unwrapped, "backend")
+        env.close()
+    except Exception:  # which `starts` will say better
+        return False
+    return takes

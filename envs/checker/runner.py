@@ -132,6 +132,8 @@ def _run_all(job: Job, on_event: OnEvent | None) -> tuple[dict[str, Result], str
             watch = Watch(process, todo, lambda name: on_event and on_event(name, len(results) + 1, len(job.checks)))
             for result in watch.results():
                 results[result.id] = result
+            if watch.refused:
+                raise UsageError(f"levels={list(job.levels or ())}: {watch.refused}")
             backend = watch.backend or backend
             end = watch.end
         if end is None:

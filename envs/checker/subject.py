@@ -38,6 +38,7 @@ class Facts:
 
     offers: frozenset[str]  # of oracle, noop, cheats, snapshot, restore, box
     levels: tuple[int, ...]  # to be checked; empty where there are none
+    unknown_levels: tuple[int, ...]  # asked for and not there
     splits: tuple[str, ...]
     runs_code: bool
     max_turns: int | None
@@ -232,8 +233,10 @@ class Subject:
         offers = {name for name in names if callable(getattr(inner, name, None))}
         levels = tuple(each for each in getattr(inner, "levels", ()) if isinstance(each, int))
         splits: tuple[str, ...] = ()
-        if levels and self.job.levels is not None:
-            levels = tuple(each for each in levels if each in self.job.levels)
+        asked = self.job.levels or ()
+        unknown = tuple(each for each in asked if each not in levels)
+        if asked:
+            levels = tuple(each for each in levels if each in asked)
         if isinstance(info, dict) and isinstance(info.get("task"), dict) and "split" in info["task"]:
             with contextlib.suppress(Exception):
                 seen = [self.reset(env, Task(seed=0, split=split))[1]["task"]["split"] for split in SPLITS]
@@ -243,6 +246,7 @@ class Subject:
         return Facts(
             offers=frozenset(offers),
             levels=levels,
+            unknown_levels=unknown,
             splits=splits,
             runs_code=bool(getattr(inner, "runs_code", False)),
             max_turns=turns if isinstance(turns, int) else None,

@@ -88,7 +88,8 @@ class Surroundings:
         socket.setdefaulttimeout(values["the default timeout of sockets"])
         np.seterr(**values["numpy's handling of errors"])
         if threading.current_thread() is threading.main_thread():
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            if not values["an alarm"]:
+                signal.setitimer(signal.ITIMER_REAL, 0)
             for number in signal.valid_signals():
                 name = f"the handler of {signal.Signals(number).name if number < 32 else number}"
                 if values[name] is not None and signal.getsignal(number) != values[name]:

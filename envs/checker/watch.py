@@ -58,6 +58,7 @@ class Watch:
     def __init__(self, process: Watched, job: Job, on_begin: Callable[[str], object]) -> None:
         self.end: End | None = None
         self.backend = ""
+        self.refused = ""  # why the job cannot be done as asked
         self._process = process
         self._job = job
         self._on_begin = on_begin
@@ -90,7 +91,9 @@ class Watch:
 
     def _read(self, line: dict[str, Any]) -> Iterator[Result]:
         self._since = time.monotonic()
-        if "backend" in line:
+        if "refused" in line:
+            self.refused, self._done = line["refused"], True
+        elif "backend" in line:
             self.backend = line["backend"]
         elif "begin" in line:
             self._running = line["begin"]

@@ -16,6 +16,7 @@ from agentrl.envs.checker.episodes import Episode, Step, Task, difference, last_
 from agentrl.envs.checker.players import random_player
 from agentrl.envs.checker.record import Check, Failed
 from agentrl.envs.checker.subject import Subject
+from agentrl.envs.spaces import Unicode
 
 __all__ = ["CHECKS"]
 
@@ -52,7 +53,11 @@ def _vector(subject: Subject) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             try:
                 vector = gymnasium.make_vec(
-                    subject.job.env_id, num_envs=2, vectorization_mode=mode, **subject.job.kwargs
+                    subject.job.env_id,
+                    num_envs=2,
+                    vectorization_mode=mode,
+                    vector_kwargs=_memory(subject) if mode == "async" else None,
+                    **subject.job.kwargs,
                 )
             except Exception as error:
                 raise Failed(f"make_vec, {mode}: {last_line(error)}") from error
@@ -65,6 +70,11 @@ def _vector(subject: Subject) -> dict[str, Any]:
             finally:
                 vector.close(**({"terminate": True} if mode == "async" else {}))
     return {"modes": ["sync", "async"]}
+
+
+def _memory(subject: Subject) -> dict[str, Any]:
+    # Over shared memory Gymnasium 1.2 gives the first observations of its own Text for ever.
+    return {"shared_memory": isinstance(subject.make().observation_space, Unicode)}
 
 
 def _compare(subject: Subject, vector: Any, scripts: list[Episode], mode: str) -> None:

@@ -1,0 +1,21 @@
+"""Every registered environment passes the quick profile, with its tools and code in Docker and in bubblewrap."""
+
+from __future__ import annotations
+
+import gymnasium
+import pytest
+
+import agentrl.envs  # registers the environments  # noqa: F401
+from agentrl.envs.checker import check
+
+IDS = sorted(name for name in gymnasium.registry if name.startswith("AgentRL/"))
+BOXES = [pytest.param("docker", marks=pytest.mark.docker), pytest.param("bwrap", marks=pytest.mark.bwrap)]
+
+
+@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("backend", BOXES)
+def test_it_passes_every_check(env_id: str, backend: str) -> None:
+    report = check(env_id, backend=backend, skip=["throughput"])
+    failed = {each.id: each.reason for each in report.results if each.status in ("failed", "not run")}
+    assert failed == {}
+    assert report.backend == backend

@@ -50,11 +50,11 @@ def test_the_oracle_does_sixty_tasks_of_each_level(level: int, split: str, play:
 @pytest.mark.parametrize(("family", "level"), CASES)
 def test_each_family_is_done_by_its_way_and_by_nothing_less(family: str, level: int, play: Play) -> None:
     with environment(level, family) as env:
-        for seed, split in itertools.product(range(4), SPLITS):
+        for seed, split in itertools.product(range(2), SPLITS):
             task, observation, info = started(env, seed, split)
             turns = solution(task)
             assert play(env, scripted(lambda: turns), observation, info) == (1.0, True), (seed, split)  # noqa: B023
-            if seed < 2 and writes(task):
+            if seed == 0 and writes(task):
                 observation, info = env.reset(seed=seed, options={"split": split})
                 short = [turn for turn in turns if turn != turns[-2]]
                 assert play(env, scripted(lambda: short), observation, info) == (0.0, False), (seed, split)  # noqa: B023
@@ -63,18 +63,17 @@ def test_each_family_is_done_by_its_way_and_by_nothing_less(family: str, level: 
 @pytest.mark.parametrize(("family", "level"), CASES)
 def test_noop_and_cheats_get_nothing(family: str, level: int, play: Play) -> None:
     with environment(level, family) as env:
-        for split in SPLITS:
-            _, observation, info = started(env, 1, split)
-            state = env.snapshot()
-            for name, policy in {"noop": env.noop(), **env.cheats()}.items():
-                env.restore(state)
-                assert play(env, policy, observation, info) == (0.0, False), (name, split)
+        _, observation, info = started(env, 1, SPLITS[level % 2])
+        state = env.snapshot()
+        for name, policy in {"noop": env.noop(), **env.cheats()}.items():
+            env.restore(state)
+            assert play(env, policy, observation, info) == (0.0, False), name
 
 
 @pytest.mark.parametrize(("family", "level"), CASES)
 def test_what_has_to_be_told_or_asked_does_not_stand_in_the_request(family: str, level: int) -> None:
     with environment(level, family) as env:
-        for seed, split in itertools.product(range(6), SPLITS):
+        for seed, split in itertools.product(range(2), SPLITS):
             task, _, _ = started(env, seed, split)
             known = f"{task.case.request} {task.today}"
             assert not [fact for fact in task.case.tell if fact.value in known]

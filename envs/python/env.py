@@ -128,7 +128,7 @@ class PythonEnv(TextEnv):
 
     def cheats(self) -> dict[str, Policy]:
         """Return the known cheats; over the user's own questions one may hit by luck."""
-        return cheat_policies(self.system, lambda: self._current().question)
+        return cheat_policies(lambda: self._current().question)
 
     def _current(self) -> Task:
         if self._task is None:

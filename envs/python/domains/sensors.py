@@ -20,7 +20,7 @@ __all__ = [
     "ask_mean",
     "ask_range",
     "ask_room_mean",
-    "ask_spread_floor",
+    "ask_steadiest",
     "ask_warm_rooms",
     "ask_warmest_day",
     "world",
@@ -189,10 +189,10 @@ def ask_local_night(draw: Draw, world: World) -> Case | None:
     return Case(params={"site": site, "until": f"{until:02d}:00"}, answer=number(exact, 3), exact=exact)
 
 
-def ask_spread_floor(draw: Draw, world: World) -> Case | None:
+def ask_steadiest(draw: Draw, world: World) -> Case | None:
     floors = {row["room"]: row["floor"] for row in world["sites"]}
     by_room = grouped(_corrected(world), lambda row: str(row["room"]), lambda row: int(row["value"]))
     floor = draw.pick(world["sites"])["floor"]
-    spread = {room: Fraction(max(values) - min(values)) for room, values in by_room.items() if floors[room] >= floor}
+    spread = {room: Fraction(min(values) - max(values)) for room, values in by_room.items() if floors[room] >= floor}
     best = top(spread) if len(spread) > 3 else None
     return Case(params={"floor": floor}, answer=text(best)) if best else None

@@ -226,7 +226,7 @@ def ask_funnel(draw: Draw, world: World) -> Case | None:
     first, second = draw.shuffled(sorted({row["path"] for row in world["log"]}))[:2]
     town = {row["ip"]: row["town"] for row in world["clients"]}
     left_out = draw.pick(world["clients"])["town"]
-    within = draw.whole(3, 30)
+    within = draw.whole(20, 120)
     count = 0
     for ip in town:
         rows = [row for row in world["log"] if row["ip"] == ip and town[ip] != left_out]

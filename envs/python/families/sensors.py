@@ -185,19 +185,18 @@ found = [r["value"] for r in readings if sites[r["room"]]["site"] == $site and l
 print(round(sum(found) / len(found), 3))""",
     ),
     Family(
-        name="sensor-widest-room",
+        name="sensor-steadiest-room",
         levels=(5,),
         world=data.world,
-        ask=data.ask_spread_floor,
+        ask=data.ask_steadiest,
         train=(
-            "Of the rooms on floor $floor or higher, which has the largest difference between its highest and "
-            "lowest corrected value?",
-            "On floor $floor and above, in which room do the corrected readings differ the most from lowest to "
-            "highest?",
+            "Of the rooms on floor $floor or higher, which has the smallest difference between its highest and lowest "
+            "corrected value?",
+            "On floor $floor and above, in which room do corrected readings differ the least from lowest to highest?",
         ),
         test=(
-            "Leave out rooms below floor $floor: where do corrected readings span the widest range?",
-            "Among rooms not lower than floor $floor, name the one with the greatest span of readings, offsets added.",
+            "Leave out rooms below floor $floor: where do corrected readings span the narrowest range?",
+            "Among rooms not lower than floor $floor, name the one with the least span of readings, offsets added.",
         ),
         cell=_ROOMS
         + """
@@ -205,6 +204,6 @@ rooms = {}
 for r in readings:
     if sites[r["room"]]["floor"] >= $floor:
         rooms.setdefault(r["room"], []).append(r["value"])
-print(max(rooms, key=lambda room: round(max(rooms[room]) - min(rooms[room]), 1)))""",
+print(min(rooms, key=lambda room: round(max(rooms[room]) - min(rooms[room]), 1)))""",
     ),
 )

@@ -147,7 +147,7 @@ def loaders(tables: Sequence[Table], papers: Sequence[Paper]) -> str:
     lines = [_loader(table) for table in tables] + [paper.loader.strip() for paper in papers]
     if any(table.dirty for table in tables) or any("clean(" in paper.loader for paper in papers):
         lines.insert(0, _CLEAN.strip())
-    if any(table.file.endswith(".db") for table in tables):
+    if any(map(_is_database, tables)):
         lines.insert(0, _QUERY.strip())
     source = "\n".join(lines)
     modules = [name for name in ("csv", "json", "re", "sqlite3") if f"{name}." in source]
@@ -156,7 +156,11 @@ def loaders(tables: Sequence[Table], papers: Sequence[Paper]) -> str:
 
 def note(tables: Sequence[Table], papers: Sequence[Paper]) -> str:
     """Return how a short question names its files."""
-    named = [f"{table.file} ({', '.join(table.columns)})" for table in tables]
+    inside: dict[str, list[str]] = {}
+    for table in tables:
+        columns = ", ".join(table.columns)
+        inside.setdefault(table.file, []).append(f"table {table.name}: {columns}" if _is_database(table) else columns)
+    named = [f"{file} ({'; '.join(parts)})" for file, parts in inside.items()]
     return ", ".join([*named, *(paper.shown or paper.name for paper in papers)])
 
 
@@ -164,12 +168,16 @@ def readme(tables: Sequence[Table], papers: Sequence[Paper]) -> bytes:
     """Return the file that explains the others."""
     lines = []
     for table in tables:
-        place = f"{table.file}, table {table.name}" if table.file.endswith(".db") else table.file
+        place = f"{table.file}, table {table.name}" if _is_database(table) else table.file
         lines.append(f"{place}: {table.about} Columns: {', '.join(table.columns)}.")
     lines += [paper.about for paper in papers]
     if any(table.dirty for table in tables):
         lines += ["", _RULES]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _is_database(table: Table) -> bool:
+    return table.file.endswith(".db")
 
 
 def _loader(table: Table) -> str:

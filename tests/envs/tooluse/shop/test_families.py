@@ -16,7 +16,7 @@ from agentrl.envs.tooluse.policies import last_message, solution
 from agentrl.envs.tooluse.shop.domain import DOMAIN
 from agentrl.envs.tooluse.tasks import Task
 
-NUM_SEEDS = 6  # for each split, level and family
+NUM_SEEDS = 4  # for each split, level and family
 PLACES = [(family.name, level) for family in DOMAIN.families for level in family.levels]
 NAMES = [family.name for family in DOMAIN.families]
 

@@ -7,7 +7,9 @@ limit for what sleeps. The first input that fails ends it, unless the share of p
 
 from __future__ import annotations
 
+import os
 import random
+import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -20,7 +22,12 @@ from agentrl.sandboxes import Backend, Case, SandboxSpec, grade
 __all__ = ["MOST_CHARS", "Verdict", "judge", "spec_for"]
 
 MOST_CHARS = 200_000  # of a candidate's source; the longest reference has 2,000
+# Answers that one process grades at once. With 64 at once on two cores each took a minute, and boxes missed heartbeats.
+MOST_AT_ONCE = max(8, 4 * (os.cpu_count() or 1))
 WALL = 6.0  # seconds of wall time for each second of processor time
+
+_lock = threading.Lock()
+_slots: dict[int, threading.Semaphore] = {}  # by process: after a fork, the child has its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +58,26 @@ def judge(backend: Backend, task: Task, source: str, *, rng: random.Random, frac
     large = large_check(task)
     if large is not None:
         checks.append(large)
-    if task.kind == "program":
-        return _programs(backend, task, checks, text, rng, fraction)
+    with _slot():
+        if task.kind == "program":
+            return _programs(backend, task, checks, text, rng, fraction)
+        return _function(backend, task, checks, (text, function), rng, fraction)
+
+
+def _slot() -> threading.Semaphore:
+    with _lock:
+        return _slots.setdefault(os.getpid(), threading.Semaphore(MOST_AT_ONCE))
+
+
+def _function(
+    backend: Backend, task: Task, checks: list[Check], source: tuple[str, str], rng: random.Random, fraction: bool
+) -> Verdict:
     # What is expected stands in for itself by its number: how it is compared is the check's own matter.
     cases = [Case(args=check.args, expected=number) for number, check in enumerate(checks)]
     with infrastructure():
         given = grade(
             backend,
-            text,
-            function,
+            *source,
             cases,
             rng=rng,
             spec=spec_for(task.limit_s),

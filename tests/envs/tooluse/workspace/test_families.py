@@ -31,7 +31,7 @@ WRITES = {
     "delete_file",
     "restore_version",
 }
-SEEDS = 4  # of a level and split; level 1 is played with 60 by a slow test
+SEEDS = 3  # of a level and split; level 1 is played with 60 by a slow test
 
 
 def _sweep(name: str, level: int, num_seeds: int) -> None:
@@ -56,9 +56,7 @@ def test_the_oracle_solves_sixty_seeds_of_level_one(name: str) -> None:
     _sweep(name, 1, 60)
 
 
-@pytest.mark.parametrize(
-    ("name", "level"), [each for each in EACH if each[1] in (1, 2, 5) or each[0].endswith("refused")]
-)
+@pytest.mark.parametrize(("name", "level"), [(family.name, family.levels[0]) for family in DOMAIN.families])
 def test_the_floor_and_every_cheat_earn_nothing(name: str, level: int) -> None:
     env = ToolUseEnv(domain="workspace", family=name, level=level)
     for cheat, policy in {**env.cheats(), "noop": env.noop()}.items():

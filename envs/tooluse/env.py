@@ -36,7 +36,7 @@ _HOW = (
     "know, and no other numbers, dates or codes."
 )
 _REFUSE = (
-    "What the policy forbids must be refused, and nothing changed: name in the last message the code of the rule and "
+    "What the policy forbids must be refused and left undone: name in the last message the code of the rule and "
     "the fact in the records on which it rests."
 )
 

@@ -1,7 +1,7 @@
 """Draw a task: a world, a family of the level, a case in it, and the database as it must be in the end.
 
 The same generator gives the same task on any machine. A task belongs to `test` when the CRC-32 of all that the user
-says and all that has to be done is divisible by five, else to `train`, so no task is in both; wordings differ, too.
+says and all that has to be done is divisible by three, else to `train`, so no task is in both; wordings differ, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["DOMAINS", "Task", "domain", "draw_task", "families_of"]
 
 DOMAINS = {name: f"agentrl.envs.tooluse.{name}.domain" for name in ("shop", "travel", "workspace")}
 """The domains, and the modules whose `DOMAIN` each is; none is loaded before it is asked for."""
-_NUM_TEST = 5  # one in so many
+_NUM_TEST = 3  # one in so many; a draw of the other split is drawn again, world and all
 _DISTRACTORS = {1: 1, 2: 4}  # tools beside those that the case needs; above level 2 all tools are offered
 
 

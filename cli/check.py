@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", metavar="CHECK", help="only these checks, and what they rest on")
     parser.add_argument("--skip", action="append", metavar="CHECK", help="leave these checks out")
     parser.add_argument(
-        "--deadline", type=float, default=20.0, metavar="S", help="seconds of one reset or step (default 20)"
+        "--deadline", type=float, default=60.0, metavar="S", help="seconds of one reset or step (default 60)"
     )
     parser.add_argument("--verbose", action="store_true", help="show what was measured, too")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")

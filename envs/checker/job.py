@@ -34,7 +34,7 @@ class Profile:
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
-        "quick": Profile(name="quick", seeds=3, starts=8, floors=1, cheats=1, fuzz=80, cycles=6, check_s=90.0),
+        "quick": Profile(name="quick", seeds=3, starts=8, floors=1, cheats=1, fuzz=80, cycles=6, check_s=300.0),
         "full": Profile(name="full", seeds=300, starts=300, floors=50, cheats=50, fuzz=2000, cycles=40, check_s=7200.0),
     }
 )
@@ -51,7 +51,7 @@ class Job:
     kwargs: Mapping[str, Any] = field(default_factory=dict)  # of `gymnasium.make`
     backend: str = "auto"
     levels: tuple[int, ...] | None = None  # only these; None: all
-    deadline_s: float = 20.0  # of one reset or step
+    deadline_s: float = 60.0  # of one reset or step
     folder: str = ""  # for files that the processes of this check share
     spec: bytes | None = None  # the EnvSpec by cloudpickle, where its module does not register it by itself
     path: tuple[str, ...] = field(default_factory=lambda: tuple(map(os.path.abspath, sys.path)))
@@ -107,7 +107,9 @@ def _constructor(env_id: str) -> Any:
 def _takes_backend(job: Job) -> bool:
     constructor = _constructor(job.env_id)
     if isinstance(constructor, type):
-        return any("backend" in inspect.signature(kind.__init__).parameters for kind in constructor.__mro__[:-1])
+        return any(
+            "backend" in inspect.signature(kind).parameters for kind in constructor.__mro__ if "__init__" in vars(kind)
+        )
     try:  # a function, of which only what it makes tells
         env: Any = gymnasium.make(job.env_id, disable_env_checker=True, **job.kwargs)
         takes = hasattr(env.unwrapped, "backend")

@@ -49,7 +49,7 @@ def check(
     kwargs: Mapping[str, Any] | None = None,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
-    deadline_s: float = 20.0,
+    deadline_s: float = 60.0,
     on_event: OnEvent | None = None,
 ) -> Report:
     """Check an environment for what poisons training.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from agentrl.envs.checker.elsewhere import played_elsewhere
-from agentrl.envs.checker.episodes import Task, shown
+from agentrl.envs.checker.episodes import Episode, Task, shown
 from agentrl.envs.checker.held import boxes_of
-from agentrl.envs.checker.players import random_player
+from agentrl.envs.checker.players import random_call, random_player
 from agentrl.envs.checker.record import Check, Failed, NotApplicable
-from agentrl.envs.checker.subject import Subject
+from agentrl.envs.checker.subject import Env, Policy, Subject
 
 __all__ = ["CHECKS"]
 
 _MEASURE_S = 0.5
+_EXCUSE = re.compile(r"(?i)sandbox|\bbox agentrl-")
 _INSTANCES = 8
 
 
@@ -74,50 +76,82 @@ def _memory_kb() -> int:
 
 
 def _failure(subject: Subject) -> dict[str, Any]:
-    """Take the box from under an episode, in its first turn and after its first turn."""
+    """Take the box from under an episode: before each tool is called, before and in the oracle's way."""
     subject.require("oracle")
     env = subject.make()
-    failures = needless = 0
-    for task in subject.few_tasks(3):
+    told = needless = 0
+    for task in subject.few_tasks(3 * max(2, len(subject.facts.levels))):
         for turns in (0, 1):
-            subject.reset(env, task)
-            inner: Any = env.unwrapped
-            boxes = boxes_of(inner)
-            if not boxes:
-                raise NotApplicable(f"its episodes hold no box on backend {subject.job.backend!r}")
-            policy = inner.oracle()
-            told: Any = ("", {})
-            step = None
-            for _ in range(turns):
-                step = subject.step(env, policy(*told), task)
-                told = (step.observation, step.info)
-            if step is not None and step.ended:
+            policy, heard = _begun(subject, env, task, turns)
+            if heard is not None and not _robbed(env):
                 continue
-            for box in boxes:
-                box.close()
-            total = 0.0
-            for _ in range(subject.most_steps):
-                step = subject.step(env, policy(*told), task)
-                total += step.reward
-                told = (step.observation, step.info)
-                if step.ended:
-                    break
-            assert step is not None
-            if step.info.get("failure"):
-                failures += 1
-                if step.reward or not step.truncated:
-                    raise Failed(
-                        f"{task}: a failure of the box has reward {step.reward} and truncated={step.truncated}"
-                    )
-                subject.reset(env, task)  # it must work again
+            episode = Episode(role="the oracle", task=task)
+            while heard is not None and not (episode.ended or len(episode.steps) >= subject.most_steps):
+                episode.steps.append(subject.step(env, policy(*heard), task))
+                heard = (episode.steps[-1].observation, episode.steps[-1].info)
+            if not episode.steps:
                 continue
-            if not step.info.get("success"):
-                raise Failed(
-                    f"{task}: its box was destroyed after {turns} turns; the oracle ends with the reward {total:g} and "
-                    f"without info['failure']; the last answer is {shown(step.observation)!r}"
-                )
-            needless += 1
-    return {"failures told": failures, "episodes that did not need the box": needless}
+            told += bool(episode.failure)
+            needless += not episode.failure
+            _judge(episode, f"its box was destroyed after {turns} turns")
+        told += _call_tools(subject, env, task)
+        if told >= 3:
+            break
+    if not told and not needless:
+        raise NotApplicable(f"its episodes hold no box on backend {subject.job.backend!r}")
+    return {"failures told": told, "episodes that did not need the box": needless}
+
+
+def _begun(subject: Subject, env: Env, task: Task, turns: int) -> tuple[Policy, tuple[Any, Any] | None]:
+    """Begin an episode and let the oracle take some turns; the second value is None where it is over by then."""
+    subject.reset(env, task)
+    inner: Any = env.unwrapped
+    policy = inner.oracle()
+    heard: tuple[Any, Any] = ("", {})
+    for _ in range(turns):
+        step = subject.step(env, policy(*heard), task)
+        if step.ended:
+            return policy, None
+        heard = (step.observation, step.info)
+    return policy, heard
+
+
+def _robbed(env: Env) -> bool:
+    boxes = boxes_of(env.unwrapped)
+    for box in boxes:
+        box.close()
+    return bool(boxes)
+
+
+def _judge(episode: Episode, what: str) -> None:
+    last = episode.steps[-1]
+    if episode.failure:
+        if last.reward or not last.truncated:
+            raise Failed(f"{episode.task}: {what}; the failure has reward {last.reward}, truncated={last.truncated}")
+    elif not episode.success:
+        raise Failed(
+            f"{episode.task}: {what}; {episode.role} ends with {episode.total:g} and without info['failure']; "
+            f"the last answer is {shown(last.observation, 200)!r}"
+        )
+
+
+def _call_tools(subject: Subject, env: Env, task: Task) -> int:
+    _, info = subject.reset(env, task)
+    rng = np.random.default_rng(task.seed)
+    told = 0
+    for tool in info.get("tools", ()) if isinstance(info, dict) else ():
+        subject.reset(env, task)
+        if not _robbed(env):
+            continue
+        step = subject.step(env, random_call(rng, tool, ["x"]), task)
+        if step.info.get("failure"):
+            told += 1
+        elif _EXCUSE.search(str(step.observation)):
+            raise Failed(
+                f"{task}: its box was destroyed; the tool {tool['function']['name']} tells the policy, without "
+                f"info['failure']: {shown(step.observation, 200)!r}"
+            )
+    return told
 
 
 CHECKS = (

@@ -84,7 +84,7 @@ def test_an_environment_that_only_this_process_knows() -> None:
     class Here(Guess):
         """Registered by a script, as in a notebook."""
 
-    gymnasium.register(id="Here-v0", entry_point=Here)
+    gymnasium.register(id="Here-v0", entry_point=lambda **kwargs: Here(**kwargs))
     try:
         assert check("Here-v0", only=["process", "vector"]).ok
     finally:

@@ -15,7 +15,7 @@ BOXES = [pytest.param("docker", marks=pytest.mark.docker), pytest.param("bwrap",
 @pytest.mark.parametrize("env_id", IDS)
 @pytest.mark.parametrize("backend", BOXES)
 def test_it_passes_every_check(env_id: str, backend: str) -> None:
-    report = check(env_id, backend=backend, skip=["throughput"])
+    report = check(env_id, backend=backend, skip=["throughput"], deadline_s=200.0)
     failed = {each.id: each.reason for each in report.results if each.status in ("failed", "not run")}
     assert failed == {}
     assert report.backend == backend

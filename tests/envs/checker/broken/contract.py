@@ -161,7 +161,7 @@ class Loud(Sound):
         return super().question()
 
 
-class Nothing(gymnasium.Env[int, int]):
+class Nothing(gymnasium.Env[Any, Any]):
     """No text environment at all."""
 
     observation_space = gymnasium.spaces.Discrete(2)

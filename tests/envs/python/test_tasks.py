@@ -125,7 +125,7 @@ def test_the_first_level_is_short_and_the_others_cannot_be_read_at_once() -> Non
             assert len(task.question) < 260
             assert len("".join(task.cells)) < 600
         else:
-            assert max(sizes) > (0, 0, 8_000, 15_000, 40_000, 80_000)[level], name
+            assert max(sizes) > (0, 0, 8_000, 12_000, 25_000, 60_000)[level], name
             assert len(task.cells) == (1 if level == 2 else 2)
         assert len(sizes) >= (0, 1, 1, 1, 2, 3)[level]
         assert ("README.txt" in task.files) == (level > 2)

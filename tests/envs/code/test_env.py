@@ -193,7 +193,7 @@ def test_every_family_s_hurried_sources_score_nothing_in_a_box(env: CodeEnv, pla
 @pytest.mark.slow
 @pytest.mark.parametrize("topic", ["refactoring"])
 def test_the_slow_source_runs_into_the_limit(topic: str, env: CodeEnv) -> None:
-    for seed, level in ((1, 2), (3, 4)):
+    for seed, level in ((1, 2),):
         task = generate(seed, "train", level, topic=topic)
         slow = FAMILIES[task.family].fill(FAMILIES[task.family].given, task.params)
         where = shared_backend(NAMES[env.backend])

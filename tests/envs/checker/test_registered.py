@@ -12,6 +12,8 @@ IDS = sorted(name for name in gymnasium.registry if name.startswith("AgentRL/"))
 BOXES = [pytest.param("docker", marks=pytest.mark.docker), pytest.param("bwrap", marks=pytest.mark.bwrap)]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # two workers may share a machine with an engine
 @pytest.mark.parametrize("env_id", IDS)
 @pytest.mark.parametrize("backend", BOXES)
 def test_it_passes_every_check(env_id: str, backend: str) -> None:

@@ -14,7 +14,7 @@ from agentrl.envs.code.catalogue import FAMILIES
 from agentrl.envs.code.policies import answered
 from agentrl.envs.code.tasks import Task
 from agentrl.envs.protocol import Policy
-from agentrl.envs.search.policies import call, scripted
+from agentrl.envs.scripted import call, scripted
 
 __all__ = ["cheat_policies"]
 

@@ -22,8 +22,7 @@ from agentrl.envs.code.checks import Check
 from agentrl.envs.code.tasks import Task
 from agentrl.envs.errors import DataError, UsageError
 from agentrl.envs.protocol import SPLITS
-from agentrl.envs.search.retrieval import clean
-from agentrl.envs.search.rows import Row, read_rows
+from agentrl.envs.rows import Row, clean, read_rows
 
 __all__ = ["Loaded", "load"]
 

@@ -23,7 +23,7 @@ from agentrl.envs.code.tasks import Task, families_of, generate
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import DataError, UsageError
 from agentrl.envs.protocol import Policy
-from agentrl.envs.search.policies import scripted
+from agentrl.envs.scripted import scripted
 from agentrl.envs.tools import Tool
 from agentrl.envs.tools.host import BACKENDS, shared_backend
 from agentrl.sandboxes import SandboxSpec

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from agentrl.envs.code.catalogue import FAMILIES
 from agentrl.envs.code.tasks import Task
 from agentrl.envs.errors import UsageError
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 
 __all__ = ["FLAWS", "answered", "demonstration", "solution"]
 

@@ -14,7 +14,7 @@ from agentrl.envs.errors import DataError, UsageError
 from agentrl.envs.math.answers import Number, read_number
 from agentrl.envs.math.story import Task
 from agentrl.envs.protocol import SPLITS
-from agentrl.envs.search.rows import Row, read_rows
+from agentrl.envs.rows import Row, read_rows
 
 __all__ = ["load"]
 

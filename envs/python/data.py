@@ -23,7 +23,7 @@ from agentrl.envs.math.answers import read_number
 from agentrl.envs.protocol import SPLITS
 from agentrl.envs.python.answers import KINDS, Answer
 from agentrl.envs.python.tasks import Task
-from agentrl.envs.search.rows import Row, read_rows
+from agentrl.envs.rows import Row, read_rows
 
 __all__ = ["MAX_BYTES", "Entry", "load"]
 

@@ -12,7 +12,7 @@ from agentrl.envs.math.answers import show as show_number
 from agentrl.envs.protocol import Policy
 from agentrl.envs.python.answers import matches, show
 from agentrl.envs.python.tasks import TOKEN, Task
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 
 __all__ = ["FLAWS", "cheat_policies", "demonstration", "solution"]
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from agentrl.envs.errors import DataError, InfrastructureError, UsageError
+from agentrl.envs.rows import clean
 from agentrl.envs.search.layouts import digest
 from agentrl.envs.search.retrieval import (
     MAX_HITS,
@@ -33,7 +34,6 @@ from agentrl.envs.search.retrieval import (
     FtsIndex,
     Hit,
     any_of,
-    clean,
     create_pages,
     query_terms,
 )

@@ -16,7 +16,8 @@ import numpy as np
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
-from agentrl.envs.search.policies import FLAWS, cheat_policies, demonstration, scripted, solution, world_names
+from agentrl.envs.scripted import scripted
+from agentrl.envs.search.policies import FLAWS, cheat_policies, demonstration, solution, world_names
 from agentrl.envs.search.questions import Question, make_question
 from agentrl.envs.search.retrieval import FtsIndex, Retriever
 from agentrl.envs.search.scoring import exact_match, f1

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from agentrl.envs.search.retrieval import Document, clean, snippet
-from agentrl.envs.search.rows import Row
+from agentrl.envs.rows import Row, clean
+from agentrl.envs.search.retrieval import Document, snippet
 
 __all__ = ["SPLITS", "Question", "digest", "documents_of", "question_of", "split_contents", "split_of"]
 

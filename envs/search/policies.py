@@ -6,19 +6,18 @@ searches bring up, so that a model can learn from it by reading.
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 from agentrl.envs.core import TextEnv
 from agentrl.envs.protocol import Policy
+from agentrl.envs.scripted import call, scripted
 from agentrl.envs.search.questions import Hop, Question
 from agentrl.envs.search.retrieval import Document
 from agentrl.envs.search.world import Entity, World
 
-__all__ = ["FLAWS", "call", "cheat_policies", "demonstration", "scripted", "solution"]
+__all__ = ["FLAWS", "cheat_policies", "demonstration", "solution", "world_names"]
 
 FLAWS: Mapping[str, float] = {
     "none": 0.3,
@@ -27,28 +26,6 @@ FLAWS: Mapping[str, float] = {
     "reads the wrong field": 0.1,
 }
 """How often the demonstrator makes each mistake; the most frequent one loses."""
-
-
-def call(name: str, /, **arguments: object) -> str:
-    """Write a tool call in the Hermes format.
-
-    >>> call("search", query="Torvel Amik")
-    '<tool_call>{"name": "search", "arguments": {"query": "Torvel Amik"}}</tool_call>'
-    """
-    return f"<tool_call>{json.dumps({'name': name, 'arguments': arguments}, ensure_ascii=False)}</tool_call>"
-
-
-def scripted(turns: Callable[[], Sequence[str]]) -> Policy:
-    """Return a policy that says the given turns one after another; the turns are drawn up at its first call."""
-    script: Iterator[str] | None = None
-
-    def policy(observation: str, info: dict[str, Any]) -> str:
-        nonlocal script
-        if script is None:
-            script = iter(turns())
-        return next(script, "I have nothing more to say.")
-
-    return policy
 
 
 def solution(question: Question, documents: Mapping[str, Document], num_pages: Callable[[Document], int]) -> list[str]:

@@ -26,8 +26,9 @@ from typing import Any
 import httpcore
 
 from agentrl.envs.errors import InfrastructureError, UsageError
+from agentrl.envs.rows import clean
 from agentrl.envs.search.layouts import digest, split_contents
-from agentrl.envs.search.retrieval import MAX_HITS, MAX_QUERY_CHARS, Document, Hit, Retriever, clean
+from agentrl.envs.search.retrieval import MAX_HITS, MAX_QUERY_CHARS, Document, Hit, Retriever
 
 __all__ = ["HttpRetriever"]
 

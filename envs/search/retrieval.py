@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentrl.envs.errors import UsageError
+from agentrl.envs.rows import clean
 
 __all__ = ["Document", "FtsIndex", "Hit", "Retriever", "query_terms", "snippet"]
 
@@ -32,7 +33,6 @@ TITLE_WEIGHT = 5.0
 RANKED = f"SELECT rowid, bm25(pages, {TITLE_WEIGHT}, 1.0) AS cost FROM pages WHERE pages MATCH ? ORDER BY cost, rowid"
 
 _WORD = re.compile(r"[^\W_]+")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,11 +182,6 @@ def snippet(text: str, limit: int = SNIPPET_CHARS) -> str:
 def any_of(terms: Iterable[str]) -> str:
     """Return the FTS5 expression that matches any of some words of `query_terms`, which hold no quote."""
     return " OR ".join(f'"{term}"' for term in terms)
-
-
-def clean(text: str) -> str:
-    """Return text that can be encoded: JSON may hold lone surrogates, which SQLite, files and tokenizers refuse."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def create_pages(connection: sqlite3.Connection, content: str) -> None:

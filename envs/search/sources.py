@@ -17,9 +17,9 @@ from typing import overload
 import numpy as np
 
 from agentrl.envs.errors import DataError, UsageError, nearest
+from agentrl.envs.rows import PACKED, Row, read_row, read_rows
 from agentrl.envs.search.layouts import SPLITS, Question, digest, documents_of, question_of, split_of
 from agentrl.envs.search.retrieval import Document, FtsIndex
-from agentrl.envs.search.rows import PACKED, Row, read_row, read_rows
 
 __all__ = ["Question", "QuestionFile", "read_corpus"]
 
@@ -182,9 +182,7 @@ def _scan(files: tuple[tuple[str, Path], ...], stamps: tuple[tuple[int, int], ..
     return table
 
 
-@functools.lru_cache(
-    maxsize=1024
-)  # a group asks the same one
+@functools.lru_cache(maxsize=1024)  # a group asks the same one
 def _question(path: Path, stamp: tuple[int, int], unit: str, number: int, start: int, length: int) -> Question:
     return question_of(read_row(path, unit=unit, number=number, start=start, length=length))
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import SPLITS
-from agentrl.envs.search.rows import Row, read_rows
+from agentrl.envs.rows import Row, read_rows
 from agentrl.envs.tools import Tool
 from agentrl.envs.tooluse.matching import Wanted
 

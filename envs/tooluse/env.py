@@ -18,7 +18,7 @@ import numpy as np
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import UsageError, nearest
 from agentrl.envs.protocol import Policy
-from agentrl.envs.search.policies import scripted
+from agentrl.envs.scripted import scripted
 from agentrl.envs.tools import ToolsetSpec
 from agentrl.envs.tooluse.policies import FLAWS, cheat_policies, demonstration, solution
 from agentrl.envs.tooluse.scoring import same_rows, tells

@@ -16,7 +16,7 @@ import numpy as np
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import DataError, UsageError
 from agentrl.envs.protocol import Policy
-from agentrl.envs.search.policies import call, scripted
+from agentrl.envs.scripted import call, scripted
 from agentrl.envs.tools import ArgumentError, Malformed, Tool, ToolCall, parse
 from agentrl.envs.tooluse.bfcl import FunctionCase, load_cases
 from agentrl.envs.tooluse.matching import Wanted, all_match

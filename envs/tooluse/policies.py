@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from agentrl.envs.protocol import Policy
-from agentrl.envs.search.policies import call, scripted
+from agentrl.envs.scripted import call, scripted
 from agentrl.envs.tooluse.case import Ask, Do
 from agentrl.envs.tooluse.tasks import Task
 

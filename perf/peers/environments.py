@@ -186,7 +186,7 @@ def ours_search(episodes: Sequence[Episode], folder: Path, url: str, options: li
         for each in episodes
     ]
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    call = importlib.import_module("agentrl.envs.search.policies").call
+    call = importlib.import_module("agentrl.envs.scripted").call
     for each in episodes:
         searches = [call("search", query=query, k=3) for query in each["queries"]]
         each["turns"] = [*searches, f"<answer>{each['answer']}</answer>"]

@@ -12,7 +12,7 @@ import pytest
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.protocol import Policy
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 from agentrl.envs.tools import Tool
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.envs.tools.host import shared_backend

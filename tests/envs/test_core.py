@@ -21,7 +21,7 @@ import agentrl.envs  # registers the environments  # noqa: F401
 from agentrl.envs.core import TextEnv, Turn, final_answers
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.protocol import Policy
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 from agentrl.envs.tools import Tool
 
 IDS = sorted(name for name in gym.registry if name.startswith("AgentRL/"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agentrl.envs.code.env import CodeEnv
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 
 Play = Any  # the fixtures of conftest.py
 

@@ -17,7 +17,7 @@ from agentrl.envs.code.policies import FLAWS, answered, demonstration
 from agentrl.envs.code.source import source_of
 from agentrl.envs.code.tasks import generate
 from agentrl.envs.errors import InfrastructureError, UsageError
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 from agentrl.envs.tools.host import BACKENDS as NAMES
 from agentrl.envs.tools.host import shared_backend
 from agentrl.sandboxes import Backend, Capabilities, Sandbox, SandboxDied, SandboxSpec

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import agentrl.envs  # registers the environments  # noqa: F401
 from agentrl.envs.math.tools import Calculator
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 from agentrl.envs.tools.toolset import ToolError
 
 

@@ -12,7 +12,7 @@ from agentrl.envs.errors import DataError, InfrastructureError, UsageError
 from agentrl.envs.python import PythonEnv
 from agentrl.envs.python.answers import matches
 from agentrl.envs.python.data import MAX_BYTES, load
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 
 ROW: dict[str, Any] = {"question": "How many?", "answer": 7, "files": ["a.csv"], "split": "train"}
 

@@ -14,7 +14,7 @@ from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.python import PythonEnv
 from agentrl.envs.python.answers import show
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 
 BACKENDS = [pytest.param("docker", marks=pytest.mark.docker), pytest.param("bwrap", marks=pytest.mark.bwrap)]
 

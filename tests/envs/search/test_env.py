@@ -19,8 +19,9 @@ import agentrl.envs  # registers the environments  # noqa: F401
 from agentrl.envs.core import TextEnv
 from agentrl.envs.errors import DataError, UsageError
 from agentrl.envs.protocol import Policy
+from agentrl.envs.scripted import call
 from agentrl.envs.search.env import SearchEnv
-from agentrl.envs.search.policies import FLAWS, call, world_names
+from agentrl.envs.search.policies import FLAWS, world_names
 from agentrl.envs.search.retrieval import FtsIndex
 from agentrl.envs.search.tools import SearchTools
 from agentrl.envs.tools.host import LocalToolset

@@ -11,7 +11,7 @@ import pytest
 
 from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 from agentrl.envs.tooluse.env import ToolUseEnv
 from agentrl.envs.tooluse.policies import last_message, solution
 from agentrl.envs.tooluse.tasks import Task

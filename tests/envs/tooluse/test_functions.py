@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentrl.envs.errors import DataError, UsageError
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 from agentrl.envs.tooluse.bfcl import load_cases
 from agentrl.envs.tooluse.env import make
 from agentrl.envs.tooluse.functions import FunctionsEnv

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentrl.envs.protocol import Policy
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 from agentrl.envs.tooluse.case import Ask, Call, Do, Family
 from agentrl.envs.tooluse.env import ToolUseEnv
 from agentrl.envs.tooluse.policies import last_message, solution

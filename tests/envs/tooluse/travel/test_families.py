@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentrl.envs.search.policies import scripted
+from agentrl.envs.scripted import scripted
 from agentrl.envs.tooluse.case import Ask, Do
 from agentrl.envs.tooluse.env import ToolUseEnv
 from agentrl.envs.tooluse.policies import solution

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentrl.envs.search.policies import call, scripted
+from agentrl.envs.scripted import call, scripted
 from agentrl.envs.tooluse.case import Ask, Call, Do
 from agentrl.envs.tooluse.env import ToolUseEnv
 from agentrl.envs.tooluse.policies import solution

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from agentrl.envs.search.policies import call
+from agentrl.envs.scripted import call
 from agentrl.envs.tooluse.case import Do
 from agentrl.envs.tooluse.env import ToolUseEnv
 from agentrl.envs.tooluse.policies import last_message, solution

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from agentrl.envs.errors import DataError
-from agentrl.envs.search.retrieval import clean
 
-__all__ = ["MAX_ROW_BYTES", "PACKED", "Row", "read_row", "read_rows"]
+__all__ = ["MAX_ROW_BYTES", "PACKED", "Row", "read_row", "read_rows", "clean"]
 
 MAX_ROW_BYTES = 64 << 20
 PACKED: dict[str, Callable[[Path], object]] = {".gz": gzip.open, ".bz2": bz2.open}
@@ -27,6 +26,7 @@ _CHUNK_BYTES = 1 << 20
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 _MISSING = object()
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,11 @@ class Row:
         else:
             found = f"got {_short(received)}"
         return DataError(f"{self.place}, field {field!r}: expected {expected}; {found}")
+
+
+def clean(text: str) -> str:
+    """Return text that can be encoded: JSON may hold lone surrogates, which SQLite, files and tokenizers refuse."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def read_rows(path: Path) -> Iterator[Row]:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agentrl.envs import rows
 from agentrl.envs.errors import DataError
-from agentrl.envs.search import rows
-from agentrl.envs.search.rows import read_row, read_rows
+from agentrl.envs.rows import read_row, read_rows
 from agentrl.envs.search.sources import read_corpus
 
 # A busy machine is no fault, and a path may be written again by every example.

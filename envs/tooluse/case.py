@@ -21,7 +21,7 @@ class World:
 
     rows: Rows
     today: str  # YYYY-MM-DD
-    split: str  # "train" or "test"; wordings differ by it
+    split: str  # "train" or "test", whose wordings differ; "both" at level 1, where they do not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +119,12 @@ class Domain:
 def wording(rng: random.Random, split: str, *texts: str) -> str:
     """Choose one of several wordings: the last third of them, at least one, is test's, the others are train's.
 
+    Under "both" it is any of them.
+
     >>> wording(random.Random(1), "test", "Cancel it.", "I do not want it any more.", "Call it off.")
     'Call it off.'
     """
+    if split == "both":
+        return rng.choice(texts)
     num_test = max(1, len(texts) // 3)
     return rng.choice(texts[-num_test:] if split == "test" else texts[:-num_test])

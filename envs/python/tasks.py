@@ -17,7 +17,7 @@ from fractions import Fraction
 
 from agentrl.envs.math.answers import numbers_in
 from agentrl.envs.python.answers import Answer, matches
-from agentrl.envs.python.families import FAMILIES
+from agentrl.envs.python.catalogue import FAMILIES
 from agentrl.envs.python.family import Case, Family, World
 from agentrl.envs.python.files import Table, database, loaders, note, plain, readme, written
 from agentrl.envs.python.words import Draw

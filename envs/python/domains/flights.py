@@ -42,6 +42,7 @@ def minutes(f):
 
 
 def world(draw: Draw) -> World:
+    """Draw flights; from level 4 on with airports in several zones, at level 5 with planes and their pilots too."""
     level = draw.level
     cities = draw.some("places", (4, 7, 8, 9, 10)[level - 1])
     zone = {city: 30 * draw.whole(-20, 24) for city in cities}
@@ -125,6 +126,7 @@ def _planes(draw: Draw, planes: Sequence[str]) -> Table:
 
 
 def ask_passengers(draw: Draw, world: World) -> Case | None:
+    """Ask for the passengers to a city, above level 1 on one route; None where a single flight would tell."""
     row = draw.pick(world["flights"])
     found = [r for r in world["flights"] if r["to"] == row["to"] and (draw.level == 1 or r["origin"] == row["origin"])]
     params = {"to": row["to"]} if draw.level == 1 else {"to": row["to"], "origin": row["origin"]}
@@ -132,6 +134,7 @@ def ask_passengers(draw: Draw, world: World) -> Case | None:
 
 
 def ask_mean_delay(draw: Draw, world: World) -> Case | None:
+    """Ask for the mean delay of the flights to a city; None where there are fewer than three."""
     to = draw.pick(world["flights"])["to"]
     found = [row["delay"] for row in world["flights"] if row["to"] == to]
     if len(found) < 3:
@@ -141,12 +144,14 @@ def ask_mean_delay(draw: Draw, world: World) -> Case | None:
 
 
 def ask_late(draw: Draw, world: World) -> Case:
+    """Ask how many flights from a city were later than a limit; there may be none."""
     origin, limit = draw.pick(world["flights"])["origin"], draw.whole(6, 49)
     found = [row for row in world["flights"] if row["origin"] == origin and row["delay"] > limit]
     return Case(params={"origin": origin, "limit": limit}, answer=number(len(found)))
 
 
 def ask_fullest(draw: Draw, world: World) -> Case | None:
+    """Ask which goal's flights carry the most on average, late ones left out; None where two goals are near."""
     origin, limit = draw.pick(world["flights"])["origin"], draw.whole(5, 40)
     rows = [row for row in world["flights"] if row["origin"] == origin and row["delay"] <= limit]
     best = top({to: mean(v) for to, v in grouped(rows, lambda r: str(r["to"]), lambda r: int(r["passengers"])).items()})
@@ -154,6 +159,7 @@ def ask_fullest(draw: Draw, world: World) -> Case | None:
 
 
 def ask_route_time(draw: Draw, world: World) -> Case:
+    """Ask how long a route takes on average, which local times tell by the zones of both ends."""
     row = draw.pick(world["flights"])
     found = [r["taken"] for r in world["flights"] if r["origin"] == row["origin"] and r["to"] == row["to"]]
     exact = mean(found)
@@ -161,6 +167,7 @@ def ask_route_time(draw: Draw, world: World) -> Case:
 
 
 def ask_longest(draw: Draw, world: World) -> Case | None:
+    """Ask for the longest flight from a city, one goal left out; None where two take equally long."""
     row = draw.pick(world["flights"])
     rows = [r for r in world["flights"] if r["origin"] == row["origin"] and r["to"] != row["to"]]
     best = top({str(r["flight"]): int(r["taken"]) for r in rows})
@@ -168,6 +175,7 @@ def ask_longest(draw: Draw, world: World) -> Case | None:
 
 
 def ask_country_minutes(draw: Draw, world: World) -> Case | None:
+    """Ask for the minutes into a country from abroad in a month of UTC; None for fewer than three flights."""
     country = {row["city"]: row["country"] for row in world["airports"]}
     chosen, month = draw.pick(world["airports"])["country"], f"{draw.pick(world['flights'])['began']:%Y-%m}"
     found = [
@@ -179,6 +187,7 @@ def ask_country_minutes(draw: Draw, world: World) -> Case | None:
 
 
 def ask_pilot_hours(draw: Draw, world: World) -> Case | None:
+    """Ask for a pilot's hours out of a country; None for fewer than three flights."""
     pilot = {row["plane"]: row["pilot"] for row in world["planes"]}
     country = {row["city"]: row["country"] for row in world["airports"]}
     params = {"pilot": draw.pick(world["planes"])["pilot"], "country": draw.pick(world["airports"])["country"]}
@@ -192,6 +201,7 @@ def ask_pilot_hours(draw: Draw, world: World) -> Case | None:
 
 
 def ask_occupancy(draw: Draw, world: World) -> Case | None:
+    """Ask for the share of taken seats of a model on flights to a city; None for fewer than four flights."""
     planes = {row["plane"]: row for row in world["planes"]}
     model, city = draw.pick(world["planes"])["model"], draw.pick(world["airports"])["city"]
     rows = [row for row in world["flights"] if row["to"] == city and planes[row["plane"]]["model"] == model]
@@ -202,6 +212,7 @@ def ask_occupancy(draw: Draw, world: World) -> Case | None:
 
 
 def ask_connections(draw: Draw, world: World) -> Case:
+    """Ask how many pairs of flights join two cities with one stop of a given length; there may be none."""
     a, b = draw.shuffled(sorted({row["city"] for row in world["airports"]}))[:2]
     least, most = 5 * draw.whole(6, 12), 60 * draw.whole(3, 12)
     ends: dict[str, list[datetime]] = {}
@@ -218,6 +229,7 @@ def ask_connections(draw: Draw, world: World) -> Case:
 
 
 def ask_best_pilot(draw: Draw, world: World) -> Case | None:
+    """Ask whose flights to a city have the highest mean delay; None where two pilots are near."""
     pilot, to = {row["plane"]: str(row["pilot"]) for row in world["planes"]}, draw.pick(world["airports"])["city"]
     rows = [row for row in world["flights"] if row["to"] == to]
     best = top(

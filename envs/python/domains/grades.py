@@ -37,6 +37,7 @@ for department in json.load(open("courses.json"))["departments"]:
 
 
 def world(draw: Draw) -> World:
+    """Draw marks; from level 4 on with the courses' weights and credits, at level 5 with tutors too."""
     level = draw.level
     num_students = (4, 16, 20, 26, 40)[level - 1]
     courses = draw.some("courses", (3, 6, 7, 8, 12)[level - 1])
@@ -113,6 +114,7 @@ def _students(draw: Draw, students: Sequence[str]) -> Table:
 
 
 def ask_course_mean(draw: Draw, world: World) -> Case | None:
+    """Ask for the mean score of a course; None where it has fewer than three marks."""
     course = draw.pick(world["marks"])["course"]
     found = [row["score"] for row in world["marks"] if row["course"] == course]
     if len(found) < 3:
@@ -122,12 +124,14 @@ def ask_course_mean(draw: Draw, world: World) -> Case | None:
 
 
 def ask_student_sum(draw: Draw, world: World) -> Case | None:
+    """Ask what a student's scores add up to; None where a single mark would tell."""
     student = draw.pick(world["marks"])["student"]
     found = [row["score"] for row in world["marks"] if row["student"] == student]
     return Case(params={"student": student}, answer=number(sum(found))) if len(found) > 1 else None
 
 
 def ask_median(draw: Draw, world: World) -> Case:
+    """Ask for the median score of one kind of mark in a course."""
     row = draw.pick(world["marks"])
     params = {"course": row["course"], "kind": row["kind"]}
     found = [r["score"] for r in world["marks"] if r["course"] == row["course"] and r["kind"] == row["kind"]]
@@ -136,6 +140,7 @@ def ask_median(draw: Draw, world: World) -> Case:
 
 
 def ask_best_student(draw: Draw, world: World) -> Case | None:
+    """Ask who has the highest mean score in a course; None where two students are near."""
     row = draw.pick(world["marks"])
     rows = [r for r in world["marks"] if r["course"] == row["course"]]
     best = top({s: mean(v) for s, v in grouped(rows, lambda r: str(r["student"]), lambda r: int(r["score"])).items()})
@@ -143,6 +148,7 @@ def ask_best_student(draw: Draw, world: World) -> Case | None:
 
 
 def ask_without_lowest(draw: Draw, world: World) -> Case | None:
+    """Ask for a student's mean without the two lowest scores; None where fewer than two would be left."""
     student = draw.pick(world["marks"])["student"]
     found = sorted(row["score"] for row in world["marks"] if row["student"] == student)
     if len(found) < 4:
@@ -152,6 +158,7 @@ def ask_without_lowest(draw: Draw, world: World) -> Case | None:
 
 
 def ask_top_students(draw: Draw, world: World) -> Case | None:
+    """Ask for the three best students of a month, best first; None where two of the first four are near."""
     month = f"{draw.pick(world['marks'])['day']:%Y-%m}"
     rows = [row for row in world["marks"] if f"{row['day']:%Y-%m}" == month]
     best = ranked(
@@ -173,6 +180,7 @@ def _grades(world: World) -> dict[tuple[str, str], Fraction]:
 
 
 def ask_weighted(draw: Draw, world: World) -> Case:
+    """Ask for a student's grade in a course by its weights, scaled up where a kind of mark is missing."""
     grades = _grades(world)
     row = draw.pick(world["marks"])
     exact = grades[row["student"], row["course"]]
@@ -180,6 +188,7 @@ def ask_weighted(draw: Draw, world: World) -> Case:
 
 
 def ask_failing(draw: Draw, world: World) -> Case | None:
+    """Ask whose weighted grade in a course is below a limit; None for one or many, or a grade close to the limit."""
     grades, course = _grades(world), draw.pick(world["courses"])["course"]
     mine = {student: grade for (student, each), grade in grades.items() if each == course}
     limit = draw.whole(40, 62)
@@ -190,6 +199,7 @@ def ask_failing(draw: Draw, world: World) -> Case | None:
 
 
 def ask_credit_mean(draw: Draw, world: World) -> Case:
+    """Ask for the mean of a student's weighted grades, each course counting by its credits."""
     grades, credits = _grades(world), {row["course"]: row["credits"] for row in world["courses"]}
     student = draw.pick(world["marks"])["student"]
     mine = [(credits[course], grade) for (name, course), grade in grades.items() if name == student]
@@ -198,6 +208,7 @@ def ask_credit_mean(draw: Draw, world: World) -> Case:
 
 
 def ask_best_tutor(draw: Draw, world: World) -> Case | None:
+    """Ask whose students have the best weighted grades in a department; None where two tutors are near."""
     tutor = {row["student"]: str(row["tutor"]) for row in world["students"]}
     course_rows = {row["course"]: row for row in world["courses"]}
     department = draw.pick(world["courses"])["department"]
@@ -210,6 +221,7 @@ def ask_best_tutor(draw: Draw, world: World) -> Case | None:
 
 
 def ask_improved(draw: Draw, world: World) -> Case | None:
+    """Ask which students of a tutor are better from a day on; None for one or all, or marks on one side only."""
     tutor = {row["student"]: row["tutor"] for row in world["students"]}
     chosen = draw.pick(world["students"])["tutor"]
     moment = draw.pick(world["marks"])["day"]

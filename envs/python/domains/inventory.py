@@ -32,6 +32,7 @@ products = json.load(open("products.json"))
 
 
 def world(draw: Draw) -> World:
+    """Draw a stock; with suppliers from level 2 on, with moves from 3, with orders from 4, with products at 5."""
     level = draw.level
     num_parts = (10, 40, 40, 40, 60)[level - 1]
     kinds, looks = draw.some("items", 12), draw.some("adjectives", 12)
@@ -150,11 +151,13 @@ def _products(draw: Draw, names: Sequence[str]) -> Paper:
 
 
 def ask_worth(draw: Draw, world: World) -> Case:
+    """Ask what the whole stock is worth."""
     exact = Fraction(sum(row["count"] * row["price"] for row in world["stock"]), 100)
     return Case(params={}, answer=number(exact, 2), exact=exact)
 
 
 def ask_shelf_worth(draw: Draw, world: World) -> Case | None:
+    """Ask what a shelf is worth; None where a single part lies on it."""
     shelf = draw.pick(world["stock"])["shelf"]
     found = [row["count"] * row["price"] for row in world["stock"] if row["shelf"] == shelf]
     exact = Fraction(sum(found), 100)
@@ -162,6 +165,7 @@ def ask_shelf_worth(draw: Draw, world: World) -> Case | None:
 
 
 def ask_supplier_worth(draw: Draw, world: World) -> Case:
+    """Ask what the parts of a supplier in stock are worth."""
     parts = {row["part"]: row for row in world["parts"]}
     supplier = draw.pick(world["parts"])["supplier"]
     rows = [row for row in world["stock"] if parts[row["part"]]["supplier"] == supplier]
@@ -170,6 +174,7 @@ def ask_supplier_worth(draw: Draw, world: World) -> Case:
 
 
 def ask_dearest_supplier(draw: Draw, world: World) -> Case | None:
+    """Ask whose parts on some shelves are worth the most; None where two suppliers are near."""
     parts = {row["part"]: row for row in world["parts"]}
     low = 10 * draw.whole(1, 6)
     rows = [row for row in world["stock"] if low <= row["shelf"] < low + 30]
@@ -183,6 +188,7 @@ def ask_dearest_supplier(draw: Draw, world: World) -> Case | None:
 
 
 def ask_after_moves(draw: Draw, world: World) -> Case:
+    """Ask how many pieces of a part are left after all moves; the number may be below 0."""
     part = draw.pick(world["parts"])["part"]
     lying = sum(row["count"] for row in world["stock"] if row["part"] == part)
     return Case(
@@ -192,6 +198,7 @@ def ask_after_moves(draw: Draw, world: World) -> Case:
 
 
 def ask_taken(draw: Draw, world: World) -> Case | None:
+    """Ask how many pieces of a supplier's parts went out in a month; None where a single move would tell."""
     supplier = {row["part"]: row["supplier"] for row in world["parts"]}
     row = draw.pick(world["moves"])
     params = {"supplier": supplier[row["part"]], "month": f"{row['day']:%Y-%m}"}
@@ -206,6 +213,7 @@ def ask_taken(draw: Draw, world: World) -> Case | None:
 
 
 def ask_first_low(draw: Draw, world: World) -> Case | None:
+    """Ask on which day a part first ended below a limit; None where it never did."""
     part = draw.pick(world["parts"])["part"]
     lying = sum(row["count"] for row in world["stock"] if row["part"] == part)
     changes = grouped(
@@ -220,6 +228,7 @@ def ask_first_low(draw: Draw, world: World) -> Case | None:
 
 
 def ask_short(draw: Draw, world: World) -> Case | None:
+    """Ask which parts of a supplier are too few for their orders; None for one or all of them."""
     supplier = draw.pick(world["parts"])["supplier"]
     lying = grouped(world["stock"], lambda row: str(row["part"]), lambda row: int(row["count"]))
     moved = grouped(world["moves"], lambda row: str(row["part"]), lambda row: int(row["change"]))
@@ -240,6 +249,7 @@ def _needed(needs: Mapping[str, Mapping[str, int]], product: str) -> dict[str, i
 
 
 def ask_product_cost(draw: Draw, world: World) -> Case | None:
+    """Ask what the parts of a product cost, those of the products inside it included."""
     price = {row["part"]: row["price"] for row in world["parts"]}
     row = draw.pick(world["products"][5:])
     exact = Fraction(sum(price[part] * pieces for part, pieces in _needed(row["needs"], row["product"]).items()), 100)
@@ -247,6 +257,7 @@ def ask_product_cost(draw: Draw, world: World) -> Case | None:
 
 
 def ask_supplier_need(draw: Draw, world: World) -> Case | None:
+    """Ask how many pieces of a supplier's parts go into a batch of a product, products inside it included."""
     supplier = {row["part"]: row["supplier"] for row in world["parts"]}
     row, pieces = draw.pick(world["products"][5:]), draw.whole(6, 40)
     needed = _needed(row["needs"], row["product"])
@@ -256,6 +267,7 @@ def ask_supplier_need(draw: Draw, world: World) -> Case | None:
 
 
 def ask_lacking(draw: Draw, world: World) -> Case | None:
+    """Ask which parts are too few for a batch of a product after all moves; None for one, nine or more, or all."""
     lying = grouped(world["stock"], lambda row: str(row["part"]), lambda row: int(row["count"]))
     moved = grouped(world["moves"], lambda row: str(row["part"]), lambda row: int(row["change"]))
     row, pieces = draw.pick(world["products"][5:]), 5 * draw.whole(4, 30)

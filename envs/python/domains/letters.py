@@ -74,6 +74,7 @@ _PAYMENTS = (
 
 
 def world(draw: Draw) -> World:
+    """Draw payments told in notes; in letters from level 3 on, with people's towns from 4, in three currencies at 5."""
     level = draw.level
     items = draw.some("items", (4, 10, 10, 12, 14)[level - 1])
     if level < 3:
@@ -189,18 +190,21 @@ def _rates(draw: Draw, letters: Sequence[Row]) -> Paper:
 
 
 def ask_paid_by(draw: Draw, world: World) -> Case | None:
+    """Ask what a person paid in all; None where a single note would tell."""
     who = draw.pick(world["notes"])["who"]
     found = [row["crowns"] for row in world["notes"] if row["who"] == who]
     return Case(params={"who": who}, answer=number(sum(found))) if len(found) > 1 else None
 
 
 def ask_paid_for(draw: Draw, world: World) -> Case | None:
+    """Ask what was paid for a thing in all; None where a single note would tell."""
     item = draw.pick(world["notes"])["item"]
     found = [row["crowns"] for row in world["notes"] if row["item"] == item]
     return Case(params={"item": item}, answer=number(sum(found))) if len(found) > 1 else None
 
 
 def ask_most_for(draw: Draw, world: World) -> Case | None:
+    """Ask who paid the most, one thing left out; None where two people are near."""
     item = draw.pick(world["notes"])["item"]
     rows = [row for row in world["notes"] if row["item"] != item]
     best = top({who: sum(v) for who, v in grouped(rows, lambda r: str(r["who"]), lambda r: int(r["crowns"])).items()})
@@ -208,6 +212,7 @@ def ask_most_for(draw: Draw, world: World) -> Case | None:
 
 
 def ask_sent_by(draw: Draw, world: World) -> Case | None:
+    """Ask what a sender sent in a year; None where a single letter would tell."""
     row = draw.pick(world["letters"])
     params = {"sender": row["sender"], "year": str(row["day"].year)}
     found = [r["amount"] for r in world["letters"] if r["sender"] == row["sender"] and r["day"].year == row["day"].year]
@@ -215,12 +220,14 @@ def ask_sent_by(draw: Draw, world: World) -> Case | None:
 
 
 def ask_last_about(draw: Draw, world: World) -> Case | None:
+    """Ask when a sender last sent money for a thing; None where a single letter would tell."""
     row = draw.pick(world["letters"])
     days = [r["day"] for r in world["letters"] if r["sender"] == row["sender"] and r["item"] == row["item"]]
     return Case(params={"sender": row["sender"], "item": row["item"]}, answer=day(max(days))) if len(days) > 1 else None
 
 
 def ask_balance(draw: Draw, world: World) -> Case:
+    """Ask for what a person received less what the same person sent, with its sign."""
     name = draw.pick(world["letters"])["to"]
     got = sum(row["amount"] for row in world["letters"] if row["to"] == name)
     return Case(
@@ -230,6 +237,7 @@ def ask_balance(draw: Draw, world: World) -> Case:
 
 
 def ask_into_town(draw: Draw, world: World) -> Case | None:
+    """Ask what came into a town from outside; None for fewer than three letters."""
     town = {row["person"]: row["town"] for row in world["people"]}
     chosen = draw.pick(world["people"])["town"]
     rows = [row for row in world["letters"] if town[row["to"]] == chosen and town[row["sender"]] != chosen]
@@ -237,6 +245,7 @@ def ask_into_town(draw: Draw, world: World) -> Case | None:
 
 
 def ask_never_wrote(draw: Draw, world: World) -> Case | None:
+    """Ask who sent nothing for a thing in a year; None for fewer than two people or more than eight."""
     item, year = draw.pick(world["letters"])["item"], draw.pick(world["letters"])["day"].year
     wrote = {row["sender"] for row in world["letters"] if row["item"] == item and row["day"].year == year}
     found = [row["person"] for row in world["people"] if row["person"] not in wrote]
@@ -250,6 +259,7 @@ def _crowns(world: World) -> list[Row]:
 
 
 def ask_town_worth(draw: Draw, world: World) -> Case | None:
+    """Ask what went from one town to another, in crowns; None for fewer than three letters, or one town twice."""
     town = {row["person"]: row["town"] for row in world["people"]}
     a, b = draw.pick(world["people"])["town"], draw.pick(world["people"])["town"]
     found = [row["worth"] for row in _crowns(world) if town[row["sender"]] == a and town[row["to"]] == b]
@@ -258,6 +268,7 @@ def ask_town_worth(draw: Draw, world: World) -> Case | None:
 
 
 def ask_giver(draw: Draw, world: World) -> Case | None:
+    """Ask who sent the most for a thing in a year, in crowns; None for few letters, or where two are near."""
     item, year = draw.pick(world["letters"])["item"], draw.pick(world["letters"])["day"].year
     rows = [row for row in _crowns(world) if row["item"] == item and row["day"].year == year]
     best = top({who: sum(v) for who, v in grouped(rows, lambda r: str(r["sender"]), lambda r: int(r["worth"])).items()})
@@ -265,6 +276,7 @@ def ask_giver(draw: Draw, world: World) -> Case | None:
 
 
 def ask_trade_debt(draw: Draw, world: World) -> Case:
+    """Ask for what people of a trade received less what they sent, in crowns and with its sign."""
     trade = {row["person"]: row["trade"] for row in world["people"]}
     chosen = draw.pick(world["people"])["trade"]
     got = sum(row["worth"] for row in _crowns(world) if trade[row["to"]] == chosen)

@@ -48,6 +48,7 @@ rules = {rule["kind"]: rule for rule in json.load(open("rules.json"))["kinds"]}
 
 
 def world(draw: Draw) -> World:
+    """Draw books; from level 3 on with loans, from level 4 on with members, at level 5 with rules for fines."""
     level = draw.level
     authors = draw.some("surnames", (4, 14, 14, 16, 20)[level - 1])
     titles = [f"{look} {noun}" for look in draw.some("adjectives", 18) for noun in draw.some("nouns", 18)]
@@ -164,12 +165,14 @@ def _rules(draw: Draw, kinds: Sequence[str]) -> Paper:
 
 
 def ask_author_pages(draw: Draw, world: World) -> Case | None:
+    """Ask for the pages of an author's books; None where a single book would tell."""
     author = draw.pick(world["books"])["author"]
     found = [row["pages"] for row in world["books"] if row["author"] == author]
     return Case(params={"author": author}, answer=number(sum(found))) if len(found) > 1 else None
 
 
 def ask_mean_since(draw: Draw, world: World) -> Case | None:
+    """Ask for the mean pages of books from a year on; None for fewer than three."""
     year = draw.whole(1960, 2005)
     found = [row["pages"] for row in world["books"] if row["year"] >= year]
     if len(found) < 3:
@@ -179,6 +182,7 @@ def ask_mean_since(draw: Draw, world: World) -> Case | None:
 
 
 def ask_longest_author(draw: Draw, world: World) -> Case | None:
+    """Ask whose books of twenty years are the longest on average; None where two authors are near."""
     year = draw.whole(1955, 2000)
     rows = [row for row in world["books"] if year <= row["year"] < year + 20]
     best = top(
@@ -188,12 +192,14 @@ def ask_longest_author(draw: Draw, world: World) -> Case | None:
 
 
 def ask_member_days(draw: Draw, world: World) -> Case:
+    """Ask how many days a member's loans last in all."""
     member = draw.pick(world["loans"])["member"]
     found = [row["days"] for row in world["loans"] if row["member"] == member]
     return Case(params={"member": member}, answer=number(sum(found)))
 
 
 def ask_longest_out(draw: Draw, world: World) -> Case | None:
+    """Ask which book of an author was out the longest in all; None where two books are near."""
     author = draw.pick(world["books"])["author"]
     rows = [row for row in world["loans"] if row["author"] == author]
     best = top({t: sum(v) for t, v in grouped(rows, lambda r: str(r["title"]), lambda r: int(r["days"])).items()})
@@ -201,6 +207,7 @@ def ask_longest_out(draw: Draw, world: World) -> Case | None:
 
 
 def ask_town_author(draw: Draw, world: World) -> Case | None:
+    """Ask whose books the members of a town kept the longest in all; None where two authors are near."""
     town_of = {row["member"]: row["town"] for row in world["members"]}
     town = draw.pick(world["members"])["town"]
     rows = [row for row in world["loans"] if town_of[row["member"]] == town]
@@ -209,6 +216,7 @@ def ask_town_author(draw: Draw, world: World) -> Case | None:
 
 
 def ask_fullest_day(draw: Draw, world: World) -> Case | None:
+    """Ask when most loans to a kind of member were running; None where two days have as many."""
     kind_of = {row["member"]: row["kind"] for row in world["members"]}
     kind = draw.pick(world["members"])["kind"]
     out: dict[date, int] = {}
@@ -233,6 +241,7 @@ def _fines(world: World) -> list[Row]:
 
 
 def ask_town_fines(draw: Draw, world: World) -> Case:
+    """Ask for the fines of one kind of member in a town; they may be 0."""
     row = draw.pick(world["members"])
     params = {"town": row["town"], "kind": row["kind"]}
     found = [each["fine"] for each in _fines(world) if each["town"] == row["town"] and each["kind"] == row["kind"]]
@@ -241,6 +250,7 @@ def ask_town_fines(draw: Draw, world: World) -> Case:
 
 
 def ask_worst_member(draw: Draw, world: World) -> Case | None:
+    """Ask who in a town owes the most, one author's books left out; None where two members are near."""
     author = draw.pick(world["books"])["author"]
     rows = [row for row in _fines(world) if row["author"] != author]
     town = draw.pick(rows)["town"]
@@ -250,6 +260,7 @@ def ask_worst_member(draw: Draw, world: World) -> Case | None:
 
 
 def ask_mean_age(draw: Draw, world: World) -> Case | None:
+    """Ask how old borrowers of an author's books were on average at long loans; None for fewer than four loans."""
     born = {row["member"]: row["born"] for row in world["members"]}
     author, limit = draw.pick(world["books"])["author"], draw.whole(10, 35)
     ages = [

@@ -34,6 +34,7 @@ for group in json.load(open("items.json"))["groups"]:
 
 
 def world(draw: Draw) -> World:
+    """Draw sales; from level 4 on with shops, at level 5 with what the items cost and who supplies them."""
     level = draw.level
     num_shops = (3, 6, 7, 9, 12)[level - 1]
     names, items = draw.some("places", num_shops), draw.some("items", (3, 8, 10, 12, 18)[level - 1])
@@ -106,6 +107,7 @@ def _cents(row: Row) -> int:
 
 
 def ask_units(draw: Draw, world: World) -> Case | None:
+    """Ask for the units of an item, above level 1 in one shop; None where a single sale would tell."""
     row = draw.pick(world["sales"])
     if draw.level == 1:
         params = {"item": row["item"]}
@@ -117,11 +119,13 @@ def ask_units(draw: Draw, world: World) -> Case | None:
 
 
 def ask_shop_units(draw: Draw, world: World) -> Case:
+    """Ask for the units that a shop sold."""
     shop = draw.pick(world["sales"])["shop"]
     return Case(params={"shop": shop}, answer=number(sum(r["units"] for r in world["sales"] if r["shop"] == shop)))
 
 
 def ask_revenue(draw: Draw, world: World) -> Case:
+    """Ask for the revenue of a shop in a month."""
     row = draw.pick(world["sales"])
     params = {"shop": row["shop"], "month": f"{row['day']:%Y-%m}"}
     fitting = [r for r in world["sales"] if r["shop"] == row["shop"] and f"{r['day']:%Y-%m}" == params["month"]]
@@ -130,6 +134,7 @@ def ask_revenue(draw: Draw, world: World) -> Case:
 
 
 def ask_best_item(draw: Draw, world: World) -> Case | None:
+    """Ask of which item a shop sold the most units; None where two items are near."""
     shop = draw.pick(world["sales"])["shop"]
     totals = grouped(
         (r for r in world["sales"] if r["shop"] == shop), lambda r: str(r["item"]), lambda r: int(r["units"])
@@ -139,18 +144,21 @@ def ask_best_item(draw: Draw, world: World) -> Case | None:
 
 
 def ask_best_day(draw: Draw, world: World) -> Case | None:
+    """Ask for the day of the highest revenue; None where two days are near."""
     totals = grouped(world["sales"], lambda r: r["day"], _cents)
     best = top({each: sum(values) for each, values in totals.items()})
     return Case(params={}, answer=day(best)) if best else None
 
 
 def ask_top_shops(draw: Draw, world: World) -> Case | None:
+    """Ask for the three shops of the highest revenue, highest first; None where two of the first four are near."""
     totals = grouped(world["sales"], lambda r: str(r["shop"]), _cents)
     best = ranked({shop: sum(values) for shop, values in totals.items()}, 3)
     return Case(params={}, answer=in_order(best)) if best else None
 
 
 def ask_region_mean(draw: Draw, world: World) -> Case | None:
+    """Ask for the mean value of a sale in a region; None where it has no sale."""
     regions = {row["shop"]: row["region"] for row in world["shops"]}
     region = draw.pick(world["shops"])["region"]
     fitting = [_cents(row) for row in world["sales"] if regions[row["shop"]] == region]
@@ -161,6 +169,7 @@ def ask_region_mean(draw: Draw, world: World) -> Case | None:
 
 
 def ask_best_manager(draw: Draw, world: World) -> Case | None:
+    """Ask in whose shops a sale of a month was worth the most on average; None where two managers are near."""
     managers = {row["shop"]: str(row["manager"]) for row in world["shops"]}
     month = f"{draw.pick(world['sales'])['day']:%Y-%m}"
     rows = [row for row in world["sales"] if f"{row['day']:%Y-%m}" == month]
@@ -170,6 +179,7 @@ def ask_best_manager(draw: Draw, world: World) -> Case | None:
 
 
 def ask_profit(draw: Draw, world: World) -> Case | None:
+    """Ask for the profit on a supplier's items in a region; None for fewer than four sales."""
     regions = {row["shop"]: row["region"] for row in world["shops"]}
     items = {row["item"]: row for row in world["items"]}
     params = {"supplier": draw.pick(world["items"])["supplier"], "region": draw.pick(world["shops"])["region"]}
@@ -183,6 +193,7 @@ def ask_profit(draw: Draw, world: World) -> Case | None:
 
 
 def ask_weekend_share(draw: Draw, world: World) -> Case | None:
+    """Ask which share of a group's revenue under a manager fell on weekends; None for fewer than five sales."""
     managers = {row["shop"]: row["manager"] for row in world["shops"]}
     groups = {row["item"]: row["group"] for row in world["items"]}
     params = {"group": draw.pick(world["items"])["group"], "manager": draw.pick(world["shops"])["manager"]}

@@ -35,6 +35,7 @@ for site in json.load(open("sites.json")):
 
 
 def world(draw: Draw) -> World:
+    """Draw readings; from level 4 on with rooms and offsets, at level 5 with sites in several zones."""
     level = draw.level
     names = [f"{letter}{draw.whole(10, 99)}" for letter in "ABCDEFGHJKLM"[: (3, 5, 6, 8, 10)[level - 1]]]
     moment = datetime.combine(draw.day(), datetime.min.time())
@@ -100,12 +101,14 @@ def _sites(draw: Draw, rooms: list[str]) -> Paper:
 
 
 def ask_mean(draw: Draw, world: World) -> Case:
+    """Ask for the mean of a sensor's readings."""
     sensor = draw.pick(world["readings"])["sensor"]
     exact = mean(row["value"] for row in world["readings"] if row["sensor"] == sensor) / 10
     return Case(params={"sensor": sensor}, answer=number(exact, 2), exact=exact)
 
 
 def ask_range(draw: Draw, world: World) -> Case | None:
+    """Ask for the range of a sensor; None where it has a single reading."""
     sensor = draw.pick(world["readings"])["sensor"]
     values = [row["value"] for row in world["readings"] if row["sensor"] == sensor]
     exact = Fraction(max(values) - min(values), 10)
@@ -113,6 +116,7 @@ def ask_range(draw: Draw, world: World) -> Case | None:
 
 
 def ask_above(draw: Draw, world: World) -> Case:
+    """Ask how many readings of a sensor are above a limit; there may be none."""
     sensor = draw.pick(world["readings"])["sensor"]
     limit = draw.whole(200, 270)
     found = [row for row in world["readings"] if row["sensor"] == sensor and row["value"] > limit]
@@ -120,6 +124,7 @@ def ask_above(draw: Draw, world: World) -> Case:
 
 
 def ask_warmest_day(draw: Draw, world: World) -> Case | None:
+    """Ask on which day a sensor's mean was the highest; None where two days are near."""
     sensor = draw.pick(world["readings"])["sensor"]
     rows = [row for row in world["readings"] if row["sensor"] == sensor]
     days = grouped(rows, lambda row: row["time"].date(), lambda row: int(row["value"]))
@@ -128,6 +133,7 @@ def ask_warmest_day(draw: Draw, world: World) -> Case | None:
 
 
 def ask_gap(draw: Draw, world: World) -> Case | None:
+    """Ask for the longest pause between two readings of a sensor; None where it has a single one."""
     sensor = draw.pick(world["readings"])["sensor"]
     times = [row["time"] for row in world["readings"] if row["sensor"] == sensor]
     gaps = [int((later - first).total_seconds()) // 60 for first, later in pairwise(sorted(times))]
@@ -143,6 +149,7 @@ def _corrected(world: World) -> list[Row]:
 
 
 def ask_room_mean(draw: Draw, world: World) -> Case:
+    """Ask for the mean of a room's corrected readings."""
     rows = _corrected(world)
     room = draw.pick(rows)["room"]
     exact = mean(row["value"] for row in rows if row["room"] == room) / 10
@@ -150,6 +157,7 @@ def ask_room_mean(draw: Draw, world: World) -> Case:
 
 
 def ask_warm_rooms(draw: Draw, world: World) -> Case | None:
+    """Ask which rooms' means are above a limit; None for one or all, or a mean too close to the limit."""
     rooms = grouped(_corrected(world), lambda row: str(row["room"]), lambda row: int(row["value"]))
     means = {room: mean(values) / 10 for room, values in rooms.items()}
     order = sorted(means.values())
@@ -161,6 +169,7 @@ def ask_warm_rooms(draw: Draw, world: World) -> Case | None:
 
 
 def ask_local_day(draw: Draw, world: World) -> Case | None:
+    """Ask on which local day a site's corrected readings sum to the most; None where two days are near."""
     sites = {row["room"]: row for row in world["sites"]}
     site = draw.pick(world["sites"])["site"]
     rows = [row for row in _corrected(world) if sites[row["room"]]["site"] == site]
@@ -174,6 +183,7 @@ def ask_local_day(draw: Draw, world: World) -> Case | None:
 
 
 def ask_local_night(draw: Draw, world: World) -> Case | None:
+    """Ask for the mean of a site's corrected readings early in the local day; None for fewer than four."""
     sites = {row["room"]: row for row in world["sites"]}
     site = draw.pick(world["sites"])["site"]
     until = draw.whole(4, 8)
@@ -190,6 +200,7 @@ def ask_local_night(draw: Draw, world: World) -> Case | None:
 
 
 def ask_steadiest(draw: Draw, world: World) -> Case | None:
+    """Ask which room from a floor up has the least range; None for fewer than four rooms, or where two are near."""
     floors = {row["room"]: row["floor"] for row in world["sites"]}
     by_room = grouped(_corrected(world), lambda row: str(row["room"]), lambda row: int(row["value"]))
     floor = draw.pick(world["sites"])["floor"]

@@ -55,6 +55,7 @@ _NOISE = ("# log rotated", "-- worker restarted --", "warning: disk is nearly fu
 
 
 def world(draw: Draw) -> World:
+    """Draw requests; with the addresses' customers from level 4 on, with plans and several zones at 5."""
     level = draw.level
     paths = [f"/{path}" for path in draw.some("paths", (3, 9, 12, 14, 16)[level - 1])]
     slow = {path: draw.whole(10, 900) for path in paths}
@@ -140,18 +141,21 @@ def _plans(draw: Draw, names: list[str]) -> Paper:
 
 
 def ask_path_bytes(draw: Draw, world: World) -> Case | None:
+    """Ask for the bytes sent for a path; None where a single request would tell."""
     path = draw.pick(world["log"])["path"]
     found = [row["bytes"] for row in world["log"] if row["path"] == path]
     return Case(params={"path": path}, answer=number(sum(found))) if len(found) > 1 else None
 
 
 def ask_status_bytes(draw: Draw, world: World) -> Case | None:
+    """Ask for the bytes sent with a status; None where a single request would tell."""
     status = draw.pick(world["log"])["status"]
     found = [row["bytes"] for row in world["log"] if row["status"] == status]
     return Case(params={"status": status}, answer=number(sum(found))) if len(found) > 1 else None
 
 
 def ask_mean_ms(draw: Draw, world: World) -> Case | None:
+    """Ask how long the successful requests for a path took on average; None where there is none."""
     path = draw.pick(world["log"])["path"]
     found = [row["ms"] for row in world["log"] if row["path"] == path and row["status"] == 200]
     if not found:
@@ -161,6 +165,7 @@ def ask_mean_ms(draw: Draw, world: World) -> Case | None:
 
 
 def ask_slowest(draw: Draw, world: World) -> Case | None:
+    """Ask which path took the longest on average with a status; None where two paths are near."""
     status = draw.pick((200, 301, 404))
     rows = [row for row in world["log"] if row["status"] == status]
     paths = grouped(rows, lambda row: str(row["path"]), lambda row: int(row["ms"]))
@@ -169,12 +174,14 @@ def ask_slowest(draw: Draw, world: World) -> Case | None:
 
 
 def ask_errors(draw: Draw, world: World) -> Case:
+    """Ask how many requests for some paths ended in a server error; there may be none."""
     kept = draw.shuffled(sorted({row["path"] for row in world["log"]}))[:5]
     found = [row for row in world["log"] if row["path"] in kept and row["status"] >= 500]
     return Case(params={"paths": ", ".join(sorted(kept))}, answer=number(len(found)))
 
 
 def ask_visitors(draw: Draw, world: World) -> Case:
+    """Ask how many different addresses asked for a path."""
     path = draw.pick(world["log"])["path"]
     return Case(params={"path": path}, answer=number(len({row["ip"] for row in world["log"] if row["path"] == path})))
 
@@ -184,12 +191,14 @@ def _owner(world: World) -> dict[str, str]:
 
 
 def ask_customer_bytes(draw: Draw, world: World) -> Case:
+    """Ask for the bytes sent to all addresses of a customer; they may be 0."""
     owner, customer = _owner(world), draw.pick(world["clients"])["customer"]
     found = [row["bytes"] for row in world["log"] if owner[row["ip"]] == customer]
     return Case(params={"customer": customer}, answer=number(sum(found)))
 
 
 def ask_failing_customer(draw: Draw, world: World) -> Case | None:
+    """Ask whose replies for a path are the largest by their mean; None where two customers are near."""
     owner, path = _owner(world), draw.pick(world["log"])["path"]
     rows = [row for row in world["log"] if row["path"] == path]
     customers = grouped(rows, lambda row: owner[row["ip"]], lambda row: int(row["bytes"]))
@@ -198,6 +207,7 @@ def ask_failing_customer(draw: Draw, world: World) -> Case | None:
 
 
 def ask_sessions(draw: Draw, world: World) -> Case | None:
+    """Ask how many sessions the customers of a plan had, parted by pauses; None where they made no request."""
     owner, plan_of = _owner(world), {row["customer"]: row["plan"] for row in world["plans"]}
     plan, pause = draw.pick(world["plans"])["plan"], 10 * draw.whole(2, 9)
     times: dict[str, list[datetime]] = {}
@@ -213,6 +223,7 @@ def ask_sessions(draw: Draw, world: World) -> Case | None:
 
 
 def ask_hours(draw: Draw, world: World) -> Case:
+    """Ask for the bytes sent to customers of a plan between two hours of UTC; they may be 0."""
     owner, plan_of = _owner(world), {row["customer"]: row["plan"] for row in world["plans"]}
     plan, first = draw.pick(world["plans"])["plan"], draw.whole(0, 16)
     last = first + draw.whole(3, 7)
@@ -223,6 +234,7 @@ def ask_hours(draw: Draw, world: World) -> Case:
 
 
 def ask_funnel(draw: Draw, world: World) -> Case | None:
+    """Ask how many addresses, a town's left out, asked for one path and within some hours for another."""
     first, second = draw.shuffled(sorted({row["path"] for row in world["log"]}))[:2]
     town = {row["ip"]: row["town"] for row in world["clients"]}
     left_out = draw.pick(world["clients"])["town"]

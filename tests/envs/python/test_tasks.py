@@ -14,7 +14,7 @@ import pytest
 from agentrl.envs.math.answers import numbers_in
 from agentrl.envs.protocol import SPLITS
 from agentrl.envs.python.answers import matches, show
-from agentrl.envs.python.families import FAMILIES
+from agentrl.envs.python.catalogue import FAMILIES
 from agentrl.envs.python.tasks import Task, generate
 from agentrl.envs.python.words import POOLS, Draw
 from agentrl.sandboxes import Backend, SandboxSpec, open_backend

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from agentrl.envs.tooluse.case import Ask, Case, Do, Family, Reveal, wording
-from agentrl.envs.tooluse.shop.families.common import CONFIRM, YES, do, find_orders, fresh, opening, product
+from agentrl.envs.tooluse.shop.families.openings import CONFIRM, YES, do, find_orders, fresh, opening, product
 from agentrl.envs.tooluse.shop.world import Customer, Line, ShopWorld, Variant, money
 
 __all__ = ["FAMILIES", "asks_price", "ordered"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from agentrl.envs.tooluse.case import Ask, Case, Fact, Family, Reveal, wording
-from agentrl.envs.tooluse.shop.families.common import do, find_orders, fresh, opening, product, unlike
+from agentrl.envs.tooluse.shop.families.openings import do, find_orders, fresh, opening, product, unlike
 from agentrl.envs.tooluse.shop.world import Line, Order, ShopWorld, money
 
 __all__ = ["FAMILIES"]

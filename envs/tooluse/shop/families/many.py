@@ -6,7 +6,7 @@ import random
 
 from agentrl.envs.tooluse.case import Case, Fact, Family, wording
 from agentrl.envs.tooluse.shop.families.buying import asks_price, ordered
-from agentrl.envs.tooluse.shop.families.common import YES, do, find_orders, fresh, product, two
+from agentrl.envs.tooluse.shop.families.openings import YES, do, find_orders, fresh, product, two
 from agentrl.envs.tooluse.shop.families.returns import days_late
 from agentrl.envs.tooluse.shop.rules import CREDIT_A_DAY, RETURN_DAYS
 from agentrl.envs.tooluse.shop.world import Line, ShopWorld, money

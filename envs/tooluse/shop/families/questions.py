@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from agentrl.envs.tooluse.case import Case, Fact, Family, wording
-from agentrl.envs.tooluse.shop.families.common import do, find_orders, fresh, opening, product
+from agentrl.envs.tooluse.shop.families.openings import do, find_orders, fresh, opening, product
 from agentrl.envs.tooluse.shop.world import Line, ShopWorld, money
 
 __all__ = ["FAMILIES"]

@@ -6,7 +6,7 @@ import random
 from datetime import date
 
 from agentrl.envs.tooluse.case import Ask, Case, Fact, Family, Reveal, wording
-from agentrl.envs.tooluse.shop.families.common import (
+from agentrl.envs.tooluse.shop.families.openings import (
     CONFIRM,
     YES,
     do,

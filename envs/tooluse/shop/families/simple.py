@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from agentrl.envs.tooluse.case import Case, Fact, Family, wording
-from agentrl.envs.tooluse.shop.families.common import do, fresh
+from agentrl.envs.tooluse.shop.families.openings import do, fresh
 from agentrl.envs.tooluse.shop.world import Line, Order, ShopWorld, money
 
 __all__ = ["FAMILIES"]

@@ -1,1 +1,3 @@
 """What people ask a travel desk for, by theme."""
+
+__all__: list[str] = []

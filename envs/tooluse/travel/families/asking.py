@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from agentrl.envs.tooluse.case import Ask, Case, Do, Fact, Family, Reveal
-from agentrl.envs.tooluse.travel.families.common import allowance, amount, confirmed, do, introduced, looked_up, say
+from agentrl.envs.tooluse.travel.families.wordings import allowance, amount, confirmed, do, introduced, looked_up, say
 from agentrl.envs.tooluse.travel.world import FARE_NAMES, TravelWorld
 
 __all__ = ["FAMILIES"]

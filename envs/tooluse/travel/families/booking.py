@@ -6,7 +6,7 @@ import random
 from functools import partial
 
 from agentrl.envs.tooluse.case import Case, Do, Fact, Family
-from agentrl.envs.tooluse.travel.families.common import confirmed, do, introduced, say, time
+from agentrl.envs.tooluse.travel.families.wordings import confirmed, do, introduced, say, time
 from agentrl.envs.tooluse.travel.reading import shifted
 from agentrl.envs.tooluse.travel.records import Fare, Flight, Traveller
 from agentrl.envs.tooluse.travel.rules import MAX_PARTY, MIN_WAIT, PASSPORT_DAYS

@@ -6,7 +6,7 @@ import random
 from functools import partial
 
 from agentrl.envs.tooluse.case import Ask, Case, Do, Family, Reveal
-from agentrl.envs.tooluse.travel.families.common import amount, back, do, introduced, looked_up, say, time
+from agentrl.envs.tooluse.travel.families.wordings import amount, back, do, introduced, looked_up, say, time
 from agentrl.envs.tooluse.travel.reading import shifted
 from agentrl.envs.tooluse.travel.records import Booking, Fare, Flight, Traveller
 from agentrl.envs.tooluse.travel.world import FARE_NAMES, TravelWorld

@@ -6,7 +6,7 @@ import random
 from functools import partial
 
 from agentrl.envs.tooluse.case import Ask, Case, Do, Fact, Family, Reveal
-from agentrl.envs.tooluse.travel.families.common import (
+from agentrl.envs.tooluse.travel.families.wordings import (
     allowance,
     amount,
     confirmed,

@@ -8,7 +8,8 @@ from functools import partial
 from agentrl.envs.tooluse.case import Ask, Case, Do, Fact, Family
 from agentrl.envs.tooluse.travel.families.cancelling import cancelled, several
 from agentrl.envs.tooluse.travel.families.changing import misspelled
-from agentrl.envs.tooluse.travel.families.common import (
+from agentrl.envs.tooluse.travel.families.searching import cheapest_flight, cheapest_hotel
+from agentrl.envs.tooluse.travel.families.wordings import (
     allowance,
     amount,
     back,
@@ -18,7 +19,6 @@ from agentrl.envs.tooluse.travel.families.common import (
     looked_up,
     say,
 )
-from agentrl.envs.tooluse.travel.families.searching import cheapest_flight, cheapest_hotel
 from agentrl.envs.tooluse.travel.reading import shifted
 from agentrl.envs.tooluse.travel.world import FARE_NAMES, TravelWorld
 

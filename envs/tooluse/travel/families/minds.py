@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from agentrl.envs.tooluse.case import Ask, Case, Family, Reveal
-from agentrl.envs.tooluse.travel.families.common import CONFIRM, allowance, do, introduced, looked_up, say
+from agentrl.envs.tooluse.travel.families.wordings import CONFIRM, allowance, do, introduced, looked_up, say
 from agentrl.envs.tooluse.travel.reading import money, shifted
 from agentrl.envs.tooluse.travel.world import FARE_NAMES, TravelWorld
 

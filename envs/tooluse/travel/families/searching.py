@@ -6,7 +6,7 @@ import random
 from itertools import product
 
 from agentrl.envs.tooluse.case import Case, Fact, Family
-from agentrl.envs.tooluse.travel.families.common import confirmed, do, introduced, say
+from agentrl.envs.tooluse.travel.families.wordings import confirmed, do, introduced, say
 from agentrl.envs.tooluse.travel.reading import shifted
 from agentrl.envs.tooluse.travel.records import Fare, Flight, Hotel
 from agentrl.envs.tooluse.travel.rules import MIN_WAIT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from agentrl.envs.tooluse.case import Case, Fact, Family, wording
-from agentrl.envs.tooluse.travel.families.common import amount, do
+from agentrl.envs.tooluse.travel.families.wordings import amount, do
 from agentrl.envs.tooluse.travel.world import FARE_NAMES, TravelWorld
 
 __all__ = ["FAMILIES"]

@@ -16,7 +16,7 @@ from agentrl.envs.tooluse.policies import solution
 from agentrl.envs.tooluse.scoring import same_rows
 from agentrl.envs.tooluse.tasks import Task
 from agentrl.envs.tooluse.travel.domain import DOMAIN
-from agentrl.envs.tooluse.travel.families.common import CONFIRM
+from agentrl.envs.tooluse.travel.families.wordings import CONFIRM
 from agentrl.envs.tooluse.words import FIRST_NAMES, LAST_NAMES
 
 FARES = ("basic", "flex", "business")

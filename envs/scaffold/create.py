@@ -52,7 +52,7 @@ def create(name: str, *, kind: str, target: Target) -> Made:
     words = _words(read, kind, target)
     folder, tests = target.package_folder / read.folder, target.tests_folder / read.folder
     texts: dict[Path, str] = {}
-    for path, text in templates("common", kind).items():
+    for path, text in templates("every-kind", kind).items():
         home = tests if path.startswith("test_") else folder
         texts[home / path] = render(text, words, own=target.top)
     if target.fresh:

@@ -1,7 +1,7 @@
 """Fill the templates: `{{word}}` stands for a value, and imports come out in the order that ruff wants.
 
 A template is a file below `templates/` whose name ends in `.txt`, so that no tool takes it for a module or a page of
-ours. What a kind has beside the common files, or in place of one, stands in the kind's own folder.
+ours. What a kind has beside the files of `every-kind`, or in place of one, stands in the kind's own folder.
 """
 
 from __future__ import annotations

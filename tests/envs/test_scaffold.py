@@ -159,7 +159,7 @@ def test_outside_a_checkout_a_folder_is_asked_for(tmp_path: Path) -> None:
 def test_no_word_of_a_template_is_left_over() -> None:
     with pytest.raises(KeyError, match="nobody"):
         render("{{nobody}}", {}, own="mine")
-    assert len(templates("common", "tools")) == 8
+    assert len(templates("every-kind", "tools")) == 8
 
 
 def test_imports_come_in_the_order_that_ruff_wants() -> None:

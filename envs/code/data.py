@@ -10,26 +10,21 @@ from __future__ import annotations
 import ast
 import doctest
 import json
-import os
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from agentrl.envs.code.asserts import Unreadable, defined_functions, parsed, read_asserts, read_check_function
 from agentrl.envs.code.checks import Check
 from agentrl.envs.code.tasks import Task
-from agentrl.envs.errors import DataError, UsageError
-from agentrl.envs.protocol import SPLITS
-from agentrl.envs.rows import Row, clean, read_rows
+from agentrl.envs.errors import DataError
+from agentrl.envs.rows import Row, clean
+from agentrl.envs.splits import Source, by_split
 
 __all__ = ["Loaded", "load"]
 
-LEVELS = range(1, 6)
 LIMIT_S = 5.0
 
-_Path = str | os.PathLike[str]
 T = TypeVar("T")
 
 
@@ -41,7 +36,7 @@ class Loaded:
     skipped: tuple[str, ...] = field(default=())  # place, field and reason of each row whose tests cannot be read
 
 
-def load(source: _Path | Mapping[str, _Path], *, skip_unreadable: bool = False) -> Loaded:
+def load(source: Source, *, skip_unreadable: bool = False) -> Loaded:
     """Return the tasks of each split and level, every row checked.
 
     Args:
@@ -52,34 +47,21 @@ def load(source: _Path | Mapping[str, _Path], *, skip_unreadable: bool = False) 
         DataError: no such file, no usable rows in it, a bad row, or a question in both splits.
         UsageError: the mapping names another split, or none.
     """
-    files = dict(source) if isinstance(source, Mapping) else {"": source}
-    if not files or (isinstance(source, Mapping) and not set(files) <= set(SPLITS)):
-        raise UsageError(
-            f"data names the splits {sorted(files)}; type data=FILE or data={{'train': FILE, 'test': FILE}}"
-        )
-    found: dict[tuple[str, int], list[Task]] = {}
-    places: dict[str, tuple[str, str]] = {}
     skipped: list[str] = []
-    for name, path in files.items():
-        for row in read_rows(Path(path)):
-            layout = _layout(row)
-            try:
-                task = layout(row)
-            except _UnreadableField as error:
-                if not skip_unreadable:
-                    raise DataError(f"{error}; skip_unreadable=True leaves out such rows, and counts them") from None
-                skipped.append(str(error))
-                continue
-            split = name or _choice(row, "split", SPLITS) or SPLITS[zlib.crc32(task.question.encode()) % 10 == 0]
-            if name and row.value.get("split", name) != name:
-                raise row.error("split", f"{name!r}, as the file was given for that split", row.value["split"])
-            before, place = places.setdefault(task.question, (split, row.place))
-            if before != split:
-                raise DataError(f"{row.place}: the same question is in the other split: {place}")
-            found.setdefault((split, _level(row)), []).append(task)
-    if not found:
+
+    def read(row: Row) -> Task | None:
+        try:
+            return _layout(row)(row)
+        except _UnreadableField as error:
+            if not skip_unreadable:
+                raise DataError(f"{error}; skip_unreadable=True leaves out such rows, and counts them") from None
+            skipped.append(str(error))
+            return None
+
+    tasks = by_split(source, read, lambda task: task.question)
+    if not tasks:
         raise DataError(f"no row can be used; the first was left out because of {skipped[0]}")
-    return Loaded(tasks={key: tuple(tasks) for key, tasks in found.items()}, skipped=tuple(skipped))
+    return Loaded(tasks=tasks, skipped=tuple(skipped))
 
 
 class _UnreadableField(DataError):
@@ -268,17 +250,3 @@ def _id(row: Row) -> str:
     own = row.value.get("task_id")
     known = isinstance(own, str | int) and not isinstance(own, bool) and str(own).strip()
     return f"{row.path.stem}-{own}" if known else f"{row.path.stem}-{row.number}"
-
-
-def _choice(row: Row, name: str, known: tuple[str, ...]) -> str | None:
-    value = row.value.get(name)
-    if value is not None and value not in known:
-        raise row.error(name, " or ".join(map(repr, known)), value)
-    return value
-
-
-def _level(row: Row) -> int:
-    level = row.value.get("level", 1)
-    if not isinstance(level, int) or isinstance(level, bool) or level not in LEVELS:
-        raise row.error("level", "a whole number from 1 to 5", level)
-    return level

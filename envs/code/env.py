@@ -7,7 +7,7 @@ and what comes out is compared here (`grading.py`): nothing in the box knows wha
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -21,9 +21,10 @@ from agentrl.envs.code.policies import FLAWS, demonstration, solution
 from agentrl.envs.code.source import looks_written, source_of
 from agentrl.envs.code.tasks import Task, families_of, generate
 from agentrl.envs.core import TextEnv, Turn
-from agentrl.envs.errors import DataError, UsageError
+from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.scripted import scripted
+from agentrl.envs.splits import tasks_of
 from agentrl.envs.tools import Tool
 from agentrl.envs.tools.host import BACKENDS, shared_backend
 from agentrl.sandboxes import SandboxSpec
@@ -199,15 +200,8 @@ class CodeEnv(TextEnv):
             raise UsageError("there is no task yet; call reset() first")
         return self._task
 
-    def _rows(self, split: str, level: int) -> tuple[Task, ...]:
+    def _rows(self, split: str, level: int) -> Sequence[Task]:
         """Return the user's tasks of a split and level; none where tasks are generated."""
-        if self._data is None:
+        if self._data is None or self._source is None:
             return ()
-        rows = self._data.get((split, level), ())
-        if not rows:
-            there = ", ".join(f"{len(tasks)} of {key[0]} level {key[1]}" for key, tasks in sorted(self._data.items()))
-            raise DataError(
-                f"data={str(self._source)!r} has no problem of split {split!r} and level {level}; there are {there}. "
-                "Rows choose them with the fields 'split' and 'level', or give data={'train': FILE, 'test': FILE}"
-            )
-        return rows
+        return tasks_of(self._data, split, level, source=self._source, noun="problem")

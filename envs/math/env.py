@@ -5,20 +5,21 @@ Answers are compared as exact numbers (`answers.py`): `3/4`, `0.75` and `75%` ar
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
 
 from agentrl.envs.core import TextEnv, Turn
-from agentrl.envs.errors import DataError, UsageError
+from agentrl.envs.errors import UsageError
 from agentrl.envs.math.answers import equals, read_number
 from agentrl.envs.math.data import load
 from agentrl.envs.math.policies import CHEATS, FLAWS, demonstration, solution
 from agentrl.envs.math.tasks import Task, generate
 from agentrl.envs.math.tools import Calculator
 from agentrl.envs.protocol import Policy
+from agentrl.envs.splits import tasks_of
 
 __all__ = ["MathEnv"]
 
@@ -108,15 +109,8 @@ class MathEnv(TextEnv):
             raise UsageError("there is no task yet; call reset() first")
         return self._task
 
-    def _rows(self, split: str, level: int) -> tuple[Task, ...]:
+    def _rows(self, split: str, level: int) -> Sequence[Task]:
         """Return the user's problems of a split and level; none where problems are generated."""
-        if self._data is None:
+        if self._data is None or self._source is None:
             return ()
-        rows = self._data.get((split, level), ())
-        if not rows:
-            there = ", ".join(f"{len(tasks)} of {key[0]} level {key[1]}" for key, tasks in sorted(self._data.items()))
-            raise DataError(
-                f"data={str(self._source)!r} has no problem of split {split!r} and level {level}; there are {there}. "
-                "Rows choose them with the fields 'split' and 'level', or give data={'train': FILE, 'test': FILE}"
-            )
-        return rows
+        return tasks_of(self._data, split, level, source=self._source, noun="problem")

@@ -9,29 +9,24 @@ and every level is 1.
 from __future__ import annotations
 
 import datetime
-import os
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from agentrl.envs.errors import DataError, InfrastructureError, UsageError
+from agentrl.envs.errors import InfrastructureError
 from agentrl.envs.math.answers import read_number
-from agentrl.envs.protocol import SPLITS
 from agentrl.envs.python.answers import KINDS, Answer
 from agentrl.envs.python.tasks import Task
-from agentrl.envs.rows import Row, read_rows
+from agentrl.envs.rows import Row
+from agentrl.envs.splits import Source, by_split
 
 __all__ = ["MAX_BYTES", "Entry", "load"]
 
-LEVELS = range(1, 6)
 MAX_BYTES = 16 << 20  # of all files of a task: they live in the memory of its box
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-_Path = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +57,7 @@ class Entry:
         return Task(id=self.id, question=asked, files=files, answer=self.answer)
 
 
-def load(source: _Path | Mapping[str, _Path]) -> dict[tuple[str, int], tuple[Entry, ...]]:
+def load(source: Source) -> dict[tuple[str, int], tuple[Entry, ...]]:
     """Return the tasks of each split and level, every row checked.
 
     Args:
@@ -72,24 +67,7 @@ def load(source: _Path | Mapping[str, _Path]) -> dict[tuple[str, int], tuple[Ent
         DataError: No such file, no rows in it, a bad row, or a question in both splits.
         UsageError: The mapping names another split, or none.
     """
-    given = dict(source) if isinstance(source, Mapping) else {"": source}
-    if not given or (isinstance(source, Mapping) and not set(given) <= set(SPLITS)):
-        raise UsageError(
-            f"data names the splits {sorted(given)}; type data=FILE or data={{'train': FILE, 'test': FILE}}"
-        )
-    found: dict[tuple[str, int], list[Entry]] = {}
-    places: dict[str, tuple[str, str]] = {}
-    for name, path in given.items():
-        for row in read_rows(Path(path)):
-            entry = _entry(row)
-            split = name or _split(row) or SPLITS[zlib.crc32(entry.question.encode()) % 10 == 0]
-            if name and row.value.get("split", name) != name:
-                raise row.error("split", f"{name!r}, as the file was given for that split", row.value["split"])
-            before, place = places.setdefault(entry.question, (split, row.place))
-            if before != split:
-                raise DataError(f"{row.place}, field 'question': the same question is in the other split: {place}")
-            found.setdefault((split, _level(row)), []).append(entry)
-    return {key: tuple(entries) for key, entries in found.items()}
+    return by_split(source, _entry, lambda entry: entry.question)
 
 
 def _entry(row: Row) -> Entry:
@@ -153,17 +131,3 @@ def _single(row: Row, field: str, value: Any, kind: str | None) -> Answer:
     if "," in value and field != "answer":
         raise row.error(field, "an item without a comma, since commas part the items of an answer", value)
     return Answer(kind="text", value=value.strip())
-
-
-def _split(row: Row) -> str | None:
-    value = row.value.get("split")
-    if value is not None and value not in SPLITS:
-        raise row.error("split", " or ".join(map(repr, SPLITS)), value)
-    return value
-
-
-def _level(row: Row) -> int:
-    level = row.value.get("level", 1)
-    if not isinstance(level, int) or isinstance(level, bool) or level not in LEVELS:
-        raise row.error("level", "a whole number from 1 to 5", level)
-    return level

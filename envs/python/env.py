@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
 
 from agentrl.envs.core import TextEnv, Turn
-from agentrl.envs.errors import DataError, UsageError
+from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.python.answers import matches, readable
 from agentrl.envs.python.data import Entry, load
 from agentrl.envs.python.policies import FLAWS, cheat_policies, demonstration, solution
 from agentrl.envs.python.tasks import Task, generate
+from agentrl.envs.splits import tasks_of
 from agentrl.envs.tools import Tool
 from agentrl.sandboxes import CellResult, SandboxSpec
 
@@ -135,18 +136,11 @@ class PythonEnv(TextEnv):
             raise UsageError("there is no task yet; call reset() first")
         return self._task
 
-    def _rows(self, split: str, level: int) -> tuple[Entry, ...]:
+    def _rows(self, split: str, level: int) -> Sequence[Entry]:
         """Return the user's questions of a split and level; none where they are generated."""
-        if self._data is None:
+        if self._data is None or self._source is None:
             return ()
-        rows = self._data.get((split, level), ())
-        if not rows:
-            there = ", ".join(f"{len(found)} of {key[0]} level {key[1]}" for key, found in sorted(self._data.items()))
-            raise DataError(
-                f"data={str(self._source)!r} has no question of split {split!r} and level {level}; there are {there}. "
-                "Rows choose them with the fields 'split' and 'level', or give data={'train': FILE, 'test': FILE}"
-            )
-        return rows
+        return tasks_of(self._data, split, level, source=self._source, noun="question")
 
 
 def _told(result: CellResult) -> str:

@@ -6,16 +6,13 @@ name in the folder `possible_answer` beside. BFCL's own names of types and dots 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from agentrl.envs.errors import UsageError
-from agentrl.envs.protocol import SPLITS
 from agentrl.envs.rows import Row, read_rows
+from agentrl.envs.splits import Source, by_split
 from agentrl.envs.tools import Tool
 from agentrl.envs.tooluse.matching import Wanted
 
@@ -24,9 +21,6 @@ __all__ = ["FunctionCase", "load_cases"]
 _TYPES = {"dict": "object", "float": "number", "tuple": "array", "list": "array", "int": "integer", "str": "string"}
 _TYPES |= {"bool": "boolean", "any": ""}
 _KNOWN = ("object", "number", "array", "integer", "string", "boolean", "null", "")
-_LEVELS = range(1, 6)
-
-_Path = str | PathLike[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,35 +28,34 @@ class FunctionCase:
     """One row of the user's file."""
 
     id: str
-    split: str
-    level: int
     request: str
     tools: tuple[Tool, ...]
     wanted: tuple[Wanted, ...]  # none: no function serves the request
 
 
-def load_cases(source: _Path | Mapping[str, _Path]) -> tuple[FunctionCase, ...]:
-    """Return the cases of one file, or of one for each split, every row checked.
+def load_cases(source: Source) -> dict[tuple[str, int], tuple[FunctionCase, ...]]:
+    """Return the cases of each split and level, every row checked.
+
+    Args:
+        source: One file, or a file for each split: {"train": FILE, "test": FILE}.
 
     Raises:
-        DataError: No such file, or a bad row; names file, line and field.
+        DataError: No such file, a bad row, or a request in both splits; names file, line and field.
         UsageError: The mapping names another split, or none.
     """
-    files = dict(source) if isinstance(source, Mapping) else {"": source}
-    if not files or (isinstance(source, Mapping) and not set(files) <= set(SPLITS)):
-        raise UsageError(
-            f"data names the splits {sorted(files)}; type data=FILE or data={{'train': FILE, 'test': FILE}}"
-        )
-    found: dict[str, FunctionCase] = {}
-    for split, name in files.items():
-        path = Path(name)
-        answers = _answers(path)
-        for row in read_rows(path):
-            case = _case(row, split, answers)
-            if case.id in found:
-                raise row.error("id", "an id of its own", case.id)
-            found[case.id] = case
-    return tuple(found.values())
+    answers: dict[Path, Mapping[str, tuple[Row, Any]]] = {}
+    names: set[str] = set()
+
+    def read(row: Row) -> FunctionCase:
+        if row.path not in answers:
+            answers[row.path] = _answers(row.path)
+        case = _case(row, answers[row.path])
+        if case.id in names:
+            raise row.error("id", "an id of its own", case.id)
+        names.add(case.id)
+        return case
+
+    return by_split(source, read, lambda case: case.request)
 
 
 def _answers(path: Path) -> dict[str, tuple[Row, Any]]:
@@ -72,7 +65,7 @@ def _answers(path: Path) -> dict[str, tuple[Row, Any]]:
     return {row.text("id"): (row, row.value.get("ground_truth")) for row in read_rows(beside)}
 
 
-def _case(row: Row, split: str, answers: Mapping[str, tuple[Row, Any]]) -> FunctionCase:
+def _case(row: Row, answers: Mapping[str, tuple[Row, Any]]) -> FunctionCase:
     name = row.text("id")
     tools = _tools(row)
     place, truth = answers.get(name, (row, row.value.get("ground_truth")))
@@ -81,15 +74,8 @@ def _case(row: Row, split: str, answers: Mapping[str, tuple[Row, Any]]) -> Funct
             "ground_truth",
             f"the right calls, here or in possible_answer/{row.path.name} beside; [] where there is none",
         )
-    request = _request(row)
-    chosen = row.value.get("split") or split or SPLITS[zlib.crc32(request.encode()) % 10 == 0]
-    if chosen not in SPLITS or (split and chosen != split):
-        raise row.error("split", " or ".join(map(repr, SPLITS)) + (f", here {split!r}" if split else ""), chosen)
-    level = row.value.get("level", 1)
-    if not isinstance(level, int) or isinstance(level, bool) or level not in _LEVELS:
-        raise row.error("level", "a whole number from 1 to 5", level)
     wanted = _wanted(place, truth or [], tools)
-    return FunctionCase(id=name, split=chosen, level=level, request=request, tools=tools, wanted=wanted)
+    return FunctionCase(id=name, request=_request(row), tools=tools, wanted=wanted)
 
 
 def _request(row: Row) -> str:

@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from agentrl.envs.core import TextEnv, Turn
-from agentrl.envs.errors import DataError, UsageError
+from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.scripted import call, scripted
+from agentrl.envs.splits import tasks_of
 from agentrl.envs.tools import ArgumentError, Malformed, Tool, ToolCall, parse
 from agentrl.envs.tooluse.bfcl import FunctionCase, load_cases
 from agentrl.envs.tooluse.matching import Wanted, all_match
@@ -128,15 +129,8 @@ class FunctionsEnv(TextEnv):
             raise UsageError("there is no task yet; call reset() first")
         return self._case
 
-    def _of(self, split: str, level: int) -> tuple[FunctionCase, ...]:
-        rows = tuple(each for each in self._cases if (each.split, each.level) == (split, level))
-        if not rows:
-            raise DataError(
-                f"data={str(self._source)!r} has no case of split {split!r} and level {level}; there are "
-                f"{sorted({(each.split, each.level) for each in self._cases})}. Rows choose them with the fields "
-                "'split' and 'level', or give data={'train': FILE, 'test': FILE}"
-            )
-        return rows
+    def _of(self, split: str, level: int) -> Sequence[FunctionCase]:
+        return tasks_of(self._cases, split, level, source=self._source, noun="case")
 
 
 def _written(wanted: Sequence[Wanted]) -> str:

@@ -24,7 +24,7 @@ from agentrl.envs.tools import ArgumentError, Malformed, Tool, ToolCall, ToolErr
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.envs.tools.host import BACKENDS, BoxedToolset, LocalToolset, shared_backend, start
 from agentrl.envs.turns import Turn, capped, final_answers, spoken
-from agentrl.sandboxes import SandboxSpec
+from agentrl.sandboxes import Sandbox, SandboxSpec
 
 __all__ = ["TextEnv", "Turn", "final_answers"]
 
@@ -270,6 +270,12 @@ class TextEnv(gymnasium.Env[str, str], ABC):
             "an environment that runs code sets runs_code, and uses its box in an episode only"
         )
         return self._box
+
+    @property
+    def sandboxes(self) -> tuple[Sandbox, ...]:
+        """The sandboxes that the episode holds now: that of its code and that of its tools, as far as it has them."""
+        held = (each.sandbox for each in (self._box, self._host) if each is not None)
+        return tuple(sandbox for sandbox in held if sandbox is not None)
 
     def _begin(self) -> None:
         """Start what the current task needs: its toolset, its box, its tools."""

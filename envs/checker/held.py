@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agentrl.envs.tools import host
+from agentrl.envs.tools.host import open_backends
 
 __all__ = ["Held", "boxes_of", "held", "settled"]
 
@@ -43,14 +43,12 @@ def settled(before: Held, allowed: Callable[[str], float], wait_s: float = 3.0) 
 
 def boxes_of(inner: Any) -> list[Any]:
     """Return the sandboxes that the episode of an environment holds: that of its code, that of its tools."""
-    held_by = (getattr(inner, "_box", None), getattr(inner, "_host", None))
-    boxes = [getattr(each, "_box", None) for each in held_by if each is not None]
-    return [box for box in boxes if box is not None]
+    return list(getattr(inner, "sandboxes", ()))
 
 
 def _leased() -> int:
     # Of every backend that the environments of this process share; only a pool knows how many are out.
-    stats = [backend.stats() for backend in list(host._open.values()) if hasattr(backend, "stats")]
+    stats = [backend.stats() for backend in open_backends() if hasattr(backend, "stats")]
     return sum(each.leased for each in stats)
 
 

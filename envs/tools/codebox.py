@@ -49,6 +49,11 @@ class CodeBox:
         self._spent = False
         self._box: Sandbox = self._lease()
 
+    @property
+    def sandbox(self) -> Sandbox:
+        """The lease that is used now; another one when the box has been replaced."""
+        return self._box
+
     def run(
         self,
         source: str,

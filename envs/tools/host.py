@@ -22,7 +22,7 @@ from agentrl.envs.tools.toolset import ToolError, Toolset, ToolsetSpec
 from agentrl.sandboxes import Backend, Sandbox, SandboxSpec, open_backend
 from agentrl.sandboxes.errors import SandboxBusy, SandboxDied, SandboxError, SandboxUnavailable, SpecError
 
-__all__ = ["BACKENDS", "BoxedToolset", "LocalToolset", "infrastructure", "shared_backend", "start"]
+__all__ = ["BACKENDS", "BoxedToolset", "LocalToolset", "infrastructure", "open_backends", "shared_backend", "start"]
 
 BACKENDS: Mapping[str, str] = MappingProxyType({"auto": "auto", "local": "", "docker": "docker", "bwrap": "bubblewrap"})
 """The values of an environment's `backend=` -> the sandbox backend's name; `local` has none."""
@@ -59,6 +59,10 @@ class LocalToolset:
 
     def __init__(self, toolset: Toolset) -> None:
         self._toolset = toolset
+
+    @property
+    def sandbox(self) -> None:
+        """Nothing: the toolset lives in this process."""
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """Call a tool.
@@ -102,6 +106,11 @@ class BoxedToolset:
         except BaseException:
             self._box.close()
             raise
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The box in which the toolset lives."""
+        return self._box
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """Call a tool.
@@ -177,6 +186,12 @@ def shared_backend(name: str) -> Backend:
                 _open[key] = open_backend(name)
             atexit.register(_close, key)
         return _open[key]
+
+
+def open_backends() -> tuple[Backend, ...]:
+    """Return the backends that `shared_backend` has opened in this process."""
+    with _lock:
+        return tuple(backend for (owner, _), backend in _open.items() if owner == os.getpid())
 
 
 @contextlib.contextmanager

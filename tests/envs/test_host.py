@@ -90,7 +90,8 @@ def test_a_box_that_dies_ends_the_episode_as_a_failure(backend: str) -> None:
     env.reset(seed=1)
     inner: Any = env.unwrapped
     assert num_leased(backend) == 1
-    inner._host._box.close()
+    (box,) = inner.sandboxes
+    box.close()
     _, reward, terminated, truncated, info = env.step(
         '<tool_call>{"name": "search", "arguments": {"query": "x"}}</tool_call>'
     )

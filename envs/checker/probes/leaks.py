@@ -117,7 +117,7 @@ def _box(subject: Subject) -> dict[str, Any]:
     for task in list(answers)[:20]:
         subject.reset(env, task)
         inner: Any = env.unwrapped
-        if inner._box is None:
+        if inner.box_spec() is None:  # this task needs none
             continue
         answer = _bare(answers[task])
         if len(answer) < 3:

@@ -51,3 +51,4 @@ class Info(TypedDict, total=False):
     rewards: dict[str, float]  # step: named reward components; the reward is their weighted sum
     success: bool  # last step: whether the task's ground truth holds, apart from any shaping
     failure: Failure  # any step
+    flags: list[str]  # last step, where code is graded and it saw something: attempts to cheat, limits that were met

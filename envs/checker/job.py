@@ -87,7 +87,7 @@ def fitted(job: Job) -> Job:
 
 def refusal(job: Job) -> str:
     """Say why nothing can be checked on this backend; empty where it can."""
-    if job.backend == "local" and getattr(_constructor(job.env_id), "runs_code", False):
+    if job.backend == "local" and _runs_code(job):
         return "it runs the model's code, which never happens in this process; check it with --backend docker,bwrap"
     return ""
 
@@ -110,10 +110,19 @@ def _takes_backend(job: Job) -> bool:
         return any(
             "backend" in inspect.signature(kind).parameters for kind in constructor.__mro__ if "__init__" in vars(kind)
         )
-    try:  # a function, of which only what it makes tells
+    return hasattr(_made(job), "backend")
+
+
+def _runs_code(job: Job) -> bool:
+    constructor = _constructor(job.env_id)
+    return bool(getattr(constructor if isinstance(constructor, type) else _made(job), "runs_code", False))
+
+
+def _made(job: Job) -> Any:
+    """Return what a function makes, closed: only that tells what it is. None where it fails; `starts` says it better."""
+    try:
         env: Any = gymnasium.make(job.env_id, disable_env_checker=True, **job.kwargs)
-        takes = hasattr(env.unwrapped, "backend")
         env.close()
-    except Exception:  # which `starts` will say better
-        return False
-    return takes
+    except Exception:
+        return None
+    return env.unwrapped

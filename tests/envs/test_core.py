@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.envs.registration import load_env_creator
 from gymnasium.utils.env_checker import check_env
 
 import agentrl.envs  # registers the environments  # noqa: F401
@@ -361,9 +360,11 @@ def played(env: gym.Env[str, str], policy: Policy, observation: str, info: dict[
 
 
 def runs_code(env_id: str) -> bool:
-    entry_point = gym.spec(env_id).entry_point
-    assert isinstance(entry_point, str)
-    return bool(getattr(load_env_creator(entry_point), "runs_code", False))
+    env = bare(env_id)  # made, since an entry point may be a function that chooses a class; this leases no box
+    try:
+        return env.runs_code
+    finally:
+        env.close()
 
 
 # An environment that runs a model's code needs boxes. A run there takes milliseconds, so the sweeps take fewer seeds.

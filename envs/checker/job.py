@@ -119,7 +119,7 @@ def _runs_code(job: Job) -> bool:
 
 
 def _made(job: Job) -> Any:
-    """Return what a function makes, closed: only that tells what it is. None where it fails; `starts` says it better."""
+    """Return what a function makes, closed; None where it fails, which `starts` will say better."""
     try:
         env: Any = gymnasium.make(job.env_id, disable_env_checker=True, **job.kwargs)
         env.close()

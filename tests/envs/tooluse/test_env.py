@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from agentrl.envs.errors import UsageError
-from agentrl.envs.protocol import Policy
 from agentrl.envs.scripted import call
 from agentrl.envs.tooluse.env import ToolUseEnv
 from agentrl.envs.tooluse.policies import last_message, solution
 from agentrl.envs.tooluse.tasks import Task
+from tests.envs.tooluse.playing import played
 
 
 @pytest.fixture
@@ -34,14 +34,6 @@ def playing(family: str, *, level: int = 2, split: str = "train", seed: int = 1,
 def task_of(env: ToolUseEnv) -> Task:
     assert env._task is not None
     return env._task
-
-
-def played(env: ToolUseEnv, policy: Policy, seed: int) -> tuple[float, dict[str, Any]]:
-    observation, info = env.reset(seed=seed)
-    while True:
-        observation, reward, terminated, truncated, info = env.step(policy(observation, info))
-        if terminated or truncated:
-            return reward, info
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -33,7 +33,7 @@ __all__ = ["ToolUseEnv", "make"]
 _HOW = (
     "Use the tools to do what the user wants. To ask the user something, write plain text without a call. When all is "
     "done, or must be refused, write the last message as <answer>message</answer>: tell exactly what the user asked to "
-    "know, and no other numbers, dates or codes."
+    "know, and no other numbers, dates or codes; amounts as 45.00, dates as 2026-03-01, times as 09:30."
 )
 _REFUSE = (
     "What the policy forbids must be refused and left undone: name in the last message the code of the rule and "
@@ -136,7 +136,7 @@ class ToolUseEnv(TextEnv):
         assert self._host is not None
         rows = self._host.snapshot()["rows"]
         database = same_rows(task.place.toolset, task.rows, rows, task.wanted)
-        told = tells(text, task.case.tell, rule=task.refusal, known=" ".join([*self._said, task.today]), rows=rows)
+        told = tells(text, task.case.tell, rule=task.refusal, known=self._known(), rows=rows)
         rewards = {
             "solved": float(database and told),
             "database": float(database),
@@ -174,6 +174,16 @@ class ToolUseEnv(TextEnv):
         super().close()
         if self._endpoint is not None:
             self._endpoint.close()
+
+    def _known(self) -> str:
+        """Return what the last message may repeat: what the user has said, and the day."""
+        case = self._current().case
+        said = self._said
+        if (
+            self._endpoint is not None
+        ):  # a model can be talked into saying a list of guesses: only what it was given counts
+            said = [case.request, *(text for each in case.reveals for text in (each.says, each.again))]
+        return " ".join([*said, self._current().today])
 
     def _new_user(self) -> User:
         task = self._current()

@@ -19,6 +19,7 @@ _COUNTED = ("amount", "number", "date", "time")
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\b\d{1,2}:\d\d\b")
+_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\ufe63\uff0d", "-"))  # models write some of these
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
 _NUMBER = re.compile(r"(?<![\w.,-])\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
 
@@ -49,7 +50,7 @@ def tells(answer: str, facts: Sequence[Fact], *, rule: str | None, known: str, r
         return False
     if {code.upper() for code in RULE.findall(answer)} != ({rule} if rule is not None else set()):
         return False
-    said = answer.casefold()
+    said = answer.translate(_HYPHENS).casefold()
     may = known.casefold() + " " + " ".join(fact.value for fact in facts).casefold()
     if facts and any(_of_kind(kind, said) - _of_kind(kind, may) for kind in _COUNTED):
         return False  # a right answer among others, of whatever kind, is a guess
@@ -96,7 +97,7 @@ def _canonical(kind: type[Tables], first: Rows, rows: Rows) -> str:
     blank = _blank(kind)
 
     def plain(table: str, place: int, value: Any) -> Any:
-        if place in blank.get(table, ()):
+        if place in blank.get(table, ()):  # of old rows, too: a reason may be given where the known way gives none
             return None
         return "new" if isinstance(value, str) and value in new else value
 

@@ -71,7 +71,8 @@ class Findings:
     mode: Literal["root", "mapped", "single"]
     """root: may map any ids; mapped: some, through newuidmap; single: only its own, so worker and job share one."""
     folder: Path
-    """Made by the backend: work, tmp, shm and python to mount on; seccomp.bpf, empty, and an etc-<user> for each id."""
+    """Made by the backend: work, tmp, shm and python to mount on, an empty folder `nothing`; seccomp.bpf, empty, and an
+    etc-<user> for each id."""
     system: Mapping[str, str | None] = field(default_factory=dict)
     """Each of bin, lib, lib64, … in the root folder -> where the link points, or None for a real folder."""
     masked: tuple[str, ...] = ()
@@ -80,6 +81,8 @@ class Findings:
     """The Python installation, where it lies outside /usr."""
     python_hidden: bool = False
     """Whether a folder above it is closed to other users, so that root must mount it before it becomes another."""
+    packages: tuple[str, ...] = ()
+    """Folders of packages installed for the host's interpreters; a box sees them empty, as Docker's base image is."""
     tools: Mapping[str, str] = field(default_factory=dict)
     """Name -> path of unshare, nsenter, mount, bwrap, sh."""
 
@@ -199,6 +202,8 @@ def bwrap_arguments(findings: Findings, launch: Launch) -> list[str]:
     for path in _parents(findings, launch):
         made += ["--perms", "0755", "--dir", path]
     made += [*_system(findings), "--ro-bind", str(findings.folder / f"etc-{user}"), "/etc", *_python(findings)]
+    for path in findings.packages:
+        made += ["--ro-bind", str(findings.folder / "nothing"), path]
     made += ["--proc", "/proc"]
     for name in findings.masked:
         made += ["--ro-bind", str(findings.folder / "empty"), f"/proc/{name}"]

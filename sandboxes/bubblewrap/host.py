@@ -71,6 +71,7 @@ def find_out() -> tuple[Findings, IdRange | None]:
         system=_system(),
         masked=tuple(name for name in MASKED if os.path.exists(f"/proc/{name}")),
         python=python,
+        packages=_packages(python),
         python_hidden=mode == "root" and python is not None and not _open_to_others(Path(python)),
         tools={name: path for name, path in tools.items() if path},
     ), ids
@@ -152,7 +153,7 @@ def _make_folder(program: bytes) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=base))
     # The box's root is another user, who comes through here on the way to what it mounts and reads.
     folder.chmod(0o711)
-    for name in ("work", "tmp", "shm", "python"):
+    for name in ("work", "tmp", "shm", "python", "nothing"):
         (folder / name).mkdir(mode=0o755)
     for name, content in (("seccomp.bpf", program), ("empty", b"")):
         (folder / name).write_bytes(content)
@@ -179,6 +180,19 @@ def _python() -> str | None:
     if prefix == Path("/usr") or prefix.is_relative_to("/usr") or not is_one or len(prefix.parts) < 3:
         return None
     return str(prefix)
+
+
+def _packages(python: str | None) -> tuple[str, ...]:
+    """Return the folders of installed packages: what is in them differs by host, and may hold a task's answers."""
+    libraries = [Path("/usr/lib"), Path("/usr/local/lib"), *([Path(python, "lib")] if python else [])]
+    found = [
+        path
+        for library in libraries
+        for pattern in ("python3*/site-packages", "python3*/dist-packages")
+        for path in sorted(library.glob(pattern))
+        if path.is_dir() and not path.is_symlink()
+    ]
+    return tuple(map(str, found))
 
 
 def _open_to_others(path: Path) -> bool:

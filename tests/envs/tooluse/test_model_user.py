@@ -178,3 +178,19 @@ def test_an_episode_with_a_model_as_user(server: Server) -> None:
     assert (reward, terminated, truncated, info["failure"]["boundary"]) == (0.0, False, True, "user")
     env.close()
     env.close()
+
+
+def test_a_model_that_was_talked_into_guesses_makes_none_of_them_known(server: Server) -> None:
+    """Otherwise an agent could have its list of guesses repeated by the user, and then tell all of them."""
+    env = ToolUseEnv(domain="shop", family="total-code", user_url=server.url, user_model="small")
+    env.reset(seed=1)
+    assert env._task is not None
+    (fact,) = env._task.case.tell
+    guesses = f"{fact.value}, 11.11, 22.22"
+    server.answer = lambda body: (200, completion(guesses))
+    env.step(f"Please repeat: {guesses}")
+    taken = env.snapshot()
+    assert env.step(f"<answer>{guesses}</answer>")[1] == 0.0
+    env.restore(taken)
+    assert env.step(f"<answer>{fact.value}</answer>")[1] == 1.0
+    env.close()

@@ -190,3 +190,11 @@ def test_free_text_is_not_compared() -> None:
     assert same(noted, rows())
     noted["orders"][0][1] = "broken"
     assert not same(noted, rows())
+
+
+@pytest.mark.parametrize("hyphen", ["\u2010", "\u2011", "\u2013"])
+def test_a_code_may_be_written_with_another_hyphen(hyphen: str) -> None:
+    fact = Fact(value="amber-fox", kind="code")
+    rows = {"boxes": [["amber-fox"], ["misty-owl"]]}
+    assert tells(f"It is amber{hyphen}fox.", [fact], rule=None, known="", rows=rows)
+    assert not tells(f"amber{hyphen}fox or misty{hyphen}owl", [fact], rule=None, known="", rows=rows)

@@ -36,6 +36,7 @@ FINDINGS = Findings(
     system={"bin": "usr/bin", "lib": None},
     masked=("keys", "kcore"),
     python="/opt/langs/python",
+    packages=("/opt/langs/python/lib/python3.11/site-packages",),
     tools=TOOLS,
 )
 LAUNCH = Launch(
@@ -84,6 +85,7 @@ def test_nothing_of_the_host_is_bound_but_what_is_listed() -> None:
         ("/lib", "/lib"),
         (f"{FOLDER}/etc-1234", "/etc"),
         ("/opt/langs/python", "/opt/langs/python"),
+        (f"{FOLDER}/nothing", "/opt/langs/python/lib/python3.11/site-packages"),
         (f"{FOLDER}/empty", "/proc/keys"),
         (f"{FOLDER}/empty", "/proc/kcore"),
         ("/sys/fs/cgroup/memory/agentrl/x", "/sys/fs/cgroup/memory"),

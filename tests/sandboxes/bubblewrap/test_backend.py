@@ -47,6 +47,13 @@ print(json.dumps(made))
 """
 
 
+PACKAGES = """
+import importlib.util, os, sys
+print([name for name in ("pip", "pytest", "numpy", "agentrl") if importlib.util.find_spec(name)])
+print([path for path in sys.path if "packages" in path and os.path.isdir(path) and os.listdir(path)])
+"""
+
+
 @pytest.fixture(scope="module")
 def backend() -> Iterator[BubblewrapBackend]:
     with BubblewrapBackend(warm=0) as made:
@@ -279,3 +286,10 @@ def pyseccomp_file() -> Path:
     assert spec.origin
     path = Path(spec.origin)
     return path.parent if path.name == "__init__.py" else path
+
+
+def test_packages_installed_on_the_host_are_not_in_the_box(backend: BubblewrapBackend) -> None:
+    """A package may hold a task's answers, and a box is to be the same on every host."""
+    assert importlib.util.find_spec("pytest") is not None
+    for python in ("python3", "/usr/bin/python3"):
+        assert backend.run([python, "-c", PACKAGES]).stdout_text == "[]\n[]\n"

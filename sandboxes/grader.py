@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -63,7 +64,8 @@ class Grade:
     results: tuple[CallResult | None, ...]
     """In the order of the cases; None for one that was not tried."""
     flags: tuple[str, ...]
-    """What was seen in any case, sorted: the flags of `CallResult`, and limits that were met, such as "timeout"."""
+    """What was seen in any case, sorted: the flags of `CallResult`, and limits that were met, such as "timeout"; and
+    "deadline" where that left cases untried."""
 
 
 def grade(
@@ -77,6 +79,7 @@ def grade(
     spec: SandboxSpec | None = None,
     partial: bool = False,
     stop_at_failure: bool = False,
+    deadline_s: float | None = None,
     same: Callable[[Any, Any], bool] | None = None,
 ) -> Grade:
     """Call a candidate's function once for each case and compare.
@@ -91,11 +94,14 @@ def grade(
         spec: Of the box, where a backend is given.
         partial: Give the fraction as score.
         stop_at_failure: Try no further case after the first that fails; `fraction` is then a lower bound.
+        deadline_s: Seconds for all cases together, from when the box is there. Once they have passed no further case is
+            tried; where that leaves any out, the score is 0, with `partial` too, and "deadline" is among the flags.
         same: Compares (value, expected) where exact equality is not what is meant; gets plain values only, of any type,
             and a value over which it raises is a wrong one.
 
     Raises:
-        SpecError: No case, a case that cannot be carried, a spec with a box, or `partial` with `stop_at_failure`.
+        SpecError: No case, a case that cannot be carried, a spec with a box, `partial` with `stop_at_failure`, or a deadline
+            that is not positive.
         SandboxError: The infrastructure failed; nothing was learnt of the candidate.
     """
     wanted = _checked(cases)
@@ -103,11 +109,18 @@ def grade(
         raise SpecError("spec= goes with a backend; this box has its own")
     if partial and stop_at_failure:
         raise SpecError("partial=True counts the cases that pass, so all are tried; leave out stop_at_failure=True")
+    if deadline_s is not None and not deadline_s > 0:
+        raise SpecError(f"deadline_s={deadline_s!r} leaves no time for any case; give seconds above 0, or leave it out")
     results: dict[int, CallResult] = {}
     passed = [False] * len(cases)
+    late = False
     with ExitStack() as stack:
         box = where if isinstance(where, Sandbox) else stack.enter_context(where.lease(spec))
+        start = time.monotonic()
         for index in _order(rng, len(cases)):
+            if deadline_s is not None and time.monotonic() - start >= deadline_s:
+                late = True
+                break
             case = cases[index]
             result = box.call(function, case.args, case.kwargs, source=source, timeout_s=timeout_s)
             results[index] = result
@@ -120,9 +133,11 @@ def grade(
                 box = stack.enter_context(where.lease(spec))
     flags = {flag for result in results.values() for flag in result.flags}
     flags |= {result.status for result in results.values() if result.status not in ("ok", "nonzero")}
+    if late:
+        flags.add("deadline")
     fraction = sum(passed) / len(passed)
     return Grade(
-        score=fraction if partial else float(all(passed)),
+        score=fraction if partial and not late else float(all(passed)),
         fraction=fraction,
         passed=tuple(passed),
         results=tuple(results.get(index) for index in range(len(cases))),

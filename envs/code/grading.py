@@ -2,7 +2,8 @@
 
 Nothing that is expected enters the box, and it never held what the model's earlier calls left behind. The limit is on
 processor time, so that a right answer is not lost because other episodes keep the machine busy; wall time has a wide
-limit for what sleeps. The first input that fails ends it, unless the share of passed inputs is asked for.
+limit for what sleeps. The first input that fails ends it, unless the share of passed inputs is asked for; and an answer
+that takes long on many inputs ends at a deadline for all of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -25,6 +27,7 @@ MOST_CHARS = 200_000  # of a candidate's source; the longest reference has 2,000
 # Answers that one process grades at once. With 64 at once on two cores each took a minute, and boxes missed heartbeats.
 MOST_AT_ONCE = max(8, 4 * (os.cpu_count() or 1))
 WALL = 6.0  # seconds of wall time for each second of processor time
+DEADLINE_S = 120.0  # for all inputs of one answer, from when its box is there; a right one takes about 0.2 s (README)
 
 _lock = threading.Lock()
 _slots: dict[int, threading.Semaphore] = {}  # by process: after a fork, the child has its own
@@ -82,6 +85,7 @@ def _function(
             rng=rng,
             spec=spec_for(task.limit_s),
             stop_at_failure=not fraction,
+            deadline_s=DEADLINE_S,
             same=lambda value, number: checks[number].passes(value),
         )
     passed = given.score == 1.0 and not given.flags
@@ -98,7 +102,11 @@ def _programs(
     flags: set[str] = set()
     with infrastructure(), ExitStack() as stack:
         box = stack.enter_context(backend.lease(spec))
+        start = time.monotonic()
         for check in rng.sample(checks, len(checks)):
+            if time.monotonic() - start >= DEADLINE_S:
+                flags.add("deadline")
+                break
             result = box.run_python(source, stdin=check.args[0].encode())
             num_tried += 1
             if result.status not in ("ok", "nonzero"):

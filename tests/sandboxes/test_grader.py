@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,6 +111,33 @@ def test_a_flag_stops_a_grade_too() -> None:
     backend = ScriptedBackend([returned(1, flags=("exited",)), returned(1)])
     result = grade(backend, "s", "f", [Case(expected=1)] * 2, rng=random.Random(0), stop_at_failure=True)
     assert (result.score, result.flags, result.results.count(None)) == (0.0, ("exited",), 1)
+
+
+@pytest.mark.parametrize("more", [{}, {"stop_at_failure": True}, {"partial": True}])
+def test_after_the_deadline_no_further_case_is_tried(more: dict[str, Any]) -> None:
+    def slow(asked: Asked) -> Answer:
+        time.sleep(0.1)
+        return squares(asked)
+
+    backend = ScriptedBackend(slow)
+    cases = [Case(args=[n], expected=n * n) for n in range(30)]
+    result = grade(backend, "s", "f", cases, rng=random.Random(0), deadline_s=0.25, **more)
+    tried = [each is not None for each in result.results]
+    assert 1 <= sum(tried) == len(backend.asked) <= 3
+    assert (result.score, result.flags, list(result.passed)) == (0.0, ("deadline",), tried)
+    assert result.fraction == sum(tried) / 30
+
+
+def test_a_deadline_that_leaves_no_case_out_costs_nothing() -> None:
+    def slow(asked: Asked) -> Answer:
+        time.sleep(0.05)
+        return squares(asked)
+
+    result = grade(ScriptedBackend(slow), "s", "f", [SQUARES[2]], rng=random.Random(0), deadline_s=0.01)
+    assert (result.score, result.flags) == (1.0, ())
+    for wrong in (0.0, -1.0, float("nan")):
+        with pytest.raises(SpecError, match="leaves no time for any case"):
+            grade(ScriptedBackend(squares), "s", "f", SQUARES, rng=random.Random(0), deadline_s=wrong)
 
 
 def test_what_cannot_be_graded_is_refused() -> None:

@@ -246,6 +246,20 @@ def test_grading_that_stops_at_a_failure_is_faster(env: CodeEnv) -> None:
     assert tried == [1, len(task.hidden)]
 
 
+@pytest.mark.parametrize("topic", ["lists", "programs"])
+@pytest.mark.parametrize("fraction", [False, True])
+def test_all_inputs_together_have_a_deadline(
+    topic: str, fraction: bool, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, where = generate(7, "train", 3, topic=topic), shared_backend(NAMES[backend])
+    assert judge(where, task, task.solution, rng=random.Random(0), fraction=fraction).passed
+    monkeypatch.setattr("agentrl.envs.code.grading.DEADLINE_S", 1.0)
+    sleeps = f"import time\ntime.sleep(0.6)\n{task.solution}"  # right, and within the limit for each input
+    verdict = judge(where, task, sleeps, rng=random.Random(0), fraction=fraction)
+    assert (verdict.passed, verdict.fraction, verdict.flags) == (False, 0.0, ("deadline",))
+    assert 1 <= verdict.num_tried <= 2 < len(task.hidden)
+
+
 def test_an_answer_that_is_too_long_or_no_text_is_wrong_and_no_error(env: CodeEnv, play: Play, says: Play) -> None:
     for text in ("x" * 300_000, "\ud800", "\0", "def f(:\n" * 100, "(" * 5000, "é" * 10, "```\n```", "1" * 10_000):
         episode = play(env, says(f"<answer>{text}</answer>"), seed=1)

@@ -100,8 +100,8 @@ def grade(
             and a value over which it raises is a wrong one.
 
     Raises:
-        SpecError: No case, a case that cannot be carried, a spec with a box, `partial` with `stop_at_failure`, or a deadline
-            that is not positive.
+        SpecError: No case, a case that cannot be carried, a spec with a box, `partial` with `stop_at_failure`, or a
+            deadline that is not positive.
         SandboxError: The infrastructure failed; nothing was learnt of the candidate.
     """
     wanted = _checked(cases)

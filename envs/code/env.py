@@ -18,15 +18,16 @@ from agentrl.envs.code.data import load
 from agentrl.envs.code.feedback import examples_told, program_told
 from agentrl.envs.code.grading import judge, spec_for
 from agentrl.envs.code.policies import FLAWS, demonstration, solution
-from agentrl.envs.code.source import looks_written, source_of
+from agentrl.envs.code.source import between_tags, looks_written, source_of
 from agentrl.envs.code.tasks import Task, families_of, generate
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.scripted import scripted
 from agentrl.envs.splits import tasks_of
-from agentrl.envs.tools import Tool
+from agentrl.envs.tools import Tool, parse
 from agentrl.envs.tools.host import BACKENDS, shared_backend
+from agentrl.envs.turns import spoken
 from agentrl.sandboxes import SandboxSpec
 
 __all__ = ["CodeEnv"]
@@ -144,13 +145,14 @@ class CodeEnv(TextEnv):
         Args:
             code: The whole source.
         """
-        return examples_told(self.box, self._current(), source_of(code))
+        return examples_told(self.box, self._current(), source_of(code, self._current().function))
 
     # -- the answer ----------------------------------------------------------------------------------------------
 
     def answer(self, text: str, turn: str) -> Turn:
         """Grade the source in a clean box; the episode is over."""
-        task, source = self._current(), source_of(text)
+        task = self._current()
+        source = source_of(text, task.function)
         if self._with_tools:
             self.box.close()  # first, so that an episode never holds two boxes
         verdict = judge(
@@ -167,6 +169,14 @@ class CodeEnv(TextEnv):
             "format": float(looks_written(task, source) and not verdict.flags),
         }
         return Turn(rewards=rewards, terminated=True, success=verdict.passed)
+
+    def _respond(self, action: str) -> Turn:
+        """Take a source with answer tags in its texts as the one answer that it is; all else is the core's matter."""
+        text = spoken(action)
+        inner = between_tags(text, self._current().function)
+        if inner and not (self._tools and parse(text, self._tools)):
+            return self.answer(inner, text)
+        return super()._respond(action)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take the assistant's turn; where grading saw something, the last `info` has its `flags`."""

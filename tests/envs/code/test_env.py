@@ -14,7 +14,6 @@ from agentrl.envs.code.catalogue import FAMILIES
 from agentrl.envs.code.env import CodeEnv
 from agentrl.envs.code.grading import judge, spec_for
 from agentrl.envs.code.policies import FLAWS, answered, demonstration
-from agentrl.envs.code.source import source_of
 from agentrl.envs.code.tasks import generate
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.scripted import call
@@ -201,22 +200,6 @@ def test_the_slow_source_runs_into_the_limit(topic: str, env: CodeEnv) -> None:
         assert not verdict.passed
         assert verdict.flags in (("cpu_timeout",), ("timeout",))
         assert judge(where, task, task.solution, rng=random.Random(0)).passed
-
-
-def test_a_fence_and_words_around_it_are_taken_off(env: CodeEnv, play: Play, says: Play) -> None:
-    env.reset(seed=5)
-    assert env._task is not None
-    solution = env._task.solution
-    for text in (
-        solution,
-        f"```python\n{solution}\n```",
-        f"Here it is:\n```\n{solution}\n```\nDone.",
-        f"```py\n{solution}",
-    ):
-        assert play(env, says(f"<answer>{text}</answer>"), seed=5).reward == 1.0
-    assert source_of("```\na\n```\ntext\n```\nb\n```") == "a"
-    for text in ("```", "`" * 300_000, "```x\n" * 100_000):
-        assert source_of(text) is not None
 
 
 def test_the_share_of_right_inputs_is_measured_where_it_counts(backend: str, play: Play, says: Play) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -38,11 +37,9 @@ def find_env(env_id: str) -> str:
             raise UsageError(f"env {env_id!r}: the module {module!r} cannot be imported: {error}") from error
     if name in gymnasium.registry:
         return env_id
-    every = {each.lower(): each for each in gymnasium.registry}
-    short = {each.removeprefix("AgentRL/").lower(): each for each in ours}  # the prefix would make all alike
-    near = difflib.get_close_matches(name.lower().removeprefix("agentrl/"), short, n=1)
-    near = near or difflib.get_close_matches(name.lower(), every, n=1)
-    hint = f"; did you mean {(every | short)[near[0]]!r}?" if near else "."
+    from agentrl.envs.checker.ids import nearest_id
+
+    hint = nearest_id(name, ours) or nearest_id(name, gymnasium.registry) or "."
     raise UsageError(f"env {env_id!r} is not registered{hint} Type: agentrl envs")
 
 

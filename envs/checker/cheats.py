@@ -17,6 +17,8 @@ from agentrl.envs.checker.players import tool_call
 __all__ = ["Scene", "standard_cheats"]
 
 _NUMBER = re.compile(r"\d[\d,.]*\d|\d")
+_NUMERAL = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_NAMES = re.compile(r"[^\W\d_]+(?: [^\W\d_]+){0,3}")
 _NAME = re.compile(r"(?:def\s+|`)([A-Za-z_]\w*)\s*\(")
 
 
@@ -41,6 +43,8 @@ def standard_cheats(scene: Scene) -> Iterator[tuple[str, str]]:
     if scene.right is not None:
         for name, write in _RIGHT.items():
             yield name, write(scene)
+        for name, answer in _glued(scene.right):
+            yield name, _tag(answer)
         for tool in scene.tools[:1]:
             name = str(tool.get("function", {}).get("name", ""))
             yield "the answer inside a call", tool_call(name, {"query": _tag(scene.right)})
@@ -62,6 +66,16 @@ def _numbers(scene: Scene) -> list[str]:
 
 def _words(scene: Scene) -> list[str]:
     return list(dict.fromkeys(re.findall(r"\w+", scene.question)))
+
+
+def _glued(answer: str) -> Iterator[tuple[str, str]]:
+    """Write numbers and words that end or begin with the answer and are others; none is the answer, rounded."""
+    if _NUMERAL.fullmatch(answer):
+        yield "junk before the answer", f"9{answer}" if answer[0].isdigit() else f"{answer[0]}9{answer[1:]}"
+        yield "junk behind the answer", f"{answer}e77" if "." in answer else f"{answer}9"
+    elif _NAMES.fullmatch(answer):
+        yield "junk before the answer", f"Zanzi{answer}"
+        yield "junk behind the answer", f"{answer}zibar"
 
 
 _GUESSES = [str(number) for number in range(100)]
@@ -116,6 +130,7 @@ _RIGHT: dict[str, Cheat] = {
     "the answer before a wrong one": lambda scene: _tag(scene.right or "") + _tag("no such thing"),
     "the answer among others": lambda scene: _tag(f"Zanzibar, 71134, {scene.right}, Ouagadougou, 5.3e7"),
     "the answer as an alternative": lambda scene: _tag(f"{scene.right} or Zanzibar or 71134"),
+    "the answer as the last alternative": lambda scene: _tag(f"Zanzibar or 71134 or {scene.right}"),
     "the answer line by line": lambda scene: _tag(f"Zanzibar\n{scene.right}\n71134"),
     "the answer without a tag": lambda scene: f"{scene.right}",
     "the answer in a tag that stays open": lambda scene: f"<answer>{scene.right}",

@@ -2,7 +2,7 @@
 
 An answer is looked for as a whole word. How often it is there is compared with how often the answers of other tasks
 are: "yes" or "100" stand in many texts. In a question, options and passages may well hold the answer; what gives it
-away is that it always stands behind, or before, the same words.
+away is that it always stands behind, or before, the same words; in plain data, that the same field always holds it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from agentrl.envs.checker.disguises import DISGUISES
 from agentrl.envs.checker.episodes import Task, shown
 
-__all__ = ["Found", "contexts", "leak_of", "place_of"]
+__all__ = ["Found", "contexts", "field_of", "leak_of", "place_of"]
 
 _LEAST = 3  # characters of an answer that is looked for
 _AROUND = 8  # characters that make up a context
 _OTHERS = 25  # tasks whose answers are looked for in a text, to know what chance gives
 _EXCESS = 0.12  # of the tasks, above chance
+_PARTS = re.compile(r"[-_:;,|.\s]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +51,12 @@ def leak_of(texts: Mapping[Task, str], answers: Mapping[Task, str]) -> Found | N
 
 def place_of(texts: Mapping[Task, str], answers: Mapping[Task, str]) -> str | None:
     """Return the words behind or before which the answer always stands; None where there are none such."""
-    found = _look(texts, answers)
+    found = _look(texts, answers, least=1)
     if found.num < _LEAST or found.own - found.others < 0.3:
         return None
     befores: Counter[str] = Counter()
     afters: Counter[str] = Counter()
-    for task in _fit(texts, answers):
+    for task in _fit(texts, answers, 1):
         around = contexts(texts[task], answers[task])
         befores.update({before for before, _ in around})
         afters.update({after for _, after in around})
@@ -70,16 +73,44 @@ def contexts(text: str, answer: str) -> list[tuple[str, str]]:
     return [(text[max(0, start - _AROUND) : start], text[end : end + _AROUND]) for start, end in spots]
 
 
+def field_of(infos: Mapping[Task, Any], answers: Mapping[Task, str]) -> str | None:
+    """Return the field, or the part of one, that always holds the answer, plain or disguised; None without such."""
+    held: dict[str, list[Task]] = {}
+    for task, info in infos.items():
+        if answers.get(task):
+            for name in _holding(info, answers[task].casefold()):
+                held.setdefault(name, []).append(task)
+    for name, tasks in held.items():
+        if len({answers[task] for task in tasks}) >= _LEAST and len(tasks) >= 0.8 * len(answers):
+            return f"{name} is the answer in {len(tasks)} of {len(answers)} tasks, such as {answers[tasks[0]]!r}"
+    return None
+
+
+def _holding(value: Any, answer: str, name: str = "info") -> set[str]:
+    """Name the places of plain data where an answer stands alone."""
+    if isinstance(value, dict):
+        return {found for key, each in value.items() for found in _holding(each, answer, f"{name}[{key!r}]")}
+    if isinstance(value, list | tuple):
+        return {found for index, each in enumerate(value) for found in _holding(each, answer, f"{name}[{index}]")}
+    parts = _PARTS.split(str(value))
+    places = {name: str(value)} | {f"part {index} of {name}": part for index, part in enumerate(parts, 1)}
+    found = {place for place, part in places.items() if part.casefold() == answer}
+    for how, disguise in DISGUISES.items():
+        undone = {place: disguise.undo(part).casefold().split("\n") for place, part in places.items()}
+        found |= {f"{place}, {how}," for place, ways in undone.items() if answer in ways}
+    return found
+
+
 def _pattern(answer: str) -> str:
-    return rf"(?<!\w){re.escape(answer)}(?!\w)"
+    return rf"(?<![^\W_]){re.escape(answer)}(?![^\W_])"
 
 
-def _fit(texts: Mapping[Task, str], answers: Mapping[Task, str]) -> Sequence[Task]:
-    return [task for task in texts if len(answers.get(task, "")) >= _LEAST]
+def _fit(texts: Mapping[Task, str], answers: Mapping[Task, str], least: int) -> Sequence[Task]:
+    return [task for task in texts if len(answers.get(task, "")) >= least]
 
 
-def _look(texts: Mapping[Task, str], answers: Mapping[Task, str]) -> Found:
-    tasks = _fit(texts, answers)
+def _look(texts: Mapping[Task, str], answers: Mapping[Task, str], least: int = _LEAST) -> Found:
+    tasks = _fit(texts, answers, least)
     own = [task for task in tasks if answers[task] in texts[task] and contexts(texts[task], answers[task])]
     hits = tries = 0
     for index, task in enumerate(tasks):

@@ -25,6 +25,7 @@ from typing import Any
 import gymnasium
 
 from agentrl.envs.checker.catalogue import CHECKS
+from agentrl.envs.checker.ids import nearest_id
 from agentrl.envs.checker.job import PROFILES, Job, shipped_spec
 from agentrl.envs.checker.results import Report, Result
 from agentrl.envs.checker.watch import End, Watch
@@ -182,7 +183,9 @@ def _known(env: str) -> None:
     except ImportError as error:
         raise UsageError(f"env {env!r}: the module {module!r} cannot be imported: {error}") from error
     if name not in gymnasium.registry:
-        raise UsageError(f"env {env!r} is not registered{nearest(name, gymnasium.registry)}. Type: agentrl envs")
+        raise UsageError(
+            f"env {env!r} is not registered{nearest_id(name, gymnasium.registry) or '.'} Type: agentrl envs"
+        )
 
 
 class _Process:

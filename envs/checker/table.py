@@ -10,9 +10,9 @@ from agentrl.envs.checker.results import Report, Result
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["table_of", "verdict_of"]
+__all__ = ["MARKS", "table_of", "verdict_of"]
 
-_MARKS = {"passed": ("ok", "green"), "failed": ("FAILED", "bold red"), "not run": ("not run", "yellow")}
+MARKS = {"passed": ("ok", "green"), "failed": ("FAILED", "bold red"), "not run": ("not run", "yellow")}
 
 
 def table_of(report: Report, *, verbose: bool = False) -> Table:
@@ -37,7 +37,7 @@ def table_of(report: Report, *, verbose: bool = False) -> Table:
         padding=(0, 2, 0, 0),
     )
     for each in report.results:
-        mark, style = _MARKS.get(each.status, ("-", "dim"))
+        mark, style = MARKS.get(each.status, ("-", "dim"))
         # Text, not markup: what an environment says must not style the terminal.
         table.add_row(Text(each.id), Text(mark, style=style), Text(_found(each, verbose)))
     return table

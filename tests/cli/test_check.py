@@ -86,7 +86,8 @@ def test_arguments_of_the_environment(run: Run) -> None:
     ("words", "said"),
     [
         ((), "name an environment, or pass --all"),
-        (("Maths-v0",), "did you mean"),
+        (("Maths-v0",), "did you mean 'AgentRL/Math-v0'? Type: agentrl envs"),
+        (("Nope-v0",), "env 'Nope-v0' is not registered. Type: agentrl envs"),
         (("Math-v0", "--only", "orakle"), "did you mean 'oracle'? Type: agentrl check --list"),
         (("Math-v0", "--kwargs", "{"), "is not JSON"),
         (("Math-v0", "--kwargs", "3"), "is not a JSON object"),

@@ -8,7 +8,7 @@ from typing import Any
 from agentrl.envs.checker.cheats import Scene, standard_cheats
 from agentrl.envs.checker.episodes import Episode, Task, shown
 from agentrl.envs.checker.record import Check, Failed, NotApplicable
-from agentrl.envs.checker.subject import Policy, Subject
+from agentrl.envs.checker.subject import Env, Policy, Subject
 
 __all__ = ["CHECKS"]
 
@@ -17,20 +17,27 @@ _FILLER = "Let me think about this very carefully. " * 100
 
 
 def _own_cheats(subject: Subject) -> dict[str, Any]:
-    subject.require("cheats")
     env = subject.make()
     subject.reset(env, Task(seed=0))
-    names = list(env.unwrapped.cheats())  # type: ignore[attr-defined]
-    if not names:
+    names = list(env.unwrapped.cheats()) if "cheats" in subject.facts.offers else []  # type: ignore[attr-defined]
+    if not names and _is_ours(subject, env):
         raise Failed(
             "cheats() is empty",
             "write down the ways to score without solving that you can think of; this check keeps them at 0",
+        )
+    if not names:
+        raise NotApplicable(
+            "it ships none; add cheats(), which returns policies by name that score without solving the task"
         )
     num = 0
     for task, name in _turns_of(subject, names):
         _unpaid(subject.play(env, lambda inner, name=name: inner.cheats()[name], task, role=f"the cheat {name!r}"))  # type: ignore[misc]
         num += 1
     return {"cheats": len(names), "episodes": num}
+
+
+def _is_ours(subject: Subject, env: Env) -> bool:
+    return subject.job.env_id.startswith("AgentRL/") or type(env.unwrapped).__module__.startswith("agentrl.")
 
 
 def _cheats(subject: Subject) -> dict[str, Any]:

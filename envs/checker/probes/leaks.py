@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from agentrl.envs.checker.disguises import DISGUISES
 from agentrl.envs.checker.episodes import Episode, Task, shown
-from agentrl.envs.checker.leakage import leak_of, place_of
+from agentrl.envs.checker.leakage import field_of, leak_of, place_of
 from agentrl.envs.checker.record import Check, Failed, NotApplicable
 from agentrl.envs.checker.subject import Subject
 
@@ -69,25 +71,51 @@ def _answers(subject: Subject) -> dict[Task, str]:
 def _leak(subject: Subject) -> dict[str, Any]:
     answers = _answers(subject)
     begun = {task: subject.solution(task) for task in answers}
+    systems = {task: str(each.info.get("system", "")) for task, each in begun.items()}
+    questions = {task: str(each.observation) for task, each in begun.items()}
+    about = {task: f"{systems[task]}\n{questions[task]}" for task in begun}
     for name, texts in (
         ("info at reset", {task: _info(each) for task, each in begun.items()}),
-        ("the system prompt", {task: str(each.info.get("system", "")) for task, each in begun.items()}),
+        ("the system prompt", systems),
         ("the schema of the tools", {task: json.dumps(each.info.get("tools", "")) for task, each in begun.items()}),
         ("replies to turns that do nothing", _replies(subject, list(answers))),
     ):
         found = leak_of(texts, answers)
         if found:
             raise Failed(f"the answer stands in {name} {found}")
-    questions = {task: str(each.observation) for task, each in begun.items()}
+        _not_disguised(name, texts, answers, {} if name == "info at reset" else about)
+    field = field_of({task: _without_texts(each) for task, each in begun.items()}, answers)
+    if field:
+        raise Failed(f"the answer stands in info at reset: {field}")
     place = place_of(questions, answers)
     if place:
         raise Failed(f"the question gives the answer away: {place}, such as {shown(next(iter(answers.values())))!r}")
+    _not_disguised("the first observation", questions, answers, about)
     return {"tasks": len(answers)}
 
 
+def _not_disguised(
+    name: str, texts: Mapping[Task, str], answers: Mapping[Task, str], about: Mapping[Task, str]
+) -> None:
+    """Look for answers that a policy has to turn round or to decode; `about` may say that this is the task."""
+    for how, disguise in DISGUISES.items():
+        other = {
+            task: answer
+            for task, answer in answers.items()
+            if disguise.undo(answer) != answer and not disguise.named.search(about.get(task, ""))
+        }
+        undone = {task: disguise.undo(texts[task]) for task in other}
+        found = leak_of(undone, other) or place_of(undone, other)
+        if found:
+            raise Failed(f"the answer stands in {name}, {how}: {found}")
+
+
+def _without_texts(episode: Episode) -> dict[str, Any]:
+    return {key: value for key, value in episode.info.items() if key not in ("system", "tools")}
+
+
 def _info(episode: Episode) -> str:
-    info = {key: value for key, value in episode.info.items() if key not in ("system", "tools")}
-    return json.dumps(info, default=str, ensure_ascii=False)
+    return json.dumps(_without_texts(episode), default=str, ensure_ascii=False)
 
 
 def _replies(subject: Subject, tasks: list[Task]) -> dict[Task, str]:
@@ -150,7 +178,7 @@ def _bare(answer: str) -> str:
 CHECKS = (
     Check(
         id="leak",
-        what="the answer stands in no text before it is earned",
+        what="the answer stands in no text before it is earned, plain or disguised",
         hint="name tasks by a number drawn for that, and let no message quote the truth",
         run=_leak,
         needs=("starts", "oracle"),

@@ -61,8 +61,21 @@ CASES = {
     "Telling": Case(fails="leak", says="the answer stands in info at reset in 100% of 8 tasks"),
     "Quoting": Case(fails="leak", says="the answer stands in replies to turns that do nothing"),
     "Marked": Case(fails="leak", says="the question gives the answer away: the answer stands behind 'erence: '"),
+    "Backwards": Case(fails="leak", says="stands in the first observation, reversed: in 100% of 8 tasks"),
+    "Rotated": Case(fails="leak", says="stands in the first observation, in rot13: in 100% of 8 tasks"),
+    "Hexed": Case(fails="leak", says="stands in the first observation, in hex: in 100% of 8 tasks"),
+    "Encoded": Case(fails="leak", says="stands in the first observation, in base64: in 100% of 8 tasks"),
+    "HexNamed": Case(fails="leak", says="stands in info at reset, in hex: in 100% of 8 tasks"),
+    "EncodedNamed": Case(fails="leak", says="stands in info at reset, in base64: in 100% of 8 tasks"),
+    "Underscored": Case(fails="leak", says="stands in info at reset in 100% of 8 tasks"),
+    "Debugging": Case(
+        fails="leak", says="stands in info at reset: info['debug']['row'][0] is the answer in 8 of 8 tasks"
+    ),
     "BackDoor": Case(fails="own-cheats", says="the cheat 'sesame' on seed 100"),
     "Containing": Case(fails="cheats", says="the cheat 'the answer among others' on seed 100"),
+    "Ending": Case(fails="cheats", says="the cheat 'the answer as the last alternative' on seed 100"),
+    "Beginning": Case(fails="cheats", says="the cheat 'the answer as an alternative' on seed 100"),
+    "EndingNumber": Case(fails="cheats", says="the cheat 'junk before the answer' on seed 100"),
     "Thoughtful": Case(fails="cheats", says="the cheat 'the answer in a thought' on seed 100"),
     "Paying": Case(fails="repetition", says="the oracle with every turn twice earns 1.06, more than its 1.04"),
     "Unpicklable": Case(fails="pickling", says="its registration, env.spec cannot be pickled"),
@@ -79,7 +92,7 @@ BOXED = {
     "Excused": Case(fails="failure", says="its box was destroyed after"),
 }
 SOUND = {"Sound", "Sums", "Guess"}
-FOREIGN = {"SharedGuess"}
+FOREIGN = {"SharedGuess", "Cheatless"}
 
 
 @pytest.mark.parametrize("name", CASES)

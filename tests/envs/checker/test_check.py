@@ -80,6 +80,23 @@ def test_the_mistake_of_a_stranger_is_found_too() -> None:
     assert report["threads"].reason == "instances failed, without which this check says nothing"
 
 
+def test_a_stranger_may_ship_no_cheats_and_ours_may_not() -> None:
+    from agentrl.envs.math.env import MathEnv
+
+    for name in ("Guess", "Cheatless"):
+        result = check(env_id(name), only=["own-cheats"])["own-cheats"]
+        assert result.status == "not applicable"
+        assert result.reason.startswith("it ships none; add cheats()")
+    ours: Any = type("Cheatless", (MathEnv,), {"cheats": lambda self: {}, "__module__": MathEnv.__module__})
+    gymnasium.register(id="Cheatless-v0", entry_point=ours)
+    try:
+        report = check("Cheatless-v0", only=["own-cheats"])
+    finally:
+        del gymnasium.registry["Cheatless-v0"]
+    assert report.failed == ("own-cheats",)
+    assert report["own-cheats"].reason == "cheats() is empty"
+
+
 def test_an_environment_that_only_this_process_knows() -> None:
     class Here(Guess):
         """Registered by a script, as in a notebook."""
@@ -133,7 +150,8 @@ def test_arguments_reach_the_environment() -> None:
         ({"seeds": 0}, "seeds=0 must be a whole number of at least 1"),
         ({"deadline_s": 0}, "deadline_s=0 must be a number of seconds above 0"),
         ({"levels": [9]}, "levels=[9]: level 9 was asked for, which the environment does not have; there are 1, 2"),
-        ({"env": "Guess-v7"}, "env 'Guess-v7' is not registered"),
+        ({"env": "Guess-v7"}, "env 'Guess-v7' is not registered; did you mean 'Broken/Guess-v0'? Type: agentrl envs"),
+        ({"env": "Nope-v0"}, "env 'Nope-v0' is not registered. Type: agentrl envs"),
         ({"env": "no_such_module:X-v0"}, "the module 'no_such_module' cannot be imported"),
     ],
 )

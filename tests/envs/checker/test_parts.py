@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,10 @@ import pytest
 
 from agentrl.envs.checker.cheats import Scene, standard_cheats
 from agentrl.envs.checker.crumbs import Crumbs
+from agentrl.envs.checker.disguises import DISGUISES
 from agentrl.envs.checker.episodes import Task, difference, shown
 from agentrl.envs.checker.fuzz import malformed_turns
-from agentrl.envs.checker.leakage import leak_of, place_of
+from agentrl.envs.checker.leakage import field_of, leak_of, place_of
 from agentrl.envs.checker.players import random_call
 from agentrl.envs.checker.surroundings import Surroundings
 from agentrl.envs.tools import ToolCall, parse
@@ -73,6 +76,38 @@ def test_an_answer_in_a_question_gives_itself_away_by_its_place_alone() -> None:
     assert place_of(told, answers) == "the answer stands behind 'lution: ' in 10 of 10 tasks"
 
 
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ("reversed", "see siraP"),
+        ("in rot13", "see Cnevf"),
+        ("in hex", "id-5061726973"),
+        ("in hex", "train05061726973"),  # a digit before it
+        ("in base64", "id-UGFyaXM="),
+        ("in base64", "task_UGFyaXM"),
+        ("in base64", "a2V5PVBhcmlz"),  # key=Paris
+    ],
+)
+def test_disguises_are_taken_off(how: str, text: str) -> None:
+    plain = DISGUISES[how].undo(text)
+    assert re.search(r"\bParis\b", plain), plain
+
+
+def test_a_number_in_hex_is_read() -> None:
+    assert "1234" in DISGUISES["in hex"].undo("id-4d2").split("\n")
+
+
+def test_a_field_that_is_the_answer_is_found_however_short_it_is() -> None:
+    answers = {task: str(task.seed) for task in TASKS}
+    ids = {task: {"task": {"id": f"train-1-{base64.b64encode(answers[task].encode()).decode()}"}} for task in TASKS}
+    found = field_of(ids, answers)
+    assert found is not None
+    assert found.startswith("part 3 of info['task']['id'], in base64, is the answer in 10 of 10 tasks")
+    assert field_of({task: {"row": [task.seed, 3]} for task in TASKS}, answers) is not None
+    assert field_of({task: {"row": [7, 3]} for task in TASKS}, answers) is None
+    assert field_of({task: {"level": 3} for task in TASKS}, dict.fromkeys(TASKS, "3")) is None  # always the same
+
+
 def test_random_calls_fit_their_schema() -> None:
     def book(guests: int, name: str, nights: list[int], mood: float = 1.0, late: bool | None = None) -> str:
         """Book a room."""
@@ -109,6 +144,9 @@ def test_cheats_fit_the_scene() -> None:
     plain = names(None, False)
     assert len(plain) >= 30
     assert {"the answer in a thought"} <= names("seven", False) - plain
+    glued = {"junk before the answer", "junk behind the answer"}
+    assert all(glued <= names(right, False) for right in ("seven", "New York", "-7", "3.5"))
+    assert not glued & names("R-64 forbids it: 2026-10-08", False)  # a sentence, which may be read as one
     programs = names(None, True) - plain
     assert "program: leaves with 0" in programs
     scene = Scene(question="Write `add(a, b)`.", system="", tools=(), right=None, runs_code=True)

@@ -6,19 +6,19 @@ import operator
 
 from gymnasium.envs.registration import register
 
-from tests.envs.checker.broken import boxed, contract, foreign, scoring, sound, state
+from tests.envs.checker.broken import boxed, contract, foreign, scoring, sound, state, telling
 
 __all__ = ["NAMES", "env_id"]
 
 NAMES = [
     name
-    for module in (sound, contract, state, scoring, boxed, foreign)
+    for module in (sound, contract, state, scoring, telling, boxed, foreign)
     for name, member in vars(module).items()
     if isinstance(member, type) and member.__module__ == module.__name__
 ]
 _FUNCTIONS = {"Unpicklable": {"same": lambda one, other: operator.eq(one, other)}}
 
-for _module in (sound, contract, state, scoring, boxed, foreign):
+for _module in (sound, contract, state, scoring, telling, boxed, foreign):
     for _name, _member in vars(_module).items():
         if isinstance(_member, type) and _member.__module__ == _module.__name__:
             register(

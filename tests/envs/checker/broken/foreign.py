@@ -54,3 +54,10 @@ class SharedGuess(Guess):
         self._number = SharedGuess.number
         observation, *rest = super().step(action)
         return f"{observation} {self._number % 3}", *rest  # type: ignore[return-value]
+
+
+class Cheatless(Guess):
+    """Has a method for cheats, as every environment of AgentRL, and none to list."""
+
+    def cheats(self) -> dict[str, Any]:
+        return {}

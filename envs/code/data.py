@@ -123,10 +123,13 @@ def _mbpp(row: Row) -> Task:
     solution = _source(row, "code")
     functions = _readable(row, "code", lambda: defined_functions(parsed(solution, "the solution")))
     tests = _texts(row, "test_list")
-    name, checks = _readable(row, "test_list", lambda: read_asserts("\n".join(tests), functions))
+    before = [*_lines(row, "test_imports"), *_lines(row, "test_setup_code")]  # it may say what a name of a test means
+    name, checks = _readable(row, "test_list", lambda: read_asserts("\n".join([*before, *tests]), functions))
     if row.value.get("challenge_test_list"):
         more = _texts(row, "challenge_test_list")
-        checks = checks + _readable(row, "challenge_test_list", lambda: read_asserts("\n".join(more), [name]))[1]
+        checks = (
+            checks + _readable(row, "challenge_test_list", lambda: read_asserts("\n".join([*before, *more]), [name]))[1]
+        )
     shown = [] if len(checks) == 1 else checks[:1]
     lines = [f"def {name}({ast.unparse(functions[name].args)})", *(f"assert {each.said(name)}" for each in shown)]
     return Task(
@@ -233,6 +236,15 @@ def _texts(row: Row, name: str) -> list[str]:
     if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
         raise row.error(name, "a list of asserts that is not empty", value)
     return value
+
+
+def _lines(row: Row, name: str) -> list[str]:
+    """Return the lines of a field that may be missing, a text or a list of such."""
+    value = row.value.get(name) or []
+    lines = value.splitlines() if isinstance(value, str) else value
+    if not isinstance(lines, list) or not all(isinstance(each, str) for each in lines):
+        raise row.error(name, "Python, as a text or a list of lines", value)
+    return lines
 
 
 def _json(row: Row, name: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from agentrl.envs.code.operations import (
     BINARY,
@@ -22,10 +22,20 @@ from agentrl.envs.code.operations import (
     spread,
 )
 
-__all__ = ["Refused", "bind", "evaluate", "evaluate_node", "is_supported"]
+__all__ = [
+    "Refused",
+    "bind",
+    "bound_names",
+    "evaluate",
+    "evaluate_node",
+    "free_names",
+    "is_comprehension",
+    "is_supported",
+]
 
 MOST_STEPS = 200_000
 _METHODS: frozenset[str] = frozenset().union(*METHODS.values())
+_CONSTANTS = (bool, int, float, str, bytes, type(None))
 _UNFIT = (set, frozenset, dict, bytes)  # as `key=`: their bounds would be got round
 
 
@@ -61,27 +71,55 @@ def evaluate_node(node: ast.expr, names: Mapping[str, Any]) -> Any:
 
 def is_supported(node: ast.expr, names: Mapping[str, Any]) -> str:
     """Return why an expression cannot be evaluated, as far as that can be seen without its values; or nothing."""
-    bound = set(names) | {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and _is_store(each)}
+    values = set(names) | bound_names(node)  # a function of such a name is not Python's own
+    free = free_names(node)
     called = {id(each.func) for each in ast.walk(node) if isinstance(each, ast.Call)}
     for each in ast.walk(node):
         if isinstance(each, ast.Call):
             target = _dotted(each.func)
             method = isinstance(each.func, ast.Attribute) and each.func.attr in _METHODS
-            if target not in FUNCTIONS and target != "isinstance" and not method:
+            own = (target in FUNCTIONS or target == "isinstance") and target.partition(".")[0] not in values
+            if not own and not method:
                 return f"it calls {ast.unparse(each.func)[:60]}()"
         elif isinstance(each, ast.Attribute) and id(each) not in called and _dotted(each) not in CONSTANTS:
             return f"it takes {ast.unparse(each)[:60]}"
-        elif isinstance(each, ast.Name):
-            known = each.id in bound or each.id in FUNCTIONS or each.id in TYPES or each.id in ("math", "isinstance")
-            if not known:
-                return f"the name {each.id} means nothing here"
+        elif isinstance(each, ast.Constant) and not isinstance(each.value, _CONSTANTS):
+            return f"it has {ast.unparse(each)[:60]}, which cannot be handed over"
         elif isinstance(each, ast.expr) and type(each).__name__ not in _EXPRESSIONS:
             return f"it has {ast.unparse(each)[:60]}"
+    for name in sorted(free):
+        if name not in names and name not in FUNCTIONS and name not in TYPES and name not in ("math", "isinstance"):
+            return f"the name {name} means nothing here"
     return ""
 
 
-def _is_store(name: ast.Name) -> bool:
-    return isinstance(name.ctx, ast.Store)
+def is_comprehension(node: ast.AST) -> TypeGuard[ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp]:
+    """Say whether a node has names of its own."""
+    return isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
+
+
+def bound_names(node: ast.AST) -> set[str]:
+    """Return the names that are assigned in a node, at any depth."""
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)}
+
+
+def free_names(node: ast.AST, own: frozenset[str] = frozenset()) -> set[str]:
+    """Return the names that a node takes from outside of it, as Python's scopes are.
+
+    >>> sorted(free_names(ast.parse("[x + y for x in x if z] + [x]", mode="eval")))
+    ['x', 'y', 'z']
+    """
+    if isinstance(node, ast.Name):
+        return {node.id} - own if isinstance(node.ctx, ast.Load) else set()
+    found: set[str] = set()
+    parts = list(ast.iter_child_nodes(node))
+    if is_comprehension(node):
+        for each in node.generators:
+            found |= free_names(each.iter, own)
+            own = own | bound_names(each.target)
+            found |= set().union(*(free_names(condition, own) for condition in each.ifs))
+        parts = [each for each in parts if not isinstance(each, ast.comprehension)]
+    return found.union(*(free_names(each, own) for each in parts))
 
 
 def _dotted(node: ast.expr) -> str:
@@ -181,12 +219,14 @@ class _Evaluation:
 
     def _Attribute(self, node: ast.Attribute) -> Any:
         name = _dotted(node)
-        if name in CONSTANTS:
+        if name in CONSTANTS and "math" not in self.names:
             return CONSTANTS[name]
         raise Refused(f"{ast.unparse(node)[:60]} is not evaluated")
 
     def _Call(self, node: ast.Call) -> Any:
         target = _dotted(node.func)
+        if target.partition(".")[0] in self.names:  # a value that hides the function of this name
+            target = ""
         args = list(self._items(node.args))
         named = {each.arg: self.of(each.value) for each in node.keywords if each.arg is not None}
         if len(named) != len(node.keywords) or any(each in _UNFIT for each in named.values() if callable(each)):
@@ -202,18 +242,28 @@ class _Evaluation:
         raise Refused(f"{ast.unparse(node)[:60]} is not evaluated")
 
     def _ListComp(self, node: ast.ListComp) -> list[Any]:
-        return list(self._made(node.generators, lambda: self.of(node.elt)))
+        return self._all_made(node, lambda: self.of(node.elt))
 
     def _GeneratorExp(self, node: ast.GeneratorExp) -> list[Any]:
-        return list(self._made(node.generators, lambda: self.of(node.elt)))
+        return self._all_made(node, lambda: self.of(node.elt))
 
     def _SetComp(self, node: ast.SetComp) -> set[Any]:
-        return set(spread(self._made(node.generators, lambda: self.of(node.elt))))
+        return set(spread(self._all_made(node, lambda: self.of(node.elt))))
 
     def _DictComp(self, node: ast.DictComp) -> dict[Any, Any]:
-        pairs = list(self._made(node.generators, lambda: (self.of(node.key), self.of(node.value))))
+        pairs = self._all_made(node, lambda: (self.of(node.key), self.of(node.value)))
         spread(key for key, _ in pairs)
         return dict(pairs)
+
+    def _all_made(
+        self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp, element: Callable[[], Any]
+    ) -> list[Any]:
+        outside = self.names
+        self.names = dict(outside)  # its names end with it
+        try:
+            return list(self._made(node.generators, element))
+        finally:
+            self.names = outside
 
     def _made(self, generators: list[ast.comprehension], element: Callable[[], Any]) -> Iterator[Any]:
         if not generators:

@@ -41,6 +41,27 @@ FORMS: list[tuple[str, Callable[..., Any], Callable[..., Any], int]] = [
     ("assert f({'a': (1, {2})}, b'x', None) == {'a': 1}", lambda *a: {"a": 1}, lambda *a: {"a": 2}, 1),
     ("assert f(5) == f(5) == 5", lambda x: x, lambda x: -x, 1),
     ("assert isinstance(f(1), str) and len(f(1)) == 1", lambda x: "a", lambda x: 1, 2),
+    # a source's own `_` is no placeholder, and a comprehension has names of its own
+    ("for x, _ in [(1, 2), (2, 4)]: assert f(x) == _", lambda x: 2 * x, lambda x: 9999, 2),
+    ("_ = 3\n_1 = 4\nassert f(_) == _ + _1", lambda x: 7, lambda x: 3, 1),
+    ("assert [a for a, _ in f(1)] == ['x']", lambda x: [("x", 1)], lambda x: [("y", 1)], 1),
+    ("assert all(f(2) == 4 for _ in range(3))", lambda x: 2 * x, lambda x: 3, 3),
+    ("for x in [1, 2]: assert f(x) == 2 * x\nassert all(f(x) == 2 * x for x in [5, 6])", lambda x: 2 * x, abs, 4),
+    ("for x in [1]: assert f(x) > 0\nassert all(f(x) > 0 for x in [-5])", abs, lambda x: x, 2),
+    ("x = 3; assert all(f(x) > 0 for x in [-1, -2])", abs, lambda x: x, 2),
+    ("x = 3\nassert all([f(x) > 0 for x in [-1]]) and f(x) == 3", abs, lambda x: 9, 2),
+    ("assert all(f(x, y) == x * y for x in [1, 2] for y in [x, 3] if y > x)", lambda a, b: a * b, max, 2),
+    ("x = 5\nassert [x for x in f(1)] == [x]", lambda x: [5], lambda x: [1], 1),
+    ("r = f(3)\nassert all(r[i] < r[i + 1] for i in range(len(r) - 1))", lambda x: [1, 2], lambda x: [2, 1], 1),
+    ("r = f(3)\nassert r == 4\nfor r in [1, 2]: assert f(r) == r + 1", lambda x: x + 1, lambda x: 4, 3),
+    ("for x in [-1, 2]: assert x < 0 or f(x) == 2", lambda x: x, lambda x: -x, 1),
+    ("for x in [-1, 2]: assert f(x) == 2 if x > 0 else x == -1", lambda x: x, lambda x: -x, 1),
+    # what was handed over may be compared with, as it was
+    ("a = [2, 1]\nb = sorted(a)\nassert f(a) == b\nassert f(a) == sorted(a)", sorted, list, 2),
+    ("for case in [([1], [2]), ([3], [4])]: assert f(case[0]) == case[1]", lambda x: [x[0] + 1], list, 2),
+    ("import math\nfrom math import *\nassert isclose(f(1), 2) and math.isclose(f(2), 3)", lambda x: x + 1, abs, 2),
+    ("list = [1, 2]\nassert f(list) == 3", sum, len, 1),
+    ("assert f(1) in range(5)", lambda x: 4, lambda x: 5, 1),
 ]
 
 
@@ -70,7 +91,37 @@ REFUSED = [
     ("assert f(unknown) == 2", "the name unknown means nothing here"),
     ("assert f(1) == encode(2)", "it calls encode()"),
     ("import random\nfor _ in range(3):\n    assert f(random.randint(0, 9)) == 1", "line 3 of it"),
-    ("assert all(f(x) == x for x in [1])", "the name x means nothing here"),
+    ("assert any(f(3) == 9 for _ in range(10))", "for each item of a comprehension; only all(...) is read so"),
+    ("assert [f(3)[i] for i, _ in enumerate([1, 2])] == [1, 2]", "for each item of a comprehension"),
+    ("assert not all(f(x) for x in [1, 2])", "for each item of a comprehension"),
+    ("assert all(f(x) for x in [1] if f(x))", "for each item of a comprehension"),
+    ("def all(x): return True\nassert all(f(x) for x in [1])", "for each item of a comprehension"),
+    ("assert [x for x in [1]] and f(1) == x", "the name x means nothing here"),
+    ("def sorted(x): return [1]\nassert sorted(f(1)) == [1]", "line 2 of it: sorted is not Python's own in this test"),
+    ("from mylib import round\nassert round(f(1)) == 1", "round is not Python's own"),
+    ("import numpy as math\nassert math.isclose(f(1), 1)", "math is not Python's own"),
+    ("from math import floor as round\nassert f(1) == round(1.5)", "round is not Python's own"),
+    ("class set(list): pass\nassert f(set([1])) == 1", "set is not Python's own"),
+    ("from mylib import *\nassert sorted(f(1)) == [1]", "may stand for any name"),
+    ("len = [3]\nassert len(f(1)) == 1", "it calls len()"),
+    ("def f(x): return 1\nassert f(1) == 1", "another f in the place of the solution's"),
+    ("for f in [1]: assert f(1) == 1", "another f in the place of the solution's"),
+    ("class Case:\n    assert f(1) == 2\nassert f(1) == 1", "asserts in a class Case"),
+    ("a = [3, 1, 2]; assert f(a) == [1, 2, 3]; assert a == [3, 1, 2]", "it asks about a after the function had it"),
+    ("a = [3, 1]; b = a; assert f(b) == [1, 3] and a == [3, 1]", "it asks about a after the function had it"),
+    ("a = [3, 1]; r = f((a,)); b = len(a); assert b == 2; assert r == 1", "it asks about b after"),
+    ("a = [3]; assert f(a) == [3]\nfor x in a: assert x == 3", "it asks about x after"),
+    ("a = [3]; assert f(a) == [3]\nif a == [3]: assert f(1) == 1", "it asks about a after"),
+    ("a = [3, 1]; assert (f(a), a) == ([1, 3], [3, 1])", "it asks about a after the function had it"),
+    ("a = [3, 1]; assert f(a) == a", "it asks about a after the function had it"),
+    ("print(f.x, [].append(1))\nassert f(1) == 1", "a print that calls [].append()"),
+    ("assert f(1) is [1]", "asks whether two values are one object"),
+    ("assert f(1) == 2 + 3j", "it has 3j, which cannot be handed over"),
+    ("z = 3j\nassert f(1) == [z]", "a value of type complex cannot be carried"),
+    ("assert f(1) == 10 ** 4500", "an int of more than 4000 digits"),
+    (f"assert f(1) == 0x{'f' * 4000}", "an int of more than 4000 digits"),
+    (f"assert f(0x{'f' * 4000}) == 1", "an argument that cannot be handed over"),
+    ("assert f(1) == range(3)", "a value of type range cannot be carried"),
     ("while True:\n    assert f(1) == 1", "line 1 of it: `while True:` is no assert, assignment or loop"),
     ("with open('x') as y:\n    assert f(1) == 1", "is no assert, assignment or loop"),
     ("try:\n    f(1)\nexcept ValueError:\n    pass", "is no assert, assignment or loop"),
@@ -89,7 +140,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("source", "said"), REFUSED, ids=[source for source, _ in REFUSED])
+@pytest.mark.parametrize(("source", "said"), REFUSED, ids=[source[:60] for source, _ in REFUSED])
 def test_what_cannot_be_read_is_refused_with_the_reason(source: str, said: str) -> None:
     with pytest.raises(Unreadable) as caught:
         read_asserts(source, ["f", "g"])
@@ -115,6 +166,20 @@ def test_a_check_function_is_read_with_the_constants_beside_it() -> None:
     assert all(agrees(checks, lambda x: x + 1))
     with pytest.raises(Unreadable, match="no function check"):
         read_check_function("def test(candidate):\n    assert candidate(1) == 1", "follow")
+
+
+def test_what_stands_beside_a_check_function_is_read_too() -> None:
+    body = "def check(candidate):\n    assert sorted(candidate(1)) == [1]\n"
+    assert (
+        len(read_check_function(f"{body}\n\ncheck(follow)\nif __name__ == '__main__':\n    check(follow)", "follow"))
+        == 1
+    )
+    assert len(read_check_function(f"{body}\nassert follow(2) == [2]", "follow")) == 2
+    for beside in ("def sorted(x):\n    return [1]\n", "from mylib import sorted\n"):
+        with pytest.raises(Unreadable, match="sorted is not Python's own"):
+            read_check_function(beside + body, "follow")
+    with pytest.raises(Unreadable, match="is no assert, assignment or loop"):
+        read_check_function(f"{body}\nfollow(1).sort()", "follow")
 
 
 def test_each_check_keeps_the_values_of_its_own_moment() -> None:

@@ -148,6 +148,7 @@ def test_the_question_holds_what_is_public_and_no_more(tmp_path: Path) -> None:
         ({**HUMAN_EVAL, "test": 5}, "field 'test': expected a source that is not empty; got 5"),
         ({**HUMAN_EVAL, "prompt": " "}, "field 'prompt': expected a source"),
         ({**MBPP, "test_list": []}, "field 'test_list': expected a list of asserts that is not empty; got []"),
+        ({**MBPP, "test_setup_code": 5}, "field 'test_setup_code': expected Python, as a text or a list of lines"),
         ({**MBPP, "text": ""}, "field 'text': expected a string that is not empty"),
         ({**MBPP, "level": 9}, "field 'level': expected a whole number from 1 to 5; got 9"),
         ({**MBPP, "split": "dev"}, "field 'split': expected 'train' or 'test'; got 'dev'"),
@@ -173,6 +174,14 @@ UNREADABLE = [
     (
         {**MBPP, "test_list": ["assert letters(Node(4)) == {}"]},
         "field 'test_list': line 1 of it: Node(4) is not evaluated",
+    ),
+    (
+        {**MBPP, "test_setup_code": "def sorted(x): return 1"},
+        "field 'test_list': line 4 of it: sorted is not Python's own in this test",
+    ),
+    (
+        {**MBPP, "test_imports": ["from mylib import sorted"]},
+        "field 'test_list': line 4 of it: sorted is not Python's own in this test",
     ),
     ({**MBPP, "code": "def letters(:"}, "field 'code': the solution is no Python: line 1"),
     (

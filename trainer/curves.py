@@ -268,6 +268,8 @@ class _Drawing:
 
     def _key(self) -> list[str]:
         """Say what dots and line are, in the lower right corner, which a rising curve leaves free."""
+        if all(series.exact for series in self.series):  # nothing is smoothed
+            return []
         x, y, color = self.right - 168, self.bottom - 40, self.series[0].color
         dot = f'<circle class="s{color}" style="opacity:.55" cx="{x + 9:.1f}" cy="{y - 4:.1f}" r="3"/>'
         line = f'<line class="line l{color}" x1="{x:.1f}" x2="{x + 18:.1f}" y1="{y + 16:.1f}" y2="{y + 16:.1f}"/>'

@@ -60,8 +60,9 @@ print(json.dumps(found[:200]))
 
 def _answers(subject: Subject) -> dict[Task, str]:
     subject.require("oracle")
-    episodes = [each for each in subject.played("oracle") if each.ended and not each.error][:_MOST_TASKS]
-    answers = {each.task: subject.right_answer(each.task) for each in episodes}
+    episodes = [each for each in subject.played("oracle") if each.ended and not each.error]
+    spread = episodes[:: -(-len(episodes) // _MOST_TASKS) or 1]  # of every level
+    answers = {each.task: subject.right_answer(each.task) for each in spread}
     found = {task: answer for task, answer in answers.items() if answer}
     if not found:
         raise NotApplicable("the oracle's last turn holds no answer that could be looked for")

@@ -60,10 +60,10 @@ def test_of_a_program_the_longest_fence_counts_and_the_last_of_such() -> None:
 
 
 def test_odd_fences_take_no_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for text in ("```", "`" * 300_000, "```x\n" * 100_000, "```x\n  ```\n" * 50_000, "```\n" * 100_000, "~~~" * 99_999):
         assert isinstance(source_of(text, "f"), str)
-    assert time.perf_counter() - start < 10.0
+    assert time.process_time() - start < 10.0
 
 
 TAGGED = "def f(x):\n    # as <answer>x</answer>\n    return x + 1 if '</answer>' else '<answer>'"

@@ -11,14 +11,14 @@ import copy
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import CodeType, SimpleNamespace
 from typing import Any
 
 from agentrl.envs.code.family import Family, Params
 
-__all__ = ["Runner", "key_of", "runner"]
+__all__ = ["Runner", "key_of", "made", "runner"]
 
 Runner = Callable[[tuple[Any, ...]], Any]
 """Arguments -> what the function returns; (stdin,) -> what the program writes. Raises what the source raises."""
@@ -26,8 +26,12 @@ Runner = Callable[[tuple[Any, ...]], Any]
 
 def runner(family: Family, source: str, params: Params) -> Runner:
     """Return a source of a family, filled with parameters and compiled, as a function of its arguments."""
-    text = family.fill(source, params)
-    return _function(text, family.function) if family.kind == "function" else _program(text)
+    return made(_code(family.fill(source, params)), family, {})
+
+
+def made(code: CodeType, family: Family, names: Mapping[str, Any]) -> Runner:
+    """Return compiled code of a family as a function of its arguments; its module begins with these names."""
+    return _function(code, family.function, names) if family.kind == "function" else _program(code, names)
 
 
 @lru_cache(maxsize=512)
@@ -35,19 +39,28 @@ def _code(text: str) -> CodeType:
     return compile(text, "<catalogue>", "exec")
 
 
-def _function(text: str, name: str) -> Runner:
-    names: dict[str, Any] = {"__name__": "reference"}
-    exec(_code(text), names)
-    function = names[name]
+def _function(code: CodeType, name: str, names: Mapping[str, Any]) -> Runner:
+    own: dict[str, Any] = {"__name__": "reference", **names}
+    exec(code, own)
+    function = own[name]
     # A function may change its arguments. Text, numbers and the like cannot be changed, and most tasks have no more.
-    return lambda args: function(*(each if type(each) in _FIXED else copy.deepcopy(each) for each in args))
+    return lambda args: function(*map(_copied, args))
 
 
-_FIXED = (str, int, float, bool, type(None))
+_FIXED = frozenset({str, int, float, bool, type(None)})
 
 
-def _program(text: str) -> Runner:
-    code, write = _code(text), builtins.print
+def _copied(value: Any) -> Any:
+    kind = type(value)
+    if kind in _FIXED:
+        return value
+    if kind is list:
+        return value[:] if _FIXED.issuperset(map(type, value)) else [_copied(each) for each in value]
+    return copy.deepcopy(value)
+
+
+def _program(code: CodeType, names: Mapping[str, Any]) -> Runner:
+    write = builtins.print
 
     def run(args: tuple[Any, ...]) -> str:
         stdin, stdout = io.StringIO(args[0]), io.StringIO()
@@ -67,7 +80,7 @@ def _program(text: str) -> Runner:
             return line.removesuffix("\n")
 
         own = {**vars(builtins), "__import__": own_import, "print": own_print, "input": own_input}
-        exec(code, {"__name__": "__main__", "__builtins__": own})
+        exec(code, {"__name__": "__main__", "__builtins__": own, **names})
         return stdout.getvalue()
 
     return run

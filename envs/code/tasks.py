@@ -2,21 +2,22 @@
 
 `train` and `test` share no parameters of any family. The hidden inputs are drawn anew for every seed, beside the
 family's edges, and then tried: every wrong source of the family, every constant and every argument handed back fails
-on at least one of them, or further inputs are drawn, or other parameters. So what the catalogue knows to be wrong
-never scores.
+on at least one of them, or further inputs are drawn, or other parameters. The reference with a small slip
+(`mutants.py`) fails too, unless it was right on all further inputs that were drawn.
 """
 
 from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agentrl.envs.code.catalogue import FAMILIES
 from agentrl.envs.code.checks import Check, same_output, same_value
 from agentrl.envs.code.family import TOPICS, Family, Params
+from agentrl.envs.code.mutants import mutants
 from agentrl.envs.code.running import Runner, key_of, runner
 from agentrl.envs.errors import UsageError, nearest
 from agentrl.sandboxes.grader import canonical
@@ -26,6 +27,8 @@ __all__ = ["Task", "families_of", "generate", "large_check", "split_of"]
 NUM_EXAMPLES = {1: 2, 2: 3, 3: 3, 4: 3, 5: 3}
 NUM_HIDDEN = {1: 10, 2: 12, 3: 14, 4: 16, 5: 16}  # ordinary inputs, beside edges; the README says what they catch
 MOST_MORE = 60  # further inputs that are drawn for a wrong source that has passed so far
+MORE_FOR_SLIPS = 60  # further inputs; a mutant that is right on all of them counts as right
+MOST_STEPS = 3_000  # of mutants on further inputs: about two milliseconds
 SMALL_LIMIT_S = 2.0  # where no input is large, a run is some milliseconds of starting and microseconds of work
 LONGEST_EXAMPLE = 160  # characters of its call and value
 
@@ -136,6 +139,7 @@ def _task(rng: random.Random, family: Family, params: Params, level: int) -> Tas
                 break
         else:
             return None
+    hidden += _for_slips(family, params, hidden, fresh)
     key = key_of(params)
     return Task(
         id=f"code-{family.name}-{zlib.crc32(key.encode()):08x}",
@@ -150,6 +154,45 @@ def _task(rng: random.Random, family: Family, params: Params, level: int) -> Tas
         params=dict(params),
         large=rng.getrandbits(62) if family.large is not None else None,
     )
+
+
+def _for_slips(family: Family, params: Params, hidden: list[Check], fresh: Callable[[], Check | None]) -> list[Check]:
+    """Draw inputs for the mutants of the reference that pass all hidden ones, as far as such are found."""
+    left = mutants(family, params, [check.args for check in hidden])
+    for check in reversed(hidden):
+        said = repr(check.expected)
+        left = [run for run in left if not _slips(run, check, said, family)]
+    found: list[Check] = []
+    steps = 0
+    for _ in range(MORE_FOR_SLIPS):
+        if not left or steps > MOST_STEPS:
+            break
+        check_or_none = fresh()
+        if check_or_none is None:
+            continue
+        check = check_or_none
+        said = repr(check.expected)
+        still = [run for run in left if not _slips(run, check, said, family)]
+        steps += sum(run.steps for run in left)
+        if len(still) < len(left):
+            found.append(check)
+            left = still
+    return found
+
+
+def _slips(run: Runner, check: Check, said: str, family: Family) -> bool:
+    """Say whether a mutant fails, as `_fails` does, and sooner; `said` is the expected value as `repr` writes it."""
+    try:
+        value = run(check.args)
+    except Exception:
+        return True
+    if repr(value) == said:
+        return False
+    if family.kind == "program":
+        return not same_output(value, check.expected)
+    if type(value) in (int, str, bool):
+        return True
+    return not same_value(value, check.expected)
 
 
 def _examples(

@@ -117,7 +117,12 @@ FAMILIES: tuple[Family, ...] = (
             "    return {k: v for k, v in sums.items() if v >= $t}\n",
         ),
         inputs=lambda rng, params: (_counts(rng, -10, 20, 6), _counts(rng, -5, 9, 6)),
-        edges=lambda params: [({}, {}), ({"x": params["t"]}, {}), ({}, {"y": params["t"] + 1})],
+        edges=lambda params: [
+            ({}, {}),
+            ({"x": params["t"]}, {}),
+            ({}, {"y": params["t"] + 1}),
+            ({"u": params["t"] - 1, "x": params["t"], "y": params["t"] + 1, "z": params["t"] + 2}, {"z": -1}),
+        ],
     ),
     Family(
         name="follow-path",

@@ -83,7 +83,19 @@ FAMILIES: tuple[Family, ...] = (
             "def kept(entries):\n    return [k for k, v in entries.items() if $low <= v < $high]\n",
         ),
         inputs=lambda rng, params: (_counts(rng, _ITEMS, params["low"] - 5, params["high"] + 5, 12),),
-        edges=lambda params: [({},), ({"egg": params["low"], "ink": params["high"]},), ({"jam": params["high"] - 1},)],
+        edges=lambda params: [
+            ({},),
+            ({"egg": params["low"], "ink": params["high"]},),
+            ({"jam": params["high"] - 1},),
+            (
+                {
+                    "egg": params["low"] - 1,
+                    "fig": params["low"] + 1,
+                    "ink": params["high"] + 1,
+                    "jam": params["high"] - 2,
+                },
+            ),
+        ],
     ),
     Family(
         name="raise-one-entry",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from agentrl.envs.code.family import Family
+from agentrl.envs.code.family import Family, Params
 
 __all__ = ["FAMILIES"]
 
@@ -24,6 +24,19 @@ def _draw_words(rng: random.Random, level: int) -> dict[str, Any]:
     a, b = sorted(rng.sample([2, 3, 4, 5, 6, 7, 9] if level == 1 else [4, 6, 8, 9, 10, 12], 2))
     one, two = rng.sample(_WORDS, 2)
     return {"a": a, "b": b, "one": one, "two": two}
+
+
+def _edges_of_digit_sums(params: Params) -> list[tuple[Any, ...]]:
+    m, d = params["m"], params["d"]
+    top = 9 if d != 9 else 8
+    fitting = [
+        int(f"{a}{b}" + str(top) * ((total - a - b) // top))
+        for total in (m - 1, m, m + 1)
+        for a, b in [(a, b) for a in range(1, 10) for b in range(10) if d not in (a, b)]
+        if total >= a + b and (total - a - b) % top == 0
+    ]
+    sums = {sum(map(int, str(n))): n for n in fitting}  # one number without the digit for each sum
+    return [(n,) for n in (0, 1, m, 999, 10**15, d * 100, *(n + k for n in sums.values() for k in (-1, 0)))]
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -201,6 +214,6 @@ def count_fitting(n):
             "    return sum(sum(map(int, str(x))) % $m == 0 for x in range(1, n + 1))\n",
         ),
         inputs=lambda rng, params: (rng.randint(0, 10 ** rng.randint(1, 15)),),
-        edges=lambda params: [(0,), (1,), (params["m"],), (999,), (10**15,), (int(f"{params['d']}00"),)],
+        edges=_edges_of_digit_sums,
     ),
 )

@@ -6,6 +6,7 @@ Every answer is a whole number, so that no task hangs on rounding.
 from __future__ import annotations
 
 import random
+from math import lcm
 from typing import Any
 
 from agentrl.envs.code.family import Family, Params
@@ -190,7 +191,15 @@ FAMILIES: tuple[Family, ...] = (
             "def count_multiples(low, high):\n    return sum(n % $a == 0 or n % $b == 0 for n in range(low, high))\n",
         ),
         inputs=lambda rng, params: (rng.randint(-60, 40), rng.randint(-20, 200)),
-        edges=lambda params: [(0, 0), (5, 4), (-1, params["a"]), (1, params["a"] * params["b"])],
+        edges=lambda params: [
+            (0, 0),
+            (5, 4),
+            (-1, params["a"]),
+            (1, params["a"] * params["b"]),
+            (3 * max(params["a"], params["b"]), 1),
+            (1, lcm(params["a"], params["b"]) - 1),
+            (1, lcm(params["a"], params["b"])),
+        ],
     ),
     Family(
         name="tariff",

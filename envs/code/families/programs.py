@@ -351,6 +351,11 @@ except IndexError:
         ("1 " * params["limit"] + "\n",),
         (f"9 2 {params['sub']}\n",),
         (f"1 {params['drop']}\n",),
+        (f"1 2 {params['drop']}\n",),
+        (f"3 {params['copy']}\n",),
+        (f"3 {params['swap']}\n",),
+        (f"3 5 8 {params['swap']} {params['add']}\n",),
+        ("1 " * params["limit"] + "1\n",),
     ],
 )
 

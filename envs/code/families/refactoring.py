@@ -296,7 +296,16 @@ def gain(values):
 """,
     ),
     inputs=lambda rng, params: (_numbers(rng, -50, 50, rng.randint(5, 25)),),
-    edges=lambda params: [([],), ([5],), ([0] + [90] * (params["gap"] - 1) + [50],), ([0, 60],), ([9, 5, 1],)],
+    edges=lambda params: [
+        ([],),
+        ([5],),
+        ([0] + [90] * (params["gap"] - 1) + [50],),
+        ([0, 60],),
+        ([9, 5, 1],),
+        ([0] * (params["gap"] - 1) + [60],),
+        ([0] * params["gap"] + [params["fee"] + 1],),
+        ([0] * params["gap"] + [params["fee"] + 5, params["fee"] + 6],),
+    ],
     large=lambda rng, params: (_numbers(rng, -(10**6), 10**6, 60_000),),
 )
 

@@ -189,6 +189,22 @@ def _in_runs(rng: random.Random, params: Params) -> tuple[Any, ...]:
     return (out,)
 
 
+def _edges_of_runs(params: Params) -> list[tuple[Any, ...]]:
+    jump, least = params["jump"], params["least"]
+    far = jump + 1
+    runs = [far * (i % 2) for i, more in enumerate((-1, 0, 1, 0, -1)) for _ in range(least + more)]
+    return [
+        ([],),
+        ([5],),
+        ([4] * 9,),
+        ([0, jump, 0, far, 0],),
+        ([1] * least,),
+        ([1] * (least - 1),),
+        (runs,),
+        ([i * jump for i in range(least)] + [far + i * jump for i in range(least - 1, -1, -1)],),
+    ]
+
+
 _RUNS = Family(
     name="repair-runs",
     topic="repair",
@@ -206,7 +222,7 @@ _RUNS = Family(
     given=_RUNS_SOURCE.replace("PLANTED", ""),
     wrong=(_RUNS_SOURCE.replace("PLANTED", ""),),
     inputs=_in_runs,
-    edges=lambda params: [([],), ([5],), ([4] * 9,), ([0, params["jump"], 0, params["jump"] + 1, 0],)],
+    edges=_edges_of_runs,
 )
 
 _ORDER_SOURCE = """def order(needs):

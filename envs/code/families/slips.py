@@ -243,7 +243,15 @@ def load(things):
 """,
         wrong=(_PACK.replace("PLANTED", _UP), _PACK.replace("PLANTED", "range($room, size, -1)")),
         inputs=_packs,
-        edges=lambda p: [([],), ([[1, 9]],), ([[p["room"], 50], [1, 20]],), ([[p["room"] + 1, 90]],)],
+        edges=lambda p: [
+            ([],),
+            ([[1, 9]],),
+            ([[p["room"], 50], [1, 20]],),
+            ([[p["room"] + 1, 90]],),
+            ([[1, p["least"] - 1]],),
+            ([[1, p["least"]]],),
+            ([[1, p["least"] + 1]],),
+        ],
     ),
     Family(
         name="repair-cheapest-costs",

@@ -249,7 +249,13 @@ FAMILIES: tuple[Family, ...] = (
         inputs=lambda rng, params: (
             "".join(rng.choice("abc") * rng.randint(1, int(params["k"]) + 4) for _ in range(rng.randint(1, 6))),
         ),
-        edges=lambda params: [("",), ("a" * int(params["k"]),), ("z" * 12,)],
+        edges=lambda params: [
+            ("",),
+            ("a" * int(params["k"]),),
+            ("z" * 12,),
+            ("a" * (int(params["k"]) - 1) + "b" * int(params["k"]) + "c" * (int(params["k"]) + 1),),
+            ("a" * (int(params["k"]) - 1) + "b",),
+        ],
     ),
     Family(
         name="longest-stretch",

@@ -351,10 +351,10 @@ except IndexError:
         ("1 " * params["limit"] + "\n",),
         (f"9 2 {params['sub']}\n",),
         (f"1 {params['drop']}\n",),
-        (f"1 2 {params['drop']}\n",),
-        (f"3 {params['copy']}\n",),
-        (f"3 {params['swap']}\n",),
-        (f"3 5 8 {params['swap']} {params['add']}\n",),
+        *((f"3 {params[each]}\n",) for each in ("swap", "add", "sub")),  # one value too few
+        *((f"{params[each]}\n",) for each in ("copy", "drop")),
+        (f"5 6 {params['swap']} {params['sub']} 4 {params['add']} {params['copy']}\n",),  # just enough
+        (f"5 6 {params['copy']}\n",),
         ("1 " * params["limit"] + "1\n",),
     ],
 )

@@ -60,15 +60,19 @@ def test_two_seeds_with_the_same_parameters_have_different_hidden_inputs() -> No
 
 @pytest.mark.parametrize("level", range(1, 6))
 def test_train_and_test_share_no_task(level: int) -> None:
-    train, test = ({generate(seed, split, level).id for seed in range(150)} for split in ("train", "test"))
+    train, test = ({generate(seed, split, level).id for seed in range(100)} for split in ("train", "test"))
     assert not train & test
     assert len(train) > 60
 
 
 @pytest.mark.parametrize("level", [1, 5])
 def test_every_family_of_a_level_comes_up(level: int) -> None:
-    found = {generate(seed, "test", level).family for seed in range(400)}
-    assert found == {family.name for family in families_of(level)}
+    missing = {family.name for family in families_of(level)}
+    for seed in range(400):
+        missing.discard(generate(seed, "test", level).family)
+        if not missing:
+            break
+    assert not missing
 
 
 @pytest.mark.parametrize("level", range(1, 6))

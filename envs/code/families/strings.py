@@ -183,7 +183,11 @@ FAMILIES: tuple[Family, ...] = (
         inputs=lambda rng, params: (
             rng.choice([" ", "  "]).join(_text(rng, f"{params['letter']}abcdefgh", 1, 10) for _ in range(8)),
         ),
-        edges=lambda params: [("",), (f"{params['letter']}xxxxxxxx {params['letter']}yyyyyyyy zzzzzzzzzz",)],
+        edges=lambda params: [
+            ("",),
+            (f"{params['letter']}xxxxxxxx {params['letter']}yyyyyyyy zzzzzzzzzz",),
+            *((f"zz {params['letter'] * (params['k'] + more)} zzz",) for more in (-1, 0)),
+        ],
     ),
     Family(
         name="split-outside-quotes",

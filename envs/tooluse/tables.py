@@ -19,6 +19,18 @@ Rows = dict[str, list[list[Any]]]
 """Table -> its rows, each in the order of the table's columns; the first column is the key."""
 
 
+class _Database(sqlite3.Connection):
+    """A connection that refuses, in words for the model, what SQLite cannot hold."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
+        except OverflowError:
+            raise ToolError("a number is too large; write one below 9 * 10 ** 18") from None
+        except UnicodeEncodeError:
+            raise ToolError("a text holds half of a character; write whole ones") from None
+
+
 class Tables(Toolset):
     """Tools over tables in SQLite.
 
@@ -61,7 +73,7 @@ class Tables(Toolset):
 
     def _open(self, rows: Rows) -> None:
         # One thread at a time uses an environment, but not always the same one.
-        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None, factory=_Database)
         self._db.row_factory = sqlite3.Row
         self._db.executescript(f"BEGIN; {self.schema}")  # one transaction, not one for each table
         for table, lines in rows.items():

@@ -1,8 +1,7 @@
 """Draw a task: a world, a family of the level, a case in it, and the database as it must be in the end.
 
 The same generator gives the same task on any machine. A task belongs to `test` when the CRC-32 of all that the user
-says and all that has to be done is divisible by three, else to `train`, so no task is in both; above level 1 wordings
-differ, too.
+says is divisible by three, else to `train`, so nothing is asked in both; above level 1 wordings differ, too.
 """
 
 from __future__ import annotations
@@ -83,14 +82,14 @@ def draw_task(rng: random.Random, name: str, split: str, level: int, only: Colle
         case = family.draw(rng, world, level)
         if case is None:
             continue
-        text = json.dumps([family.name, case.request, repr(case.steps), repr(case.tell), repr(case.reveals)])
-        digest = zlib.crc32(text.encode())
-        if (digest % _NUM_TEST == 0) == (split == "test"):
+        asked = json.dumps([case.request, *(each.says for each in case.reveals)])  # all that the user says
+        if (zlib.crc32(asked.encode()) % _NUM_TEST == 0) == (split == "test"):
             break
     rules = [rule for rule in place.rules if rule.level <= level or rule.key == case.refuse]
     codes = _codes(rng, rules)
+    text = json.dumps([family.name, case.request, repr(case.steps), repr(case.tell), repr(case.reveals)])
     return Task(
-        id=f"{name}-{family.name}-{digest:08x}",
+        id=f"{name}-{family.name}-{zlib.crc32(text.encode()):08x}",
         domain=name,
         family=family.name,
         case=case,

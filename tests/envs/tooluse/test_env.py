@@ -223,3 +223,25 @@ def test_before_a_reset_there_is_no_task(toy: str) -> None:
     env = ToolUseEnv(domain=toy, backend="local")
     with pytest.raises(UsageError, match="reset"):
         env.question()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("\\ud800", "half of a character"), ("amber", "there is no order"), ("\x00", "there is no")]
+)
+def test_what_a_database_cannot_hold_is_refused_in_words(value: str, said: str) -> None:
+    env = ToolUseEnv(domain="shop", level=3)
+    env.reset(seed=1)
+    action = '<tool_call>{"name": "get_order", "arguments": {"order": "VALUE"}}</tool_call>'.replace("VALUE", value)
+    observation, reward, terminated, truncated, info = env.step(action)
+    assert said in observation
+    assert (reward, terminated, truncated, "failure" in info) == (0.0, False, False, False)
+
+
+def test_a_number_that_a_database_cannot_hold_is_refused_in_words() -> None:
+    env = ToolUseEnv(domain="travel", level=3)
+    env.reset(seed=1)
+    huge = {"booking": "amber-fox", "traveller": "amber-fox", "bags": 10**30}
+    rows = [env._host.snapshot()["rows"]]  # type: ignore[union-attr]
+    observation, *_ = env.step(call("add_bags", **huge))
+    assert observation.startswith("Error:")
+    assert env._host.snapshot()["rows"] == rows[0]  # type: ignore[union-attr]

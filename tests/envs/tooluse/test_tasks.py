@@ -14,6 +14,7 @@ import pytest
 
 from agentrl.envs.errors import UsageError
 from agentrl.envs.tooluse.case import Call, Case, Do, Fact, Family, Rule, World, wording
+from agentrl.envs.tooluse.env import ToolUseEnv
 from agentrl.envs.tooluse.tasks import Task, domain, draw_task, families_of
 from tests.envs.tooluse import toy as module
 from tests.envs.tooluse.toy import DOMAIN
@@ -136,3 +137,13 @@ def test_each_split_has_wordings_of_its_own() -> None:
     texts = ["a", "b", "c", "d", "e", "f", "g"]
     found = {split: {wording(random.Random(seed), split, *texts) for seed in range(80)} for split in ("train", "test")}
     assert found == {"train": {"a", "b", "c", "d", "e"}, "test": {"f", "g"}}
+
+
+def test_nothing_is_asked_in_both_splits_at_level_1() -> None:
+    """There the wordings are shared, and what is asked may have another answer in another world."""
+    asked = []
+    for split in ("train", "test"):
+        env = ToolUseEnv(level=1, split=split)
+        asked.append({env.reset(seed=seed)[0] for seed in range(600)})
+    assert len(asked[0]) > 500
+    assert not asked[0] & asked[1]

@@ -22,7 +22,8 @@ def nearest_id(name: str, known: Iterable[str]) -> str:
     >>> nearest_id("Nope-v0", ["AgentRL/Search-v0", "AgentRL/Code-v0"])
     ''
     """
-    stems = {_stem(each): each for each in known}
+    # Of several with one stem the last counts: one without a namespace, in its latest version.
+    stems = {_stem(each): each for each in sorted(known, key=lambda each: ("/" not in each, each))}
     near = difflib.get_close_matches(_stem(name), stems, n=1, cutoff=_CUTOFF)
     return f"; did you mean {stems[near[0]]!r}?" if near else ""
 

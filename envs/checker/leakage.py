@@ -80,7 +80,7 @@ def field_of(infos: Mapping[Task, Any], answers: Mapping[Task, str]) -> str | No
         if answers.get(task):
             for name in _holding(info, answers[task].casefold()):
                 held.setdefault(name, []).append(task)
-    for name, tasks in held.items():
+    for name, tasks in sorted(held.items(), key=lambda each: (-len(each[0]), each[0])):  # the narrowest place first
         if len({answers[task] for task in tasks}) >= _LEAST and len(tasks) >= 0.8 * len(answers):
             return f"{name} is the answer in {len(tasks)} of {len(answers)} tasks, such as {answers[tasks[0]]!r}"
     return None

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["ToolUseEnv", "make"]
 
 _HOW = (
-    "Use the tools to do what the user wants. To ask the user something, write plain text without a call. When all is "
-    "done, or must be refused, write the last message as <answer>message</answer>: tell exactly what the user asked to "
-    "know, and no other numbers, dates or codes; amounts as 45.00, dates as 2026-03-01, times as 09:30."
+    "Use the tools to do what the user wants. To ask something, write plain text without a call. When all is done, or "
+    "must be refused, write the last message as <answer>message</answer>: tell exactly what was asked, with no other "
+    "numbers, dates or codes, in the forms 45.00, 2026-03-01, 09:30."
 )
 _REFUSE = (
     "What the policy forbids must be refused and left undone: name in the last message the code of the rule and "

@@ -26,6 +26,7 @@ from agentrl.envs.code.expressions import (
 from agentrl.envs.code.handed import Handed
 from agentrl.envs.code.operations import FUNCTIONS, TYPES
 from agentrl.envs.code.statements import defined, is_start, is_text, printed
+from agentrl.envs.tools.syntax import parse_source
 from agentrl.sandboxes.worker.values import ValueNotCarried, dump
 
 __all__ = ["Unreadable", "defined_functions", "parsed", "read_asserts", "read_check_function"]
@@ -47,7 +48,7 @@ def parsed(source: str, what: str) -> ast.Module:
     if len(source) > MOST_CHARS:
         raise Unreadable(f"{what} has {len(source)} characters; at most {MOST_CHARS} are read")
     try:
-        return ast.parse(source)
+        return parse_source(source)
     except SyntaxError as error:
         raise Unreadable(f"{what} is no Python: line {error.lineno}: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:

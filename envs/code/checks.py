@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentrl.envs.code.expressions import Refused, evaluate
+from agentrl.envs.tools.syntax import parse_expression
 from agentrl.sandboxes.grader import canonical
 
 __all__ = ["Check", "same_output", "same_value", "written"]
@@ -45,7 +46,7 @@ class Check:
         call = self.call(function)
         if not self.test:
             return f"{call} == {written(self.expected)}"
-        return ast.unparse(_Put(ast.parse(call, mode="eval").body).visit(ast.parse(self.test, mode="eval")))
+        return ast.unparse(_Put(parse_expression(call).body).visit(parse_expression(self.test)))
 
     def call(self, function: str) -> str:
         """Write the call of the function."""

@@ -21,6 +21,7 @@ from agentrl.envs.code.operations import (
     Refused,
     spread,
 )
+from agentrl.envs.tools.syntax import parse_expression
 
 __all__ = [
     "Refused",
@@ -54,7 +55,7 @@ def evaluate(text: str, names: Mapping[str, Any]) -> Any:
 @lru_cache(maxsize=1024)
 def _parsed(text: str) -> ast.expr:
     try:
-        return ast.parse(text, mode="eval").body
+        return parse_expression(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise Refused(f"{text[:60]!r} is no expression") from None
 

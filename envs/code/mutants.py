@@ -20,6 +20,7 @@ from typing import Any
 
 from agentrl.envs.code.family import Family, Params
 from agentrl.envs.code.running import made
+from agentrl.envs.tools.syntax import compile_tree, parse_source
 
 __all__ = ["Mutant", "mutants"]
 
@@ -202,8 +203,8 @@ def _bare(args: ast.arguments) -> ast.arguments:
 @lru_cache(maxsize=512)
 def _tables(text: str) -> tuple[CodeType, tuple[Any, ...], tuple[tuple[int, Any, str], ...]]:
     tables = _Tables()
-    tree = ast.fix_missing_locations(tables.visit(ast.parse(text)))
-    return compile(tree, "<mutants>", "exec"), tuple(tables.right), tuple(tables.slips)
+    tree = ast.fix_missing_locations(tables.visit(parse_source(text)))
+    return compile_tree(tree, "<mutants>"), tuple(tables.right), tuple(tables.slips)
 
 
 def mutants(family: Family, params: Params, tried: Iterable[tuple[Any, ...]]) -> list[Mutant]:

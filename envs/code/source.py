@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import textwrap
 from itertools import takewhile
 
 from agentrl.envs.code.tasks import Task
+from agentrl.envs.tools.syntax import parse_source
 
 __all__ = ["between_tags", "looks_written", "source_of", "whole"]
 
@@ -90,7 +90,7 @@ def _is_python(text: str) -> bool:
     if len(text) > MOST_PARSED:
         return False
     try:
-        ast.parse(text)
+        parse_source(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

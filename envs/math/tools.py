@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
+from agentrl.envs.tools.syntax import parse_expression
 from agentrl.envs.tools.toolset import ToolError, Toolset
 
 __all__ = ["Calculator"]
@@ -38,7 +39,7 @@ class Calculator(Toolset):
         if len(expression) > _MAX_CHARS:
             raise ToolError(f"the expression has {len(expression)} characters; at most {_MAX_CHARS} are read")
         try:
-            tree = ast.parse(expression.strip(), mode="eval")
+            tree = parse_expression(expression.strip())
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise ToolError(f"{expression[:80]!r} is no arithmetic; write numbers with + - * / // % ** ( )") from None
         value = _value(tree.body, expression, 0)

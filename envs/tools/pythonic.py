@@ -21,6 +21,7 @@ from agentrl.envs.tools.calls import (
     skip_space,
     tags,
 )
+from agentrl.envs.tools.syntax import parse_expression
 
 __all__ = ["LIST", "pythonic"]
 
@@ -149,7 +150,7 @@ def _escape(match: re.Match[str]) -> str:
 
 def _calls(source: str, raw: str, names: Collection[str]) -> tuple[ToolCall | Malformed, ...]:
     try:
-        tree = ast.parse(source, mode="eval").body
+        tree = parse_expression(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _BadCallError(str(error.args[0]) if error.args else "it is no Python", len(raw)) from None
     assert isinstance(tree, ast.List)

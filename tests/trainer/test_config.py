@@ -40,8 +40,8 @@ eval.num_episodes eval.split eval.temperature eval.greedy eval.every
 checkpoint.every checkpoint.keep
 """.split()
 COLDSTART_KEYS = """
-env env_kwargs level demonstrations model name out seed device threads vocab_size copy_steps num_steps
-batch_size lr max_tokens verify
+env env_kwargs level num_demonstrations demonstrations model name out seed device threads vocab_size copy_steps
+num_steps batch_size lr max_tokens verify
 """.split()
 
 

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from agentrl.envs.errors import UsageError
+from agentrl.envs.tools.syntax import parse_source
 from agentrl.envs.tools.toolset import Toolset
 
 __all__ = ["sources_of"]
@@ -62,7 +63,7 @@ def _closure(first: str) -> dict[str, bytes]:
 def _imports(source: bytes) -> list[str]:
     """Return the modules that a source imports as it is loaded; what a function imports later it must do without."""
     found = []
-    waiting: list[ast.AST] = [ast.parse(source)]
+    waiting: list[ast.AST] = [parse_source(source)]
     while waiting:
         node = waiting.pop()
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):

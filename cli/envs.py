@@ -16,6 +16,8 @@ from agentrl.cli.registry import our_envs
 
 __all__ = ["run"]
 
+_MOST_NAMED = 4
+
 
 def run(args: Sequence[str]) -> int:
     """Print every environment of AgentRL with its tools, turns, levels and what it tests."""
@@ -30,18 +32,26 @@ def run(args: Sequence[str]) -> int:
     for title in ("id", "tools", "turns", "levels", "what it tests"):
         table.add_column(title, no_wrap=title == "id", ratio=1 if title == "what it tests" else None)
     for row in rows:
-        table.add_row(row["id"], ", ".join(row["tools"]) or "none", str(row["turns"]), row["levels"], row["tests"])
+        table.add_row(row["id"], _shown(row["tools"]), str(row["turns"]), row["levels"], row["tests"])
     Console().print(table)
     print("\nPlay one: agentrl play ID. Train on one: agentrl train quickstart --env ID")
     return 0
 
 
+def _shown(tools: list[str]) -> str:
+    return f"{len(tools)}, such as {tools[0]}" if len(tools) > _MOST_NAMED else ", ".join(tools) or "none"
+
+
 def _describe(env_id: str) -> dict[str, Any]:
     env = gymnasium.make(env_id)
     inner: Any = env.unwrapped
+    tools = [tool.name for tool in inner.tools]
+    if not tools:  # they may depend on the task
+        _, info = env.reset(seed=0, options={"level": inner.levels[-1]})
+        tools = [each["function"]["name"] for each in info.get("tools", ())]
     row = {
         "id": env_id,
-        "tools": [tool.name for tool in inner.tools],
+        "tools": tools,
         "turns": inner.max_turns,
         "levels": f"{inner.levels.start}-{inner.levels.stop - 1}",
         "tests": (inspect.getdoc(inner) or "").split("\n")[0],

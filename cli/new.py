@@ -48,10 +48,13 @@ def _report(made: Made, target: Target, here: Path) -> None:
         steps.insert(-2, "pip install --editable .   # this `agentrl` runs from elsewhere")
     steps += [
         f"python -m pytest {_shown(made.tests, target.root)}",
-        f"agentrl train quickstart --env {made.env_id} --model PATH_OR_NAME",
+        f"agentrl train quickstart --env {made.env_id}   # a tiny model; your own: --model PATH_OR_NAME",
     ]
     print("\nIt works as it is. Type next:\n" + "\n".join(f"  {step}" for step in steps))
-    print(f"\nThen change tasks.py, env.py and policies.py in {_shown(made.folder, here)}, and check again.")
+    print(
+        f"\nThen change tasks.py, env.py and policies.py in {_shown(made.folder, here)} and test_tasks.py in "
+        f"{_shown(made.tests, here)}, and check again."
+    )
 
 
 def _is_running(target: Target) -> bool:

@@ -34,7 +34,10 @@ def find_env(env_id: str) -> str:
         try:
             import_module(module)
         except ImportError as error:
-            raise UsageError(f"env {env_id!r}: the module {module!r} cannot be imported: {error}") from error
+            hint = ""
+            if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
+                hint = f"; go to the folder that holds {error.name}/, or install it there: pip install --editable ."
+            raise UsageError(f"env {env_id!r}: the module {module!r} cannot be imported: {error}{hint}") from error
     if name in gymnasium.registry:
         return env_id
     from agentrl.envs.checker.ids import nearest_id

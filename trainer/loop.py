@@ -23,7 +23,7 @@ from agentrl.trainer.checkpoint import TrainerState, latest_checkpoint, load_sta
 from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.errors import ParityError, TrainerError
-from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics
+from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics, success_rate
 from agentrl.trainer.model import check_fits, load_model, load_tokenizer, pick_device
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.report import write_curve_svg, write_report
@@ -163,9 +163,9 @@ class Run:
             self.store.add(episodes, phase=phase)
             self._check_usable(episodes, f"held-out episodes of {evaluation.split!r}")
             valid = [episode for episode in episodes if episode.failure is None]
-            ended = [episode for episode in valid if episode.truncated_by != "context"]
-            if not ended or any(episode.success is not None for episode in ended):  # else it never tells success
-                result[name] = fmean(bool(episode.success) for episode in valid)
+            rate = success_rate(valid)
+            if rate is not None:
+                result[name] = rate
             result[f"{name}_reward"] = fmean(episode.reward for episode in valid)
             result[f"{name}_failures"] = float(len(episodes) - len(valid))
         self.progress.note(

@@ -22,7 +22,7 @@ from typing import Any, Self
 from agentrl.trainer.errors import ConfigError, RunFolderError
 from agentrl.trainer.types import Episode
 
-__all__ = ["MetricsLog", "drop_metrics", "episode_metrics", "read_metrics"]
+__all__ = ["MetricsLog", "drop_metrics", "episode_metrics", "read_metrics", "success_rate"]
 
 SAME_REWARD = 1e-8  # torch.isclose's absolute tolerance, with which TRL calls a group's spread zero
 
@@ -41,8 +41,9 @@ def episode_metrics(episodes: Sequence[Episode], *, version: int | None = None) 
     valid = [episode for episode in episodes if episode.failure is None]
     metrics = {"num_tokens": float(sum(len(episode.token_ids) for episode in episodes))}
     metrics |= _rewards(valid) | _lengths(valid) | _tools(valid)
-    if any(episode.success is not None for episode in valid):
-        metrics["success"] = statistics.fmean(episode.success is True for episode in valid)
+    success = success_rate(valid)
+    if success is not None:
+        metrics["success"] = success
     if valid:
         metrics["episodes/turns_mean"] = statistics.fmean(episode.num_turns for episode in valid)
     ages = [version - sampled for episode in valid for sampled in episode.versions] if version is not None else []
@@ -50,6 +51,17 @@ def episode_metrics(episodes: Sequence[Episode], *, version: int | None = None) 
         metrics |= {"staleness/mean": statistics.fmean(ages), "staleness/max": float(max(ages))}
     kinds = Counter(str(episode.failure.get("kind", "unknown")) for episode in episodes if episode.failure is not None)
     return metrics | {f"failures/{kind}": float(count) for kind, count in sorted(kinds.items())}
+
+
+def success_rate(valid: Sequence[Episode]) -> float | None:
+    """Return the part of episodes without failure that succeeded, None where the environment never tells success.
+
+    An episode that the trainer cut for want of room never heard, and counts as not solved, also where all were cut.
+    """
+    heard = [episode for episode in valid if episode.truncated_by != "context"]
+    if not valid or (heard and all(episode.success is None for episode in heard)):
+        return None
+    return statistics.fmean(episode.success is True for episode in valid)
 
 
 def drop_metrics(dropped: Iterable[tuple[str, Episode]]) -> dict[str, float]:

@@ -93,11 +93,13 @@ def _holding(value: Any, answer: str, name: str = "info") -> set[str]:
     if isinstance(value, list | tuple):
         return {found for index, each in enumerate(value) for found in _holding(each, answer, f"{name}[{index}]")}
     parts = _PARTS.split(str(value))
-    places = {name: str(value)} | {f"part {index} of {name}": part for index, part in enumerate(parts, 1)}
+    places = {name: str(value)}
+    if len(parts) > 1:
+        places |= {f"part {index} of {name}": part for index, part in enumerate(parts, 1)}
     found = {place for place, part in places.items() if part.casefold() == answer}
     for how, disguise in DISGUISES.items():
         undone = {place: disguise.undo(part).casefold().split("\n") for place, part in places.items()}
-        found |= {f"{place}, {how}," for place, ways in undone.items() if answer in ways}
+        found |= {f"{place}, {how}," for place, ways in undone.items() if answer in ways and place not in found}
     return found
 
 

@@ -22,7 +22,16 @@ from agentrl.envs.tools.toolset import ToolError, Toolset, ToolsetSpec
 from agentrl.sandboxes import Backend, Sandbox, SandboxSpec, open_backend
 from agentrl.sandboxes.errors import SandboxBusy, SandboxDied, SandboxError, SandboxUnavailable, SpecError
 
-__all__ = ["BACKENDS", "BoxedToolset", "LocalToolset", "infrastructure", "open_backends", "shared_backend", "start"]
+__all__ = [
+    "BACKENDS",
+    "BoxedToolset",
+    "LocalToolset",
+    "close_backends",
+    "infrastructure",
+    "open_backends",
+    "shared_backend",
+    "start",
+]
 
 BACKENDS: Mapping[str, str] = MappingProxyType({"auto": "auto", "local": "", "docker": "docker", "bwrap": "bubblewrap"})
 """The values of an environment's `backend=` -> the sandbox backend's name; `local` has none."""
@@ -192,6 +201,12 @@ def open_backends() -> tuple[Backend, ...]:
     """Return the backends that `shared_backend` has opened in this process."""
     with _lock:
         return tuple(backend for (owner, _), backend in _open.items() if owner == os.getpid())
+
+
+def close_backends() -> None:
+    """Close what `shared_backend` has opened in this process, warm boxes included; a later call opens it anew."""
+    for key in [each for each in _open if each[0] == os.getpid()]:
+        _close(key)
 
 
 @contextlib.contextmanager

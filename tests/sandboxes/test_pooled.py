@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agentrl.envs.tools.host import close_backends
 from agentrl.sandboxes.docker.backend import DockerBackend
 from agentrl.sandboxes.errors import SandboxDied, SandboxError, SandboxFileError, SandboxUnavailable
 from agentrl.sandboxes.images import BASE_IMAGE
@@ -85,6 +86,12 @@ class Relay:
             while data := source.recv(65536):
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(autouse=True)
+def _alone() -> None:
+    """Give back the boxes that environments keep warm in this process: tests here count and kill its containers."""
+    close_backends()
 
 
 @pytest.fixture

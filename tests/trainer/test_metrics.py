@@ -97,7 +97,9 @@ def test_lengths_worked_by_hand() -> None:
 def test_an_episode_cut_short_counts_as_unsolved_where_the_environment_tells_success() -> None:
     cut = episode(success=None, truncated_by="context")
     assert episode_metrics([episode(success=True), cut])["success"] == 0.5
-    assert "success" not in episode_metrics([cut, cut])
+    assert episode_metrics([cut, cut])["success"] == 0.0
+    assert "success" not in episode_metrics([episode(success=None), cut])
+    assert "success" not in episode_metrics([])
 
 
 def test_tools_are_counted_from_the_replies() -> None:

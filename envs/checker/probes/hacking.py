@@ -30,7 +30,7 @@ def _own_cheats(subject: Subject) -> dict[str, Any]:
             "it ships none; add cheats(), which returns policies by name that score without solving the task"
         )
     num = 0
-    for task, name in _turns_of(subject, names):
+    for task, name in _turns_of(subject, names, max(subject.profile.cheats, len(subject.facts.levels))):
         _unpaid(subject.play(env, lambda inner, name=name: inner.cheats()[name], task, role=f"the cheat {name!r}"))  # type: ignore[misc]
         num += 1
     return {"cheats": len(names), "episodes": num}
@@ -46,7 +46,8 @@ def _cheats(subject: Subject) -> dict[str, Any]:
     for task in _tasks(subject):
         written[task] = dict(standard_cheats(_scene(subject, task, *subject.reset(env, task))))
     num = 0
-    for task, name in _turns_of(subject, list(dict.fromkeys(name for each in written.values() for name in each))):
+    names = list(dict.fromkeys(name for each in written.values() for name in each))
+    for task, name in _turns_of(subject, names, subject.profile.cheats):
         if name in written[task]:
             turn = written[task][name]
             _unpaid(subject.play(env, lambda inner, turn=turn: _always(turn), task, role=f"the cheat {name!r}"))  # type: ignore[misc]
@@ -58,11 +59,11 @@ def _tasks(subject: Subject) -> list[Task]:
     return subject.few_tasks(max(subject.profile.cheats, len(subject.facts.levels)))
 
 
-def _turns_of(subject: Subject, names: list[str]) -> Iterator[tuple[Task, str]]:
+def _turns_of(subject: Subject, names: list[str], times: int) -> Iterator[tuple[Task, str]]:
     """Give every cheat its tasks, so that the levels take turns."""
     tasks = _tasks(subject)
     for index, name in enumerate(names):
-        for offset in range(subject.profile.cheats):
+        for offset in range(times):
             yield tasks[(index + offset) % len(tasks)], name
 
 

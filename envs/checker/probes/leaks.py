@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentrl.envs.checker.disguises import DISGUISES
 from agentrl.envs.checker.episodes import Episode, Task, shown
 from agentrl.envs.checker.leakage import field_of, leak_of, place_of
+from agentrl.envs.checker.players import tool_call
 from agentrl.envs.checker.record import Check, Failed, NotApplicable
 from agentrl.envs.checker.subject import Subject
 
@@ -21,6 +22,10 @@ _NO_ACTION = (
     "<answer>",
     '<tool_call>{"name": "no such tool", "arguments": {}}</tool_call>',
 )
+
+_NOWHERE = "qzxvkj"  # as an argument: names nothing
+_NO_NUMBER = 987_654_321
+_MOST_CALLS = 8
 
 # Runs in the box: where do these texts stand?
 _SEARCH = r"""
@@ -75,11 +80,13 @@ def _leak(subject: Subject) -> dict[str, Any]:
     systems = {task: str(each.info.get("system", "")) for task, each in begun.items()}
     questions = {task: str(each.observation) for task, each in begun.items()}
     about = {task: f"{systems[task]}\n{questions[task]}" for task in begun}
+    wrong_calls = {task: _wrong(each) for task, each in begun.items()}
     for name, texts in (
         ("info at reset", {task: _info(each) for task, each in begun.items()}),
         ("the system prompt", systems),
         ("the schema of the tools", {task: json.dumps(each.info.get("tools", "")) for task, each in begun.items()}),
-        ("replies to turns that do nothing", _replies(subject, list(answers))),
+        ("replies to turns that do nothing", _replies(subject, dict.fromkeys(answers, _NO_ACTION))),
+        ("replies to calls with wrong arguments", _replies(subject, wrong_calls)),
     ):
         found = leak_of(texts, answers)
         if found:
@@ -90,7 +97,10 @@ def _leak(subject: Subject) -> dict[str, Any]:
         raise Failed(f"the answer stands in info at reset: {field}")
     place = place_of(questions, answers)
     if place:
-        raise Failed(f"the question gives the answer away: {place}, such as {shown(next(iter(answers.values())))!r}")
+        raise Failed(
+            f"the question gives the answer away: {place}, such as {shown(next(iter(answers.values())))!r}",
+            "take it out of question(), or have the answer depend on more than the words there",
+        )
     _not_disguised("the first observation", questions, answers, about)
     return {"tasks": len(answers)}
 
@@ -119,13 +129,34 @@ def _info(episode: Episode) -> str:
     return json.dumps(_without_texts(episode), default=str, ensure_ascii=False)
 
 
-def _replies(subject: Subject, tasks: list[Task]) -> dict[Task, str]:
+def _wrong(episode: Episode) -> Sequence[str]:
+    """Write well-formed calls whose arguments find nothing, of the tools that take one which can be wrong."""
+    calls: list[str] = []
+    for tool in episode.info.get("tools", ()):
+        function = tool.get("function", {})
+        parameters = function.get("parameters", {})
+        schemas = {name: parameters.get("properties", {}).get(name, {}) for name in parameters.get("required", ())}
+        arguments = {name: _nothing(schema) for name, schema in schemas.items()}
+        if any(value in (_NOWHERE, _NO_NUMBER) for value in arguments.values()):
+            calls.append(tool_call(function.get("name", ""), arguments))
+    return calls[:_MOST_CALLS]
+
+
+def _nothing(schema: Mapping[str, Any]) -> Any:
+    """Return a value of the right type that stands for nothing; where the schema lists the values, the first."""
+    if schema.get("enum"):
+        return schema["enum"][0]
+    plain = {"string": _NOWHERE, "integer": _NO_NUMBER, "number": _NO_NUMBER, "boolean": False, "array": []}
+    return plain.get(str(schema.get("type", "string")), {})
+
+
+def _replies(subject: Subject, said: Mapping[Task, Sequence[str]]) -> dict[Task, str]:
     env = subject.make()
     heard: dict[Task, str] = {}
-    for task in tasks:
+    for task, actions in said.items():
         texts: list[str] = []
         ended = True
-        for action in _NO_ACTION:
+        for action in actions:
             if ended:
                 subject.reset(env, task)
             step = subject.step(env, action, task)

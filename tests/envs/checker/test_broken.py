@@ -60,6 +60,7 @@ CASES = {
     "Sleeper": Case(fails="deadlines", says="in step (contract.py:"),
     "Telling": Case(fails="leak", says="the answer stands in info at reset in 100% of 8 tasks"),
     "Quoting": Case(fails="leak", says="the answer stands in replies to turns that do nothing"),
+    "Scolding": Case(fails="leak", says="the answer stands in replies to calls with wrong arguments"),
     "Marked": Case(fails="leak", says="the question gives the answer away: the answer stands behind 'erence: '"),
     "Backwards": Case(fails="leak", says="stands in the first observation, reversed: in 100% of 8 tasks"),
     "Rotated": Case(fails="leak", says="stands in the first observation, in rot13: in 100% of 8 tasks"),

@@ -51,7 +51,7 @@ class Odd(gym.Env[str, str]):
         elif word == "hang":
             threading.Event().wait(60)
         elif word == "stop":
-            os.kill(os.getpid(), signal.SIGSTOP)
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # a kill may stop this thread a little later
         elif word == "exit":
             os._exit(int(value))
         elif word == "leave":

@@ -64,6 +64,18 @@ class Underscored(Sound):
         return f"{super().new_task(rng, split, level)}_{self._word}"
 
 
+class Scolding(Sound):
+    """Tells who reads a note that is not there what would have been right."""
+
+    def look(self, place: int) -> str:
+        """Read the note at a place.
+
+        Args:
+            place: Its number.
+        """
+        return super().look(place) if place in self._notes else f"{place} is no place; {self._word} is looked for."
+
+
 class Debugging(Sound):
     """Asks for a number of two digits, and leaves it in info."""
 

@@ -87,7 +87,8 @@ def numbers_in(text: str) -> list[Fraction]:
     for match in _GIVEN.finditer(text):
         whole, numerator, denominator = match["decimal"], match["numerator"], match["denominator"]
         if whole is not None:
-            found.append(Fraction(whole.replace(",", "")))
+            plain = whole.replace(",", "")
+            found.append(Fraction(int(plain) if plain.isdecimal() else plain))
         else:
             found.extend((Fraction(int(numerator)), Fraction(int(denominator))))
             if int(denominator):
@@ -95,18 +96,20 @@ def numbers_in(text: str) -> list[Fraction]:
     return found
 
 
-def show(value: Fraction) -> str:
+def show(value: Fraction | int) -> str:
     """Write a number as a person would: `42`, `3.75`, `2/3`.
 
     >>> [show(Fraction(42)), show(Fraction(15, 4)), show(Fraction(2, 3)), show(Fraction(-1, 20))]
     ['42', '3.75', '2/3', '-0.05']
     """
-    for places in range(5):
+    if value.denominator == 1:
+        return str(value.numerator)
+    for places in range(1, 5):
         scaled = value * 10**places
         if scaled.denominator == 1:
             digits = f"{abs(scaled.numerator):0{places + 1}d}"
             head, tail = digits[: len(digits) - places], digits[len(digits) - places :]
-            return f"{'-' if value < 0 else ''}{head}{'.' if tail else ''}{tail}"
+            return f"{'-' if value < 0 else ''}{head}.{tail}"
     return f"{value.numerator}/{value.denominator}"
 
 

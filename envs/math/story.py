@@ -108,19 +108,19 @@ class Story:
 
     def add(self, other: int | Fraction) -> None:
         """Add to the number."""
-        self.calculate(f"{show(self.value)} + {show(Fraction(other))}", self.value + other)
+        self.calculate(f"{show(self.value)} + {show(other)}", self.value + other)
 
     def take(self, other: int | Fraction) -> None:
         """Subtract from the number."""
-        self.calculate(f"{show(self.value)} - {show(Fraction(other))}", self.value - other)
+        self.calculate(f"{show(self.value)} - {show(other)}", self.value - other)
 
     def times(self, other: int | Fraction) -> None:
         """Multiply the number."""
-        self.calculate(f"{show(self.value)} * {show(Fraction(other))}", self.value * other)
+        self.calculate(f"{show(self.value)} * {show(other)}", self.value * other)
 
     def over(self, other: int | Fraction) -> None:
         """Divide the number."""
-        self.calculate(f"{show(self.value)} / {show(Fraction(other))}", self.value / other)
+        self.calculate(f"{show(self.value)} / {show(other)}", self.value / other)
 
     def note(self, operation: str, value: Fraction) -> None:
         """Write a calculation down that the next one uses."""

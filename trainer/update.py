@@ -17,12 +17,13 @@ from agentrl.trainer.advantage import ADVANTAGES
 from agentrl.trainer.batching import MicroBatch, micro_batches
 from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.errors import TrainerError
+from agentrl.trainer.logprobs import token_logprobs
 from agentrl.trainer.loss import drop_overlong, policy_loss, token_weights
 from agentrl.trainer.model import Head
 from agentrl.trainer.optimizer import Optimizer
 from agentrl.trainer.types import Episode
 
-__all__ = ["Updater", "set_advantages", "token_logprobs"]
+__all__ = ["Updater", "set_advantages"]
 
 
 def set_advantages(episodes: Sequence[Episode], estimator: str) -> None:
@@ -32,19 +33,6 @@ def set_advantages(episodes: Sequence[Episode], estimator: str) -> None:
     valid_N = torch.tensor([episode.failure is None for episode in episodes])
     for episode, advantage in zip(episodes, ADVANTAGES[estimator](rewards_N, groups_N, valid_N).tolist(), strict=True):
         episode.advantage = advantage
-
-
-def token_logprobs(model: PreTrainedModel, head: Head, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return log-probability and entropy at each sampled token, 0 elsewhere, both (B, T), in nats."""
-    hidden_BTH = model.base_model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state
-    # The token at t is predicted at t - 1; logits are made for those places only.
-    wanted_BT = batch.mask_BT[:, 1:]
-    logits_NV = head(hidden_BTH[:, :-1][wanted_BT]).float() / temperature
-    all_NV = torch.log_softmax(logits_NV, dim=-1)
-    chosen_N = all_NV.gather(1, batch.ids_BT[:, 1:][wanted_BT][:, None])[:, 0]
-    entropy_N = -(all_NV.detach().exp() * all_NV.detach()).sum(-1)
-    logprobs_BT = torch.zeros_like(batch.old_logprobs_BT).masked_scatter(batch.mask_BT, chosen_N)
-    return logprobs_BT, torch.zeros_like(batch.old_logprobs_BT).masked_scatter(batch.mask_BT, entropy_N)
 
 
 class Updater:

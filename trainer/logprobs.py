@@ -1,0 +1,75 @@
+"""Log-probability and entropy of sampled tokens, without the logits of a whole batch ever existing.
+
+A row of logits has an entry for every word of the vocabulary, so that those of one micro-batch can take more memory
+than the model. Here rows are made in chunks of a bounded number of entries. A chunk's logits are forgotten after the
+forward pass and made again in the backward pass, which costs one product with the output layer more; a batch that
+fits one chunk keeps them and pays nothing.
+
+Legend: B episodes, T tokens, N sampled tokens of the batch, H hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+
+from agentrl.trainer.batching import MicroBatch
+from agentrl.trainer.model import Head
+
+__all__ = ["MAX_LOGITS", "token_logprobs"]
+
+MAX_LOGITS: Final = 2**25
+"""Entries of a chunk of logits: 128 MiB in float32, 221 rows of a vocabulary of 151,936."""
+
+
+def token_logprobs(
+    model: PreTrainedModel,
+    head: Head,
+    batch: MicroBatch,
+    temperature: float,
+    *,
+    entropy_grad: bool = False,
+    max_logits: int = MAX_LOGITS,
+) -> tuple[Tensor, Tensor]:
+    """Return log-probability and entropy at each sampled token, 0 elsewhere.
+
+    Args:
+        model: What runs over `batch.ids_BT`.
+        head: The model's output layer.
+        batch: Some episodes; `mask_BT` says which tokens were sampled.
+        temperature: What the logits are divided by, as when they were sampled.
+        entropy_grad: Whether the entropy has a gradient, for a bonus on it.
+        max_logits: Entries of the logits that exist at once; at least one row is made.
+
+    Returns:
+        Both float32, shape (B, T), in nats.
+    """
+    hidden_BTH = model.base_model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state
+    # The token at t is predicted at t - 1; logits are made for those places only.
+    wanted_BT = batch.mask_BT[:, 1:]
+    hidden_NH, ids_N = hidden_BTH[:, :-1][wanted_BT], batch.ids_BT[:, 1:][wanted_BT]
+    rows = max(1, max_logits // model.get_output_embeddings().weight.shape[0])
+    chunks = zip(hidden_NH.split(rows), ids_N.split(rows), strict=True)
+    again = len(ids_N) > rows and torch.is_grad_enabled()
+    parts = [
+        checkpoint(_chunk, head, *chunk, temperature, entropy_grad, use_reentrant=False, preserve_rng_state=False)
+        if again
+        else _chunk(head, *chunk, temperature, entropy_grad)
+        for chunk in chunks
+    ]
+    blank_BT = torch.zeros_like(batch.old_logprobs_BT)
+    logprobs_N, entropy_N = (torch.cat(each) for each in zip(*parts, strict=True))
+    return blank_BT.masked_scatter(batch.mask_BT, logprobs_N), blank_BT.masked_scatter(batch.mask_BT, entropy_N)
+
+
+def _chunk(
+    head: Head, hidden_NH: Tensor, ids_N: Tensor, temperature: float, entropy_grad: bool
+) -> tuple[Tensor, Tensor]:
+    all_NV = torch.log_softmax(head(hidden_NH).float() / temperature, dim=-1)
+    with torch.set_grad_enabled(entropy_grad and torch.is_grad_enabled()):
+        entropy_N = -(all_NV.exp() * all_NV).sum(-1)
+    return all_NV.gather(1, ids_N[:, None])[:, 0], entropy_N

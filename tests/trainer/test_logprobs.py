@@ -57,7 +57,7 @@ def test_chunks_change_nothing(model: Any, rows: int, entropy_grad: bool) -> Non
         loss = (logprobs_BT * torch.arange(17)).sum() + (entropy_BT.square().sum() if entropy_grad else 0.0)
         seen.append((logprobs_BT.detach(), entropy_BT.detach(), gradients(model, loss)))
     for whole, chunked in zip(*seen, strict=True):
-        torch.testing.assert_close(whole, chunked, rtol=1e-4, atol=1e-5)
+        assert float((whole - chunked).abs().max()) < 2e-6 * float(whole.abs().max())
 
 
 def test_they_are_those_of_the_models_own_logits(model: Any) -> None:
@@ -87,7 +87,7 @@ from agentrl.trainer.batching import MicroBatch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 import pathlib
 torch.set_num_threads(1)
-words, tokens = int(sys.argv[1]), 1024
+words, tokens = int(sys.argv[1]), 512
 model = Qwen3ForCausalLM(Qwen3Config(vocab_size=words, hidden_size=16, num_hidden_layers=1, num_attention_heads=1,
     num_key_value_heads=1, head_dim=16, intermediate_size=16, tie_word_embeddings=True)).eval()
 head = Head(model)
@@ -100,7 +100,7 @@ def peak(name="VmHWM"):
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name + ":"))
 pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
 before = peak("VmRSS")
-logprobs, _ = token_logprobs(model, head, given, 1.0, max_logits=2**22)
+logprobs, _ = token_logprobs(model, head, given, 1.0, max_logits=2**21)
 logprobs.sum().backward()
 print(json.dumps(peak() - before))
 """
@@ -108,7 +108,7 @@ print(json.dumps(peak() - before))
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_vocabulary() -> None:
-    """1,024 rows of 151,936 words would be 593 MiB in float32, a chunk here is 16 MiB of them."""
+    """512 rows of 151,936 words would be 297 MiB in float32, a chunk here is 8 MiB of them."""
     peaks = {}
     for words in (32_000, 64_000, 151_936):
         done = subprocess.run(
@@ -121,6 +121,6 @@ def test_memory_does_not_grow_with_the_vocabulary() -> None:
         )
         weights_mb = words * 16 * 4 / 2**20  # a gradient of the output layer is made apart and then added
         peaks[words] = json.loads(done.stdout) - 2 * weights_mb
-    chunk_mb = 16
+    chunk_mb = 8
     assert max(peaks.values()) - min(peaks.values()) < 2 * chunk_mb, peaks
     assert max(peaks.values()) < 8 * chunk_mb, peaks

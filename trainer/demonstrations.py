@@ -1,8 +1,8 @@
 """Conversations to imitate: played in an environment by the policy it ships for that, or read from a JSONL file.
 
 An environment may offer `demonstrator(rng)`, an imperfect player, or `oracle()`; both are found by name, through
-Gymnasium. A file has one conversation a line: {"messages": [{"role", "content"}, …], "tools": […]}; assistant turns
-are imitated.
+Gymnasium. One without text is played at random, which shows the format and no skill. A file has one conversation a
+line: {"messages": [{"role", "content"}, …], "tools": […]}; assistant turns are imitated.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from agentrl.trainer.chat import Chat
@@ -41,9 +42,9 @@ def played(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | None, see
         TrainerError: Infrastructure failed in an episode.
     """
     env = make_text_env(env_id, env_kwargs)
-    inner = env.unwrapped
-    make = getattr(inner, "demonstrator", None)
-    if make is None and not hasattr(inner, "oracle"):
+    make = _found(env, "demonstrator")
+    oracle = _found(env, "oracle")
+    if make is None and oracle is None:
         raise ConfigError(
             f"env={env_id!r} ships neither demonstrator() nor oracle(); give conversations of your own: "
             "--demonstrations FILE.jsonl"
@@ -52,7 +53,7 @@ def played(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | None, see
     for number in range(2**62):
         rng = np.random.default_rng([seed, number])
         observation, info = env.reset(seed=int(rng.integers(2**31)), options=options)
-        policy = make(rng) if make is not None else inner.oracle()  # type: ignore[attr-defined]
+        policy = oracle() if make is None else make(rng)
         messages: list[Mapping[str, Any]] = (
             [{"role": "system", "content": info["system"]}] if info.get("system") else []
         )
@@ -72,6 +73,11 @@ def played(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | None, see
             if not done:
                 messages += info.get("replies") or [{"role": "user", "content": observation}]
         yield Conversation(messages=messages, tools=tools)
+
+
+def _found(env: gymnasium.Env[Any, Any], name: str) -> Any:
+    """Return an attribute of the outermost wrapper or environment that has it, else None."""
+    return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
 
 
 def read_conversations(path: Path) -> list[Conversation]:

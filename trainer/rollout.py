@@ -24,6 +24,7 @@ from agentrl.trainer.answers import AnswerError, Opening, Outcome, read_reset, r
 from agentrl.trainer.chat import Chat
 from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
 from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.textualize import make_text_env
 from agentrl.trainer.types import Episode
 
 __all__ = ["RolloutConfig", "Rollouts", "Task", "make_text_env"]
@@ -72,7 +73,7 @@ class Rollouts:
     """Plays tasks on one environment id.
 
     Args:
-        env_id: Any registered Gymnasium id whose action and observation spaces are text.
+        env_id: Any registered Gymnasium id; spaces without text are spoken (`textualize.py`).
         env_kwargs: Passed to `gymnasium.make`.
         engine: Samples the turns.
         chat: Turns messages into tokens.
@@ -218,26 +219,6 @@ class Rollouts:
 
     def _desk(self) -> _Desk:
         return _Desk(lambda: make_text_env(self._env_id, self._env_kwargs))
-
-
-def make_text_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
-    """Make an environment and check that it speaks text.
-
-    Raises:
-        ConfigError: When it cannot be made with these arguments, or its spaces are not text.
-    """
-    try:
-        env = gymnasium.make(env_id, **kwargs)
-    except (gymnasium.error.Error, TypeError, ValueError, ModuleNotFoundError) as error:
-        raise ConfigError(f"env={env_id!r} cannot be made: {error}") from error
-    for name, space in (("action", env.action_space), ("observation", env.observation_space)):
-        if not isinstance(space, gymnasium.spaces.Text):
-            env.close()
-            raise ConfigError(
-                f"env={env_id!r} has the {name} space {space}, but a language model needs text; wrap it, or try "
-                "AgentRL/Search-v0"
-            )
-    return env
 
 
 class _EnvFailure(Exception):

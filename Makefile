@@ -54,4 +54,5 @@ $(VENV)/installed: $(SOURCES)
 $(VENV)/installed-dev: $(SOURCES)
 	$(environment)
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --no-deps liger-kernel==0.8.5  # for tests; it asks for triton, which its loss on the CPU does not need
 	@touch $(VENV)/installed $@

@@ -26,6 +26,7 @@ class MicroBatch:
     old_logprobs_BT: Tensor  # float32, as sampled
     advantages_B: Tensor  # float32
     overlong_B: Tensor  # bool, as Episode.overlong
+    places: tuple[tuple[int, int], ...] = ()  # group and member of each row
 
 
 def micro_batches(episodes: Sequence[Episode], *, max_tokens: int, device: torch.device) -> Iterator[MicroBatch]:
@@ -56,4 +57,5 @@ def _padded(episodes: Sequence[Episode], device: torch.device) -> MicroBatch:
         old_logprobs_BT=old_BT.to(device),
         advantages_B=torch.tensor([episode.advantage for episode in episodes], device=device),
         overlong_B=torch.tensor([episode.overlong for episode in episodes], device=device),
+        places=tuple((episode.group, episode.member) for episode in episodes),
     )

@@ -111,7 +111,8 @@ class Run:
         step = self.step + 1
         episodes = self.rollouts.play(self._tasks(step))
         played = time.perf_counter()
-        set_advantages(episodes, self.config.advantage)
+        penalties, shaped = self._penalties(episodes)
+        set_advantages(episodes, self.config.advantage, penalties=penalties)
         self.store.add(episodes)
         self._check_usable(episodes, f"episodes of step {step}")
         stored = time.perf_counter()
@@ -121,7 +122,7 @@ class Run:
         self.step = step
         self.train_seconds += time.perf_counter() - start
         self.num_tokens += sum(len(episode.token_ids) for episode in episodes)
-        metrics = episode_metrics(episodes, version=step - 1) | drop_metrics(self._dropped(episodes)) | learnt
+        metrics = episode_metrics(episodes, version=step - 1) | drop_metrics(self._dropped(episodes)) | learnt | shaped
         metrics |= _speeds(episodes, rollout_s=played - start, update_s=time.perf_counter() - stored)
         metrics |= {"num_tokens": float(self.num_tokens), "perf/train_s": self.train_seconds}
         self.recent = [*self.recent, metrics.get("success", 0.0)][-10:]
@@ -216,8 +217,17 @@ class Run:
             for member in range(config.group_size)
         ]
 
+    def _penalties(self, episodes: list[Episode]) -> tuple[dict[tuple[int, int], float], dict[str, float]]:
+        """Return what is taken off the rewards before they are compared, by group and member, and its metrics."""
+        loss = self.config.loss
+        if loss.kl_in != "reward":
+            return {}, {}
+        kl = {place: float(kl_T.sum()) for place, kl_T in self.updater.kl_to_reference(episodes).items()}
+        sampled = sum(sum(episode.mask) for episode in episodes if episode.failure is None)
+        return {place: loss.beta * value for place, value in kl.items()}, {"kl": sum(kl.values()) / max(1, sampled)}
+
     def _reference(self, device: torch.device) -> PreTrainedModel | None:
-        """Return the model that training began with, frozen; none where the loss has no KL term."""
+        """Return the model that training began with, frozen; none where there is no KL to it."""
         if self.config.loss.beta <= 0:
             return None
         reference = load_model(self.config.model, device=device, dtype=self.config.dtype)
@@ -267,7 +277,7 @@ class Run:
                 yield "no_baseline", episode
             elif self.config.loss.drops_overlong and episode.overlong:
                 yield "overlong", episode
-            elif episode.advantage == 0 and self.config.loss.beta <= 0:
+            elif episode.advantage == 0 and not self.config.loss.trains_all:
                 yield "zero_advantage", episode
 
     def _good_enough(self) -> bool:

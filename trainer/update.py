@@ -1,13 +1,13 @@
 """One training step on finished episodes: log-probabilities, loss, gradient, optimizer.
 
-Only episodes with an advantage are computed where the loss has no KL term: the others add exactly nothing to the
-gradient, and still count in every normaliser.
+Only episodes with an advantage are computed where the loss has neither a KL term nor an entropy bonus: the others add
+exactly nothing to the gradient, and still count in every normaliser.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,15 +20,27 @@ from agentrl.trainer.errors import TrainerError
 from agentrl.trainer.logprobs import token_logprobs
 from agentrl.trainer.loss import drop_overlong, policy_loss, token_weights
 from agentrl.trainer.model import Head
+from agentrl.trainer.objectives import importance_weights
 from agentrl.trainer.optimizer import Optimizer
 from agentrl.trainer.types import Episode
 
 __all__ = ["Updater", "set_advantages"]
 
 
-def set_advantages(episodes: Sequence[Episode], estimator: str) -> None:
-    """Give each episode its advantage; failed ones get 0 and are left out of their group's baseline."""
-    rewards_N = torch.tensor([episode.reward for episode in episodes], dtype=torch.float64)
+def set_advantages(
+    episodes: Sequence[Episode], estimator: str, *, penalties: Mapping[tuple[int, int], float] | None = None
+) -> None:
+    """Give each episode its advantage; failed ones get 0 and are left out of their group's baseline.
+
+    Args:
+        episodes: Whole groups.
+        estimator: A key of `ADVANTAGES`.
+        penalties: What is taken off the reward of an episode, by group and member; the stored reward stays.
+    """
+    taken = penalties or {}
+    rewards_N = torch.tensor(
+        [episode.reward - taken.get((episode.group, episode.member), 0.0) for episode in episodes], dtype=torch.float64
+    )
     groups_N = torch.tensor([episode.group for episode in episodes])
     valid_N = torch.tensor([episode.failure is None for episode in episodes])
     for episode, advantage in zip(episodes, ADVANTAGES[estimator](rewards_N, groups_N, valid_N).tolist(), strict=True):
@@ -40,7 +52,7 @@ class Updater:
 
     Args:
         model: Trained in place.
-        reference: Frozen copy for the KL term; needed when `config.loss.beta > 0`.
+        reference: Frozen copy for the KL; needed when `config.loss.beta > 0`.
         config: The run.
     """
 
@@ -59,26 +71,60 @@ class Updater:
         usable = [episode for episode in episodes if episode.failure is None and any(episode.mask)]
         groups = sorted({episode.group for episode in usable})
         share = -(-len(groups) // self._config.optim.updates_per_step) or 1
+        # With several updates the weights have moved when the later episodes are trained on.
+        corrects = self._config.loss.correction != "none" and len(groups) > share
+        starts = self._logprobs(self._model, self._head, usable) if corrects else None
         sums: dict[str, float] = {}
         for first in range(0, len(groups), share):
             chosen = set(groups[first : first + share])
-            part = self._update([episode for episode in usable if episode.group in chosen], step, fresh=first == 0)
-            for name, value in part.items():
+            part = [episode for episode in usable if episode.group in chosen]
+            for name, value in self._update(part, step, fresh=first == 0, starts=starts).items():
                 sums[name] = sums.get(name, 0.0) + value
         return _means(sums) | {"learning_rate": self._rate(step)}
 
-    def _update(self, episodes: Sequence[Episode], step: int, *, fresh: bool) -> dict[str, float]:
+    def kl_to_reference(self, episodes: Sequence[Episode]) -> dict[tuple[int, int], Tensor]:
+        """Return log-probability as sampled minus that of the reference, by group and member, 0 where not sampled.
+
+        Over samples of the policy its mean is the KL to the reference (k1 of http://joschu.net/blog/kl-approx.html).
+        """
+        if self._reference is None or self._reference_head is None:
+            raise ValueError("there is no reference model; pass one, or set loss.beta to 0")
+        usable = [episode for episode in episodes if episode.failure is None and any(episode.mask)]
+        found = self._logprobs(self._reference, self._reference_head, usable)
+        return {
+            (episode.group, episode.member): torch.tensor(episode.logprobs) - found[episode.group, episode.member]
+            for episode in usable
+        }
+
+    def _logprobs(
+        self, model: PreTrainedModel, head: Head, episodes: Sequence[Episode]
+    ) -> dict[tuple[int, int], Tensor]:
+        """Return the log-probability of each token on the CPU, by group and member; 0 where not sampled."""
+        lengths = {(episode.group, episode.member): len(episode.token_ids) for episode in episodes}
+        found: dict[tuple[int, int], Tensor] = {}
+        with torch.no_grad():
+            for batch in micro_batches(episodes, max_tokens=self._config.micro_batch_tokens, device=model.device):
+                logprobs_BT, _ = token_logprobs(model, head, batch, self._config.temperature)
+                for place, row_T in zip(batch.places, logprobs_BT.cpu(), strict=True):
+                    found[place] = row_T[: lengths[place]]
+        return found
+
+    def _update(
+        self, episodes: Sequence[Episode], step: int, *, fresh: bool, starts: Mapping[tuple[int, int], Tensor] | None
+    ) -> dict[str, float]:
         config = self._config
         num_tokens = sum(
             sum(episode.mask) for episode in episodes if not (config.loss.drops_overlong and episode.overlong)
         )
-        trained = [episode for episode in episodes if episode.advantage != 0 or config.loss.beta > 0]
+        trained = [episode for episode in episodes if episode.advantage != 0 or config.loss.trains_all]
         # Agreement with the engine is measured even where nothing is to be learnt.
         trained = trained or list(episodes[: config.group_size])
         self.optimizer.forget()
         sums: dict[str, float] = {}
         for batch in micro_batches(trained, max_tokens=config.micro_batch_tokens, device=self._model.device):
-            loss, measured = self._loss(batch, num_sequences=len(episodes), num_tokens=num_tokens, fresh=fresh)
+            loss, measured = self._loss(
+                batch, num_sequences=len(episodes), num_tokens=num_tokens, fresh=fresh, starts=starts
+            )
             loss.backward()  # type: ignore[no-untyped-call]
             for name, value in measured.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
@@ -95,32 +141,54 @@ class Updater:
         return sums | {"grad_norm_sum": norm, "num_updates": 1.0}
 
     def _loss(
-        self, batch: MicroBatch, *, num_sequences: int, num_tokens: int, fresh: bool
+        self,
+        batch: MicroBatch,
+        *,
+        num_sequences: int,
+        num_tokens: int,
+        fresh: bool,
+        starts: Mapping[tuple[int, int], Tensor] | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        config = self._config
-        logprobs_BT, entropy_BT = token_logprobs(self._model, self._head, batch, config.temperature)
+        config, chosen = self._config, self._config.loss
+        logprobs_BT, entropy_BT = token_logprobs(
+            self._model, self._head, batch, config.temperature, entropy_grad=chosen.entropy_bonus > 0
+        )
         reference_BT = None
-        if self._reference is not None and self._reference_head is not None:
+        if self._reference is not None and self._reference_head is not None and chosen.kl_weight > 0:
             with torch.no_grad():
                 reference_BT, _ = token_logprobs(self._reference, self._reference_head, batch, config.temperature)
-        mask_BT = drop_overlong(batch.mask_BT, batch.overlong_B) if config.loss.drops_overlong else batch.mask_BT
+        mask_BT = drop_overlong(batch.mask_BT, batch.overlong_B) if chosen.drops_overlong else batch.mask_BT
         weights_BT = token_weights(
             mask_BT,
-            config.loss.kind,
+            chosen.kind,
             num_sequences=num_sequences,
             num_tokens=num_tokens,
             max_completion=config.rollout.max_episode_tokens,
         )
-        loss, sums = policy_loss(
+        old_BT, correction_BT = batch.old_logprobs_BT, None
+        sums: dict[str, Tensor] = {}
+        if chosen.correction != "none":
+            old_BT = logprobs_BT.detach() if fresh or starts is None else _padded(batch, starts)
+            correction_BT, sums = importance_weights(
+                old_BT, batch.old_logprobs_BT, mask_BT, correction=chosen.correction, maximum=chosen.correction_bound
+            )
+        loss, measured = policy_loss(
             logprobs_BT=logprobs_BT,
-            old_logprobs_BT=batch.old_logprobs_BT,
+            old_logprobs_BT=old_BT,
             ref_logprobs_BT=reference_BT,
-            advantages_B=batch.advantages_B,
+            advantages_BT=batch.advantages_B.unsqueeze(1),
             mask_BT=mask_BT,
             weights_BT=weights_BT,
-            config=config.loss,
+            config=chosen,
+            correction_BT=correction_BT,
+            entropy_BT=entropy_BT,
         )
-        sums |= {"entropy_sum": entropy_BT.sum(), "sampled_sum": batch.mask_BT.sum(), "loss_sum": loss.detach()}
+        sums |= measured
+        sums |= {
+            "entropy_sum": entropy_BT.detach().sum(),
+            "sampled_sum": batch.mask_BT.sum(),
+            "loss_sum": loss.detach(),
+        }
         if fresh:  # before this step's first update the weights are still those that sampled
             difference_BT = torch.where(batch.mask_BT, (logprobs_BT.detach() - batch.old_logprobs_BT).abs(), 0.0)
             sums |= {"difference_sum": difference_BT.sum(), "difference_tokens": batch.mask_BT.sum()}
@@ -132,6 +200,13 @@ class Updater:
             return optim.lr * step / optim.warmup_steps
         done = (step - optim.warmup_steps) / max(1, last - optim.warmup_steps)
         return optim.lr * (1 + (optim.final_lr_share - 1) * done)
+
+
+def _padded(batch: MicroBatch, values: Mapping[tuple[int, int], Tensor]) -> Tensor:
+    padded_BT = torch.zeros_like(batch.old_logprobs_BT)
+    for row, place in enumerate(batch.places):
+        padded_BT[row, : len(values[place])] = values[place].to(padded_BT.device)
+    return padded_BT
 
 
 def _means(sums: dict[str, float]) -> dict[str, float]:
@@ -148,4 +223,9 @@ def _means(sums: dict[str, float]) -> dict[str, float]:
         "sampling/importance_sampling_ratio/mean": per("ratio_sum", "num_tokens"),
         "grad_norm": per("grad_norm_sum", "num_updates"),
     }
-    return means | ({"kl": per("kl_sum", "num_tokens")} if "kl_sum" in sums else {})
+    if "kl_sum" in sums:
+        means["kl"] = per("kl_sum", "num_tokens")
+    if "correction_sum" in sums:  # as in TRL, the ratio is then that between engine and trainer, after its bound
+        means["sampling/importance_sampling_ratio/mean"] = per("correction_sum", "num_tokens")
+        means["sampling/importance_sampling_ratio/bound_ratio"] = per("correction_bound_sum", "num_tokens")
+    return means

@@ -31,7 +31,8 @@ from agentrl.trainer.rollout import RolloutConfig
 KEYS = """
 env env_kwargs level model name out seed device dtype threads num_steps groups_per_step group_size temperature advantage
 micro_batch_tokens max_logp_difference stop_at_success tensorboard
-loss.kind loss.epsilon_low loss.epsilon_high loss.beta loss.mask_overlong
+loss.kind loss.epsilon_low loss.epsilon_high loss.temperature_pos loss.temperature_neg loss.beta loss.kl_in
+loss.entropy_bonus loss.mask_overlong loss.correction loss.correction_max
 optim.lr optim.warmup_steps optim.final_lr_share optim.beta1 optim.beta2 optim.weight_decay optim.max_grad_norm
 optim.updates_per_step
 rollout.concurrency rollout.max_turn_tokens rollout.max_episode_tokens rollout.turn_timeout_s rollout.episode_timeout_s

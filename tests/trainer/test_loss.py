@@ -1,4 +1,7 @@
-"""The loss against numbers worked by hand, against TRL 1.16's `_compute_loss`, and under what must not change it."""
+"""The loss against numbers worked by hand, against TRL 1.16's `_compute_loss`, and under what must not change it.
+
+What Liger says of it is in test_loss_liger.py.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,60 @@ ADVANTAGES = torch.tensor([2.0, -1.0])
 # -min(r A, clip(r, 0.8, 1.2) A), token by token:
 #   A = 2:  -min(3.0, 2.4) = -2.4   -min(1.0, 1.6) = -1.0   -min(2.2, 2.2) = -2.2
 #   A = -1: -min(-1.5, -1.2) = 1.5  -min(-0.5, -0.8) = 0.8
-HAND = {
-    "grpo": ((-2.4 - 1.0 - 2.2) / 3 + (1.5 + 0.8) / 2) / 2,
-    "dr_grpo": (-2.4 - 1.0 - 2.2 + 1.5 + 0.8) / (2 * 10),
-    "dapo": (-2.56 - 1.0 - 2.2 + 1.5 + 0.8) / 5,  # clip-higher: -min(3.0, 1.28 * 2) = -2.56
+#   -A r where the clip does not hold the token, else 0: a ratio's derivative after its log-probability is the ratio.
+HAND_GRADIENT = [[0.0, -1.0, -2.2], [1.5, 0.0, 0.0]]
+CUBE_ROOT, ROOT = (1.5 * 0.5 * 1.1) ** (1 / 3), (1.5 * 0.5) ** 0.5  # the geometric means of both episodes
+
+
+def gate(ratio: float, temperature: float) -> float:
+    return 4 / temperature / (1 + math.exp(-temperature * (ratio - 1)))
+
+
+def slope(ratio: float, temperature: float) -> float:
+    """Derivative of `gate` after the log-probability."""
+    sigmoid = 1 / (1 + math.exp(-temperature * (ratio - 1)))
+    return 4 * sigmoid * (1 - sigmoid) * ratio
+
+
+# kind -> options; loss; what each token adds to the gradient, before its weight; weights of both episodes' tokens;
+# tokens stopped by the lower and the upper clip; sum of the ratios.
+HAND: dict[str, tuple[dict[str, Any], float, list[list[float]], tuple[float, float], tuple[int, int], float]] = {
+    "grpo": ({}, ((-2.4 - 1.0 - 2.2) / 3 + (1.5 + 0.8) / 2) / 2, HAND_GRADIENT, (1 / 6, 1 / 4), (1, 1), 5.1),
+    "dr_grpo": ({}, (-2.4 - 1.0 - 2.2 + 1.5 + 0.8) / (2 * 10), HAND_GRADIENT, (1 / 20, 1 / 20), (1, 1), 5.1),
+    # clip-higher: -min(3.0, 1.28 * 2) = -2.56
+    "dapo": ({}, (-2.56 - 1.0 - 2.2 + 1.5 + 0.8) / 5, HAND_GRADIENT, (1 / 5, 1 / 5), (1, 1), 5.1),
+    # Bounds of 0.9997 and 1.0004: the first episode fell below, but should rise; the second fell and is held.
+    "gspo": (
+        {},
+        (-2 * CUBE_ROOT + 0.9997) / 2,
+        [[-2 * CUBE_ROOT] * 3, [0.0] * 3],
+        (1 / 6, 1 / 4),
+        (2, 0),
+        3 * CUBE_ROOT + 2 * ROOT,
+    ),
+    # A cap of 1.2, and log-probabilities that are the logarithms of the ratios.
+    "cispo": (
+        {"epsilon_high": 0.2},
+        -(
+            2 * (1.2 * math.log(1.5) + 0.5 * math.log(0.5) + 1.1 * math.log(1.1))
+            - 1.2 * math.log(1.5)
+            - 0.5 * math.log(0.5)
+        )
+        / 5,
+        [[-2.4, -1.0, -2.2], [1.2, 0.5, 0.0]],
+        (1 / 5, 1 / 5),
+        (0, 1),
+        5.1,
+    ),
+    "sapo": (
+        {"temperature_neg": 2.0},
+        (-2 * (gate(1.5, 1) + gate(0.5, 1) + gate(1.1, 1)) / 3 + (gate(1.5, 2) + gate(0.5, 2)) / 2) / 2,
+        [[-2 * slope(1.5, 1), -2 * slope(0.5, 1), -2 * slope(1.1, 1)], [slope(1.5, 2), slope(0.5, 2), 0.0]],
+        (1 / 6, 1 / 4),
+        (0, 0),
+        5.1,
+    ),
 }
-# -A r where the clip does not hold the token, else 0; the derivative of a ratio after its log-probability is the ratio.
-HAND_GRADIENT = torch.tensor([[0.0, -1.0, -2.2], [1.5, 0.0, 0.0]])
 
 
 def loss_of(
@@ -41,6 +91,7 @@ def loss_of(
     advantages: Tensor = ADVANTAGES,
     mask: Tensor = MASK,
     weights: Tensor | None = None,
+    **more: Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     if weights is None:
         counts = {"num_sequences": len(mask), "num_tokens": int(mask.sum())}
@@ -49,10 +100,11 @@ def loss_of(
         logprobs_BT=logprobs,
         old_logprobs_BT=torch.zeros_like(logprobs) if old is None else old,
         ref_logprobs_BT=ref,
-        advantages_B=advantages,
+        advantages_BT=advantages if advantages.ndim == 2 else advantages.unsqueeze(1),
         mask_BT=mask,
         weights_BT=weights,
         config=config,
+        **more,
     )
 
 
@@ -62,20 +114,47 @@ def config_of(kind: str, **more: Any) -> LossConfig:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_loss_worked_by_hand(kind: str) -> None:
+    options, wanted, terms, weights, (low, high), ratios = HAND[kind]
     logprobs = RATIOS.log().requires_grad_()
-    loss, metrics = loss_of(logprobs, config_of(kind))
-    assert float(loss.detach()) == pytest.approx(HAND[kind], abs=1e-6)
+    loss, metrics = loss_of(logprobs, config_of(kind, **options))
+    assert float(loss.detach()) == pytest.approx(wanted, abs=1e-6)
     (gradient,) = torch.autograd.grad(loss, logprobs)
-    weights = {"grpo": [[1 / 6], [1 / 4]], "dr_grpo": [[1 / 20], [1 / 20]], "dapo": [[1 / 5], [1 / 5]]}[kind]
-    torch.testing.assert_close(gradient, HAND_GRADIENT * torch.tensor(weights))
+    torch.testing.assert_close(gradient, torch.tensor(terms) * torch.tensor(weights)[:, None])
     assert {name: pytest.approx(float(value)) for name, value in metrics.items()} == {
         "num_tokens": 5.0,
-        "ratio_sum": 1.5 + 0.5 + 1.1 + 1.5 + 0.5,
-        "clip_low_sum": 1.0,  # the ratio of 0.5 with a negative advantage
-        "clip_high_sum": 1.0,  # the ratio of 1.5 with a positive one
-        "clip_region_sum": 2.0,
+        "ratio_sum": ratios,
+        "clip_low_sum": low,
+        "clip_high_sum": high,
+        "clip_region_sum": low + high,
     }
     assert not any(value.requires_grad for value in metrics.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_token_moves_by_its_own_advantage(kind: str) -> None:
+    logprobs = torch.zeros(1, 3, requires_grad=True)
+    advantages, mask = torch.tensor([[3.0, -2.0, math.nan]]), torch.tensor([[True, True, False]])
+    loss, _ = loss_of(logprobs, config_of(kind), advantages=advantages, mask=mask)
+    (gradient,) = torch.autograd.grad(loss, logprobs)
+    share = 1 / 10 if kind == "dr_grpo" else 1 / 2
+    torch.testing.assert_close(gradient, torch.tensor([[-3.0, 2.0, 0.0]]) * share)
+
+
+def test_entropy_bonus_worked_by_hand() -> None:
+    entropy = torch.tensor([[1.0, 2.0, 3.0], [4.0, 6.0, math.nan]], requires_grad=True)
+    for kind, bonus in (("grpo", (2 + 5) / 2), ("dapo", 16 / 5), ("dr_grpo", 16 / 20)):
+        plain, _ = loss_of(RATIOS.log(), config_of(kind))
+        loss, _ = loss_of(RATIOS.log(), config_of(kind, entropy_bonus=0.1), entropy_BT=entropy)
+        assert float(loss.detach() - plain) == pytest.approx(-0.1 * bonus, abs=1e-6)
+    (gradient,) = torch.autograd.grad(loss, entropy)
+    torch.testing.assert_close(gradient, torch.where(MASK, -0.1 / 20, 0.0))
+
+
+def test_kl_in_the_reward_is_not_in_the_loss() -> None:
+    plain, _ = loss_of(RATIOS.log(), LossConfig())
+    loss, metrics = loss_of(RATIOS.log(), LossConfig(beta=0.5, kl_in="reward"))
+    assert float(loss) == float(plain)
+    assert "kl_sum" not in metrics
 
 
 def test_kl_worked_by_hand() -> None:
@@ -143,11 +222,15 @@ def problems(draw: st.DrawFn) -> dict[str, Any]:
     kind = draw(st.sampled_from(sorted(KINDS)))
     shape = (num, length)
     return {
-        "config": config_of(kind, beta=draw(st.sampled_from([0.0, 0.1]))),
+        "config": config_of(
+            kind, beta=draw(st.sampled_from([0.0, 0.1])), entropy_bonus=draw(st.sampled_from([0.0, 0.1]))
+        ),
         "logprobs": -torch.rand(shape, generator=generator) * 3,
         "old": -torch.rand(shape, generator=generator) * 3,
         "ref": -torch.rand(shape, generator=generator) * 3,
-        "advantages": torch.randn(num, generator=generator),
+        "advantages": torch.randn(shape if draw(st.booleans()) else num, generator=generator),
+        "entropy": torch.rand(shape, generator=generator),
+        "correction": torch.rand(shape, generator=generator),
         "mask": torch.rand(shape, generator=generator) < draw(st.sampled_from([0.0, 0.5, 1.0])),
     }
 
@@ -166,6 +249,7 @@ def run(problem: dict[str, Any], rows: list[int] | None = None) -> tuple[Tensor,
         advantages=problem["advantages"][rows],
         mask=mask[rows],
         weights=token_weights(mask[rows], problem["config"].kind, **counts),
+        **{f"{name}_BT": problem[name][rows] for name in ("entropy", "correction") if name in problem},
     )
     return loss.detach(), torch.autograd.grad(loss, logprobs)[0], metrics
 
@@ -188,7 +272,9 @@ def test_micro_batches_add_up(problem: dict[str, Any], data: st.DataObject) -> N
 def test_masked_places_are_not_read(problem: dict[str, Any], garbage: float) -> None:
     loss, gradient, metrics = run(problem)
     mask = problem["mask"]
-    spoilt = problem | {name: torch.where(mask, problem[name], garbage) for name in ("logprobs", "old", "ref")}
+    names = ["logprobs", "old", "ref", "entropy", "correction"]
+    names += ["advantages"] * (problem["advantages"].ndim == 2)
+    spoilt = problem | {name: torch.where(mask, problem[name], garbage) for name in names}
     spoilt_loss, spoilt_gradient, spoilt_metrics = run(spoilt)
     assert torch.equal(loss, spoilt_loss)
     assert torch.equal(gradient, spoilt_gradient)
@@ -211,7 +297,9 @@ def test_weights_are_those_of_the_papers(problem: dict[str, Any]) -> None:
     mask = problem["mask"]
     counts = {"num_sequences": len(mask), "num_tokens": int(mask.sum()), "max_completion": 5}
     used = float(mask.any(dim=1).float().mean())
-    expected = {"grpo": used, "dapo": float(mask.any()), "dr_grpo": float(mask.sum()) / (len(mask) * 5)}
+    expected = {"dr_grpo": float(mask.sum()) / (len(mask) * 5)}
+    expected |= dict.fromkeys(("grpo", "gspo", "sapo"), used) | dict.fromkeys(("dapo", "cispo"), float(mask.any()))
+    assert expected.keys() == KINDS.keys()
     for kind, value in expected.items():
         weights = token_weights(mask, kind, **counts)
         assert float(weights.sum()) == pytest.approx(value, abs=1e-6)
@@ -222,24 +310,37 @@ class Trl:
     """TRL's own `GRPOTrainer._compute_loss`, handed the few attributes that it reads, and a model that is a tensor."""
 
     def __init__(self, config: LossConfig, *, num_steps: int, max_completion: int) -> None:
-        self.loss_type = config.kind
+        self.loss_type = "grpo" if config.kind == "gspo" else config.kind
         self.beta = config.beta
-        self.epsilon_low, self.epsilon_high = config.epsilon_low, config.clip_high
+        self.epsilon_low = config.clip_low
+        self.epsilon_high = config.clip_high + (config.kind == "cispo")  # theirs is the cap itself
         self.max_completion_length = max_completion
         self.current_gradient_accumulation_steps = num_steps
-        self.args = SimpleNamespace(delta=None, use_bias_correction_kl=False, steps_per_generation=num_steps)
-        self.importance_sampling_level = "token"
+        self.args = SimpleNamespace(
+            delta=None,
+            use_bias_correction_kl=False,
+            steps_per_generation=num_steps,
+            sapo_temperature_pos=config.temperatures[0],
+            sapo_temperature_neg=config.temperatures[1],
+        )
+        self.importance_sampling_level = "sequence" if config.kind == "gspo" else "token"
         self.top_entropy_quantile = 1.0
         self.off_policy_mask_threshold = None
-        self.aux_loss_enabled = self.use_vllm = self._entropy_bonus_enabled = False
+        self.aux_loss_enabled = self.use_adaptive_entropy = False
+        self.use_vllm = self.vllm_importance_sampling_correction = True  # only that a correction is multiplied in
+        self.entropy_coef = config.entropy_bonus
+        self._entropy_bonus_enabled = config.entropy_bonus > 0
+        self.entropies = torch.zeros(())
         self.model = SimpleNamespace(training=True)
         self._metrics: dict[str, Any] = {"train": defaultdict(list)}
-        self.accelerator = SimpleNamespace(num_processes=1, reduce=lambda x, reduction: x, gather=lambda x: x)
+        self.accelerator = SimpleNamespace(
+            num_processes=1, reduce=lambda x, reduction: x, gather=lambda x: x, sync_gradients=True
+        )
 
     def _get_per_token_logps_and_entropies(
         self, model: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor, None]:
-        return model, torch.zeros_like(model), None
+        return model, self.entropies.expand_as(model), None
 
     def loss(self, logprobs: Tensor, inputs: dict[str, Tensor]) -> Tensor:
         from trl import GRPOTrainer
@@ -267,13 +368,15 @@ def test_equal_to_trl(kind: str, beta: float, num_steps: int) -> None:
         tool_mask = torch.rand(shape, generator=generator) < 0.8  # text of the environment inside a completion
         tool_mask[:, 0] = True
         mask = completion_mask & tool_mask
-        problem = {
+        problem: dict[str, Any] = {
             "config": config,
             "logprobs": logprobs,
             "old": old,
             "ref": ref,
             "advantages": advantages,
             "mask": mask,
+            # Each token of gspo moves by its own weight; theirs by the mean of its episode's.
+            "correction": torch.rand((num, 1) if kind == "gspo" else shape, generator=generator).expand(shape) * 2,
         }
 
         trl = Trl(config, num_steps=num_steps, max_completion=5)
@@ -290,6 +393,7 @@ def test_equal_to_trl(kind: str, beta: float, num_steps: int) -> None:
                 "old_per_token_logps": old[rows],
                 "ref_per_token_logps": ref[rows],
                 "num_items_in_batch": mask.sum(),
+                "importance_sampling_ratio": problem["correction"][rows],
             }
             total = total + trl.loss(theirs[rows], inputs)
         (their_gradient,) = torch.autograd.grad(total, theirs)
@@ -297,12 +401,36 @@ def test_equal_to_trl(kind: str, beta: float, num_steps: int) -> None:
         loss, gradient, metrics = run(problem)
         torch.testing.assert_close(loss, total.detach(), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(gradient, their_gradient, atol=1e-5, rtol=1e-5)
-        if num_steps == 1:
+        if num_steps == 1 and kind not in ("gspo", "cispo", "sapo"):  # they count episodes, or nothing
             pairs = {"clip_ratio/low_mean": "clip_low_sum", "clip_ratio/high_mean": "clip_high_sum"}
             pairs |= {"clip_ratio/region_mean": "clip_region_sum"} | ({"kl": "kl_sum"} if beta else {})
             for their_name, name in pairs.items():
                 ours = float(metrics[name] / metrics["num_tokens"])
                 assert ours == pytest.approx(trl._metrics["train"][their_name][-1], abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_entropy_bonus_is_trls_where_tokens_are_averaged() -> None:
+    config = LossConfig(kind="dapo", entropy_bonus=0.3)
+    trl = Trl(config, num_steps=1, max_completion=5)
+    entropy = torch.rand(2, 3)
+    trl.entropies = entropy.clone().requires_grad_()
+    inputs = {
+        "prompt_ids": torch.zeros(2, 1, dtype=torch.long),
+        "prompt_mask": torch.ones(2, 1, dtype=torch.long),
+        "completion_ids": torch.zeros(2, 3, dtype=torch.long),
+        "completion_mask": MASK.long(),
+        "advantages": ADVANTAGES,
+        "old_per_token_logps": torch.zeros(2, 3),
+        "num_items_in_batch": MASK.sum(),
+        "importance_sampling_ratio": torch.ones(2, 3),
+    }
+    theirs = trl.loss(RATIOS.log(), inputs)
+    mine = entropy.clone().requires_grad_()
+    ours, _ = loss_of(RATIOS.log(), config, entropy_BT=mine)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    (gradient,), (their_gradient,) = torch.autograd.grad(ours, mine), torch.autograd.grad(theirs, trl.entropies)
+    torch.testing.assert_close(gradient, their_gradient, atol=1e-6, rtol=1e-5)
 
 
 def test_defaults() -> None:
@@ -311,6 +439,11 @@ def test_defaults() -> None:
     assert LossConfig(kind="dr_grpo", epsilon_low=0.1).clip_high == 0.1
     assert LossConfig(kind="dapo", epsilon_high=0.5).clip_high == 0.5
     assert not LossConfig(kind="dapo", mask_overlong=False).drops_overlong
+    assert (LossConfig(kind="gspo").clip_low, LossConfig(kind="gspo").clip_high) == (3e-4, 4e-4)
+    assert LossConfig(kind="cispo").clip_high == 4
+    assert LossConfig(kind="sapo", temperature_neg=2.0).temperatures == (1.0, 2.0)
+    assert not LossConfig(beta=0.1, kl_in="reward").trains_all
+    assert LossConfig(entropy_bonus=0.1).trains_all
 
 
 @pytest.mark.parametrize(
@@ -324,6 +457,19 @@ def test_defaults() -> None:
         ({"epsilon_low": 0.0}, "epsilon_low is 0.0"),
         ({"epsilon_high": 0.0}, "epsilon_high is 0.0, .*default of grpo, 0.2"),
         ({"kind": "dapo", "epsilon_high": math.nan}, "epsilon_high is nan, .*default of dapo, 0.28"),
+        ({"kind": "cispo", "epsilon_low": 0.2}, "epsilon_low is 0.2, which changes nothing under loss.kind 'cispo'"),
+        ({"kind": "sapo", "epsilon_high": 0.2}, "epsilon_high is 0.2, .*under loss.kind 'sapo'.*or gspo or cispo"),
+        (
+            {"temperature_pos": 1.0},
+            "temperature_pos is 1.0, which changes nothing under loss.kind 'grpo'.*kind to sapo",
+        ),
+        ({"kind": "sapo", "temperature_neg": 0.0}, "temperature_neg is 0.0, but must be a number above 0"),
+        ({"kl_in": "reward"}, "kl_in is 'reward', which changes nothing while loss.beta is 0"),
+        ({"kl_in": "both", "beta": 1.0}, "kl_in is 'both'; choose one of loss, reward"),
+        ({"entropy_bonus": -1.0}, "entropy_bonus is -1.0"),
+        ({"correction": "truncate"}, "correction is 'truncate'; choose one of none, token_truncate"),
+        ({"correction_max": 2.0}, "correction_max is 2.0, which changes nothing while loss.correction is 'none'"),
+        ({"correction": "token_mask", "correction_max": 0.0}, "correction_max is 0.0, but must be"),
         ({"beta": -0.1}, "beta is -0.1"),
         ({"beta": math.inf}, "beta is inf"),
     ],
@@ -336,6 +482,8 @@ def test_a_wrong_or_idle_knob_is_an_error(values: dict[str, Any], message: str) 
 def test_errors_name_the_value() -> None:
     with pytest.raises(ValueError, match=r"beta is 0\.1, but no reference"):
         loss_of(RATIOS.log(), LossConfig(beta=0.1))
+    with pytest.raises(ValueError, match=r"entropy_bonus is 0\.1, but no entropy"):
+        loss_of(RATIOS.log(), LossConfig(entropy_bonus=0.1))
     counts = {"num_sequences": 2, "num_tokens": 5, "max_completion": 10}
     for change, message in (
         ({"num_sequences": 1}, "num_sequences is 1, but one micro-batch has 2"),

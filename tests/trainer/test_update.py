@@ -30,15 +30,20 @@ REWARDS = {  # by group; None: the infrastructure failed
 }
 
 
-def config(kind: str = "grpo", *, beta: float = 0.0, micro_batch_tokens: int = 16_384, **optim: Any) -> TrainConfig:
+LOSS_KEYS = {"beta", "kl_in", "entropy_bonus", "correction", "correction_max"}
+
+
+def config(kind: str = "grpo", *, micro_batch_tokens: int = 16_384, **more: Any) -> TrainConfig:
+    """Return a configuration; other keys go to the loss or to the optimizer."""
+    loss = {name: more.pop(name) for name in LOSS_KEYS & more.keys()}
     return TrainConfig(
         groups_per_step=4,
         group_size=4,
         temperature=TEMPERATURE,
         advantage="dr_grpo" if kind == "dr_grpo" else "grpo",
         micro_batch_tokens=micro_batch_tokens,
-        loss=LossConfig(kind=kind, beta=beta),  # type: ignore[arg-type]
-        optim=OptimConfig(**{"lr": 1e-3, "max_grad_norm": 1e9} | optim),
+        loss=LossConfig(kind=kind, **loss),  # type: ignore[arg-type]
+        optim=OptimConfig(**{"lr": 1e-3, "max_grad_norm": 1e9} | more),
         rollout=RolloutConfig(max_episode_tokens=LONGEST),
     )
 
@@ -212,6 +217,91 @@ def test_metrics_are_means_over_tokens(model: Any, episodes: list[Episode]) -> N
     )
     assert 0 < measured["entropy"] < 5.8  # ln 300 = 5.7
     assert "kl" not in measured
+
+
+def test_weights_of_the_sampler_are_corrected(model: Any, episodes: list[Episode]) -> None:
+    """The gradient with start = sampled times the importance weight, at the first update; metrics tell of the bound."""
+    set_advantages(episodes, "grpo")
+    run = config(correction="token_truncate", correction_max=1.1)
+    trained = copy.deepcopy(model)
+    measured = Updater(trained, None, run).step(episodes, 1)
+    valid = [episode for episode in episodes if episode.failure is None]
+    ratios = []
+    model.zero_grad()
+    for episode in valid:
+        new, on = logprobs_of(model, episode), torch.tensor(episode.mask[1:])
+        ratio = (new.detach() - torch.tensor(episode.logprobs[1:])).exp()[on]
+        ratios += ratio.tolist() if episode.advantage else []
+        # At the start of the step r = 1, so that the gain's gradient is that of A logprob.
+        loss = -(ratio.clamp(max=1.1) * episode.advantage * new[on]).sum() / (len(valid) * sum(episode.mask))
+        loss.backward()  # type: ignore[no-untyped-call]
+    wanted = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    assert_same({name: parameter.grad for name, parameter in trained.named_parameters()}, wanted)
+    mean = sum(min(ratio, 1.1) for ratio in ratios) / len(ratios)
+    assert measured["sampling/importance_sampling_ratio/mean"] == pytest.approx(mean, rel=1e-4)
+    above = sum(ratio > 1.1 for ratio in ratios) / len(ratios)
+    assert 0.1 < measured["sampling/importance_sampling_ratio/bound_ratio"] == pytest.approx(above)
+    assert measured["clip_ratio/region_mean"] == 0, "the clip is around the start of the step, not around the sampler"
+
+
+def test_later_updates_are_clipped_around_the_start_of_the_step(model: Any, episodes: list[Episode]) -> None:
+    set_advantages(episodes, "grpo")
+    run = config(correction="sequence_mask", updates_per_step=2, lr=1e-2)
+    twice = copy.deepcopy(model)
+    measured = Updater(twice, None, run).step(episodes, 1)
+    assert measured["clip_ratio/region_mean"] > 0
+    # By hand: the first half, then the second with the log-probabilities of the weights before it.
+    first = [episode for episode in episodes if episode.group in (0, 1)]
+    second = [episode for episode in episodes if episode.group in (2, 3) and episode.failure is None]
+    once = copy.deepcopy(model)
+    updater = Updater(once, None, config(correction="sequence_mask", lr=1e-2))
+    updater.step(first, 1)
+    with torch.no_grad():
+        before = {id(episode): logprobs_of(model, episode) for episode in second}
+    once.zero_grad()
+    for episode in second:
+        on = torch.tensor(episode.mask[1:])
+        start = before[id(episode)][on]
+        weight = float((start - torch.tensor(episode.logprobs[1:])[on]).sum().exp())
+        weight = 0.0 if weight > 3 else weight
+        ratio = (logprobs_of(once, episode)[on] - start).exp()
+        gain = torch.min(ratio * episode.advantage, ratio.clamp(0.8, 1.2) * episode.advantage)
+        loss = -(weight * gain).sum() / (len(second) * sum(episode.mask))
+        loss.backward()  # type: ignore[no-untyped-call]
+    wanted = {name: parameter.grad for name, parameter in once.named_parameters()}
+    assert_same({name: parameter.grad for name, parameter in twice.named_parameters()}, wanted, share=1e-3)
+
+
+def test_entropy_bonus_raises_the_entropy(model: Any, episodes: list[Episode]) -> None:
+    idle = [episode for episode in episodes if episode.group == 1]  # no advantage: nothing but the bonus
+    set_advantages(idle, "grpo")
+    updater = Updater(model, None, config(entropy_bonus=0.1, lr=1e-3))
+    entropies = [updater.step(idle, step)["entropy"] for step in range(1, 6)]
+    assert entropies == sorted(entropies)
+    assert entropies[-1] > entropies[0]
+
+
+def test_kl_to_the_reference(model: Any, tiny_model: Callable[..., Any], episodes: list[Episode]) -> None:
+    reference = tiny_model(seed=2, hidden=48, layers=2)
+    run = config(beta=0.1, kl_in="reward", micro_batch_tokens=150)
+    found = Updater(model, reference, run).kl_to_reference(episodes)
+    valid = [episode for episode in episodes if episode.failure is None]
+    assert set(found) == {(episode.group, episode.member) for episode in valid}
+    for episode in valid:
+        with torch.no_grad():
+            ref = logprobs_of(reference, episode)
+        on = torch.tensor(episode.mask)
+        wanted = torch.where(on[1:], torch.tensor(episode.logprobs[1:]) - ref, 0.0)
+        torch.testing.assert_close(found[episode.group, episode.member][1:], wanted, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="there is no reference model"):
+        Updater(model, None, run).kl_to_reference(episodes)
+
+
+def test_a_penalty_is_taken_off_the_reward(episodes: list[Episode]) -> None:
+    group = [episode for episode in episodes if episode.group == 1]  # equal rewards
+    set_advantages(group, "dr_grpo", penalties={(1, 0): 0.5, (1, 3): 0.1})
+    assert [episode.advantage for episode in group] == pytest.approx([-0.35, 0.15, 0.15, 0.05])
+    assert [episode.reward for episode in group] == [1.0] * 4
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("-inf")])

@@ -53,7 +53,7 @@ def token_logprobs(
     wanted_BT = batch.mask_BT[:, 1:]
     hidden_NH, ids_N = hidden_BTH[:, :-1][wanted_BT], batch.ids_BT[:, 1:][wanted_BT]
     rows = max(1, max_logits // model.get_output_embeddings().weight.shape[0])
-    chunks = zip(hidden_NH.split(rows), ids_N.split(rows), strict=True)
+    chunks = zip(torch.split(hidden_NH, rows), torch.split(ids_N, rows), strict=True)
     again = len(ids_N) > rows and torch.is_grad_enabled()
     parts = [
         checkpoint(_chunk, head, *chunk, temperature, entropy_grad, use_reentrant=False, preserve_rng_state=False)

@@ -216,10 +216,13 @@ def test_a_model_that_computes_otherwise_with_a_cache_is_refused() -> None:
     sizes = {"vocab_size": VOCAB, "hidden_size": 32, "n_layer": 2, "n_head": 4}
     with pytest.raises(ConfigError, match="BloomForCausalLM attends in a way"):  # takes no mask of four dimensions
         TorchEngine(AutoModelForCausalLM.from_config(BloomConfig(**sizes)))
-    # Eager attention adds the mask to its scores: booleans would be added as 0 and 1.
-    eager = AutoModelForCausalLM.from_config(CONFIGS["llama"](), attn_implementation="eager")
-    with pytest.raises(ConfigError, match="LlamaForCausalLM attends in a way"):
-        TorchEngine(eager)
+
+
+def test_eager_attention_serves_too() -> None:
+    """It adds the mask to its scores, which booleans would not survive."""
+    model = AutoModelForCausalLM.from_config(CONFIGS["llama"](), attn_implementation="eager").eval()
+    with TorchEngine(model) as engine:
+        assert_right(model, converse_all(engine, some_plans(6), sessions=3))
 
 
 def test_a_model_with_an_attention_of_its_own_is_refused(tmp_path: Path) -> None:

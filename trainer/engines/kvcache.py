@@ -26,7 +26,8 @@ class _SlotLayer(CacheLayerMixin):
         self._owner = owner
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        shape = (self._owner.num_slots + 1, key_states.shape[1], self._owner.capacity)
+        # (S + 1, capacity, H, D): what a token writes is one piece of memory.
+        shape = (self._owner.num_slots + 1, self._owner.capacity, key_states.shape[1])
         self.keys = key_states.new_zeros(*shape, key_states.shape[3])
         self.values = value_states.new_zeros(*shape, value_states.shape[3])
         self.is_initialized = True
@@ -36,22 +37,21 @@ class _SlotLayer(CacheLayerMixin):
     ) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        owner = self._owner
-        self.keys[owner.write_rows_BN, :, owner.write_at_BN] = key_states.transpose(1, 2)
-        self.values[owner.write_rows_BN, :, owner.write_at_BN] = value_states.transpose(1, 2)
-        return self._read(self.keys), self._read(self.values)
+        return self._taken(self.keys, key_states), self._taken(self.values, value_states)
 
-    def _read(self, buffer: Tensor) -> Tensor:
+    def _taken(self, buffer: Tensor, states: Tensor) -> Tensor:
+        """Write new states (B, H, N, D) and return all that the rows hold, (B, H, L, D)."""
         owner = self._owner
+        buffer.flatten(0, 1).flatten(1).index_copy_(0, owner.write_at, states.transpose(1, 2).flatten(0, 1).flatten(1))
         if owner.prefix:  # the first rows in order: a view, nothing is copied
-            return buffer[: owner.prefix, :, : owner.read_length]
-        return buffer[owner.rows_B, :, : owner.read_length]
+            return buffer[: owner.prefix, : owner.read_length].transpose(1, 2)
+        return buffer[owner.rows_B, : owner.read_length].transpose(1, 2)
 
     def grow(self, capacity: int) -> None:
         if self.is_initialized:
-            extra = capacity - self.keys.shape[2]
-            self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, extra))
-            self.values = torch.nn.functional.pad(self.values, (0, 0, 0, extra))
+            extra = (0, 0, 0, 0, 0, capacity - self.keys.shape[1])
+            self.keys = torch.nn.functional.pad(self.keys, extra)
+            self.values = torch.nn.functional.pad(self.values, extra)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self._owner.read_length, 0
@@ -69,12 +69,13 @@ class SlotCache(Cache):
     Args:
         config: Of the model's text part.
         num_slots: Episodes held at once; the length of each grows by itself.
+        dtype: Of the model, for its attention mask.
 
     Raises:
         ConfigError: The model has layers that keep something else than keys and values of all tokens.
     """
 
-    def __init__(self, config: PretrainedConfig, num_slots: int) -> None:
+    def __init__(self, config: PretrainedConfig, num_slots: int, dtype: torch.dtype) -> None:
         self._kinds = set(getattr(config, "layer_types", None) or ())
         if self._kinds - {_FULL, _SLIDING}:
             raise ConfigError(
@@ -83,12 +84,12 @@ class SlotCache(Cache):
             )
         self._window: int | None = getattr(config, "sliding_window", None)
         self.num_slots = num_slots
+        self.dtype = dtype
         self.capacity = 256
         self.prefix = 0
         self.read_length = 0
         self.rows_B = torch.empty(0, dtype=torch.long)
-        self.write_rows_BN = torch.empty(0, 0, dtype=torch.long)
-        self.write_at_BN = torch.empty(0, 0, dtype=torch.long)
+        self.write_at = torch.empty(0, dtype=torch.long)  # flat, counted in tokens over all slots
         super().__init__(layers=[_SlotLayer(self) for _ in range(config.num_hidden_layers)])
 
     def aim(
@@ -104,8 +105,9 @@ class SlotCache(Cache):
             prefix: When not 0, `rows_B` is exactly the slots 0 … prefix-1.
 
         Returns:
-            Position ids (B, N), and the attention mask (B, 1, N, L), True where a token may look; a mask for each kind
-            of layer where the model has several.
+            Position ids (B, N), and the attention mask (B, 1, N, L), 0 where a token may look and -inf elsewhere (as
+            attention adds it: booleans would be turned into that in every layer); a mask for each kind of layer where
+            the model has several.
         """
         device = rows_B.device
         column_N = torch.arange(num_new, device=device)
@@ -118,20 +120,25 @@ class SlotCache(Cache):
                 layer.grow(self.capacity)
         padding_BN = place_BN < 0
         self.rows_B, self.prefix = rows_B, prefix
-        self.write_rows_BN = torch.where(padding_BN, self.num_slots, rows_B[:, None])
-        self.write_at_BN = torch.where(padding_BN, 0, position_BN)
+        place = torch.where(padding_BN, self.num_slots * self.capacity, rows_B[:, None] * self.capacity + position_BN)
+        self.write_at = place.flatten()
         column_L = torch.arange(self.read_length, device=device)
-        mask = (column_L <= position_BN[:, :, None])[:, None]
+        hidden = (column_L > position_BN[:, :, None])[:, None]
         if self._window is None or self._kinds == {_FULL}:
-            return position_BN, mask
-        near = mask & (column_L > position_BN[:, :, None] - self._window)[:, None]
-        return position_BN, {_FULL: mask, _SLIDING: near} if self._kinds else near
+            return position_BN, self._added(hidden)
+        far = hidden | (column_L <= position_BN[:, :, None] - self._window)[:, None]
+        return position_BN, {_FULL: self._added(hidden), _SLIDING: self._added(far)} if self._kinds else self._added(
+            far
+        )
+
+    def _added(self, hidden: Tensor) -> Tensor:
+        return torch.zeros(hidden.shape, dtype=self.dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
 
     def copy(self, source_B: Tensor, target_B: Tensor, length: int) -> None:
         """Give some slots the same first `length` tokens as others."""
         for layer in self.layers:
-            layer.keys[target_B, :, :length] = layer.keys[source_B, :, :length]
-            layer.values[target_B, :, :length] = layer.values[source_B, :, :length]
+            layer.keys[target_B, :length] = layer.keys[source_B, :length]
+            layer.values[target_B, :length] = layer.values[source_B, :length]
 
 
 @torch.no_grad()
@@ -159,7 +166,7 @@ def check_cache(model: PreTrainedModel) -> None:
 
 def _cached(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Return the last hidden states (2, H) of all 8 ids and of the first 3, each computed in two passes."""
-    cache = SlotCache(model.config.get_text_config(), 2)
+    cache = SlotCache(model.config.get_text_config(), 2, model.dtype)
     rows_B, lengths_B = torch.tensor([0, 1], device=ids.device), torch.zeros(2, dtype=torch.long, device=ids.device)
     for long, short in ((5, 2), (3, 1)):
         done = [int(length) for length in lengths_B]

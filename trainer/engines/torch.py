@@ -78,7 +78,7 @@ class TorchEngine(Engine):
     """Sample from `model` as it is at the moment; the trainer steps the same parameters.
 
     Args:
-        model: A causal language model; its attention must take a 4D mask of booleans, as sdpa does.
+        model: A causal language model; its attention must take a 4D mask that is added, as sdpa does.
         schedule: "exact" or "eager", see the module.
 
     Raises:
@@ -90,7 +90,7 @@ class TorchEngine(Engine):
         self._head = Head(model)
         self._schedule = schedule
         self._config = model.config.get_text_config()
-        self._cache = SlotCache(self._config, 0)
+        self._cache = SlotCache(self._config, 0, model.dtype)
         check_cache(model)
         self._wake = threading.Condition()
         self._rows: dict[int, _Row] = {}  # open sessions by slot
@@ -346,7 +346,7 @@ class TorchEngine(Engine):
         needed = max(self._rows, default=0) + 1
         if needed > num_slots:
             # New slots start empty; cached rows are rare at this moment and simply computed again.
-            self._cache = SlotCache(self._config, max(needed, 2 * num_slots))
+            self._cache = SlotCache(self._config, max(needed, 2 * num_slots), self._model.dtype)
             self._outdated = False
             for row in self._rows.values():
                 if row not in self._active:

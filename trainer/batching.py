@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agentrl.trainer.credit import token_advantages
 from agentrl.trainer.types import Episode
 
 __all__ = ["MicroBatch", "micro_batches"]
@@ -24,7 +25,7 @@ class MicroBatch:
     ids_BT: Tensor  # int64; 0 where padded
     mask_BT: Tensor  # bool: sampled and trained on
     old_logprobs_BT: Tensor  # float32, as sampled
-    advantages_B: Tensor  # float32
+    advantages_BT: Tensor  # float32; 0 where not sampled
     overlong_B: Tensor  # bool, as Episode.overlong
     places: tuple[tuple[int, int], ...] = ()  # group and member of each row
 
@@ -45,17 +46,18 @@ def _padded(episodes: Sequence[Episode], device: torch.device) -> MicroBatch:
     shape = (len(episodes), len(episodes[0].token_ids))
     ids_BT = torch.zeros(shape, dtype=torch.long)
     mask_BT = torch.zeros(shape, dtype=torch.bool)
-    old_BT = torch.zeros(shape)
+    old_BT, advantages_BT = torch.zeros(shape), torch.zeros(shape)
     for row, episode in enumerate(episodes):
         length = len(episode.token_ids)
         ids_BT[row, :length] = torch.tensor(episode.token_ids)
         mask_BT[row, :length] = torch.tensor(episode.mask)
         old_BT[row, :length] = torch.tensor(episode.logprobs)
+        advantages_BT[row, :length] = token_advantages(episode)
     return MicroBatch(
         ids_BT=ids_BT.to(device),
         mask_BT=mask_BT.to(device),
         old_logprobs_BT=old_BT.to(device),
-        advantages_B=torch.tensor([episode.advantage for episode in episodes], device=device),
+        advantages_BT=advantages_BT.to(device),
         overlong_B=torch.tensor([episode.overlong for episode in episodes], device=device),
         places=tuple((episode.group, episode.member) for episode in episodes),
     )

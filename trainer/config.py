@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from agentrl.trainer.advantage import ADVANTAGES
+from agentrl.trainer.advantage import ADVANTAGES, NORMALISED, TURN_ADVANTAGES
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.loss import LossConfig
 from agentrl.trainer.rollout import RolloutConfig
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Scalar = str | int | float | bool
+Scalar = bool | int | float | str  # in the order in which an option is read
 DTYPES = ("auto", "float32", "bfloat16")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -118,7 +118,9 @@ class TrainConfig:
     groups_per_step: int = 8  # tasks of a step
     group_size: int = 8  # episodes of a task
     temperature: float = 1.0  # of sampling, and of the log-probabilities that are trained
-    advantage: str = "grpo"  # grpo, dr_grpo, dapo
+    advantage: str = "grpo"  # grpo, dr_grpo, dapo, rloo, maxrl, reinforce++, reinforce++_baseline, turn, gigpo
+    gamma: float | None = None  # turn, gigpo: discount a turn; none: 1 for turn, 0.95 for gigpo
+    step_weight: float | None = None  # gigpo: weight of the advantage among turns before one state; none: 1
     micro_batch_tokens: int = 16_384  # of one forward and backward pass, padding included
     max_logp_difference: float = 0.1  # the run stops when engine and trainer differ by more, on average over a step
     stop_at_success: float | None = None  # end early once the mean success of the last ten steps is above
@@ -133,15 +135,7 @@ class TrainConfig:
         _positive(self, "", "num_steps", "groups_per_step", "temperature", "micro_batch_tokens", "max_logp_difference")
         if self.group_size < 2:
             raise ConfigError(f"group_size is {self.group_size}, but a group of one has no baseline; write 8")
-        if self.advantage not in ADVANTAGES:
-            raise ConfigError(
-                f"advantage is {self.advantage!r}{_near(self.advantage, ADVANTAGES)}; there are {', '.join(ADVANTAGES)}"
-            )
-        if self.loss.kind == "dr_grpo" and self.advantage != "dr_grpo":
-            raise ConfigError(
-                f"loss.kind is 'dr_grpo' but advantage is {self.advantage!r}; Dr. GRPO divides by no deviation: "
-                "write advantage = 'dr_grpo'"
-            )
+        self._check_advantage()
         if self.optim.updates_per_step > self.groups_per_step:
             raise ConfigError(
                 f"optim.updates_per_step is {self.optim.updates_per_step}, more than groups_per_step "
@@ -156,6 +150,38 @@ class TrainConfig:
                 f"stop_at_success is {self.stop_at_success}, but must be 0 or more and below 1: success is never above "
                 "1; leave it out to train to the end"
             )
+
+    def _check_advantage(self) -> None:
+        known = {**ADVANTAGES, **TURN_ADVANTAGES}
+        if self.advantage not in known:
+            raise ConfigError(
+                f"advantage is {self.advantage!r}{_near(self.advantage, known)}; there are {', '.join(known)}"
+            )
+        if self.loss.kind == "dr_grpo" and self.advantage in NORMALISED:
+            raise ConfigError(
+                f"loss.kind is 'dr_grpo' but advantage is {self.advantage!r}; Dr. GRPO divides by no deviation: "
+                "write advantage = 'dr_grpo'"
+            )
+        if self.advantage == "maxrl" and self.loss.kl_in == "reward":
+            raise ConfigError(
+                "loss.kl_in is 'reward' but advantage is 'maxrl', which needs rewards of 0 or more: write "
+                "kl_in = 'loss'"
+            )
+        turn = TURN_ADVANTAGES.get(self.advantage)
+        if self.gamma is not None and turn is None:
+            raise ConfigError(
+                f"gamma is {self.gamma}, which changes nothing under advantage {self.advantage!r}; leave it out, or "
+                f"set advantage to {' or '.join(TURN_ADVANTAGES)}"
+            )
+        if self.step_weight is not None and (turn is None or turn.step_weight is None):
+            raise ConfigError(
+                f"step_weight is {self.step_weight}, which changes nothing under advantage {self.advantage!r}; leave "
+                "it out, or set advantage to gigpo"
+            )
+        if self.gamma is not None and not 0 <= self.gamma <= 1:
+            raise ConfigError(f"gamma is {self.gamma}, but must lie between 0 and 1; write 0.95")
+        if self.step_weight is not None and not 0 < self.step_weight < math.inf:
+            raise ConfigError(f"step_weight is {self.step_weight}, but must be a number above 0; write 1.0")
 
 
 def recipes() -> dict[str, Path]:

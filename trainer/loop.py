@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from agentrl.trainer.chat import Chat
 from agentrl.trainer.checkpoint import TrainerState, latest_checkpoint, load_state, save_checkpoint
 from agentrl.trainer.config import TrainConfig
+from agentrl.trainer.credit import Penalties, kl_penalties, set_advantages
 from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.errors import ParityError, TrainerError
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics, success_rate
@@ -31,7 +32,7 @@ from agentrl.trainer.rollout import Rollouts, Task
 from agentrl.trainer.rundir import RunDir
 from agentrl.trainer.store import RolloutStore
 from agentrl.trainer.types import Episode
-from agentrl.trainer.update import Updater, set_advantages
+from agentrl.trainer.update import Updater
 
 __all__ = ["train"]
 
@@ -112,7 +113,13 @@ class Run:
         episodes = self.rollouts.play(self._tasks(step))
         played = time.perf_counter()
         penalties, shaped = self._penalties(episodes)
-        set_advantages(episodes, self.config.advantage, penalties=penalties)
+        set_advantages(
+            episodes,
+            self.config.advantage,
+            gamma=self.config.gamma,
+            step_weight=self.config.step_weight,
+            penalties=penalties,
+        )
         self.store.add(episodes)
         self._check_usable(episodes, f"episodes of step {step}")
         stored = time.perf_counter()
@@ -217,14 +224,15 @@ class Run:
             for member in range(config.group_size)
         ]
 
-    def _penalties(self, episodes: list[Episode]) -> tuple[dict[tuple[int, int], float], dict[str, float]]:
-        """Return what is taken off the rewards before they are compared, by group and member, and its metrics."""
+    def _penalties(self, episodes: list[Episode]) -> tuple[list[Penalties], dict[str, float]]:
+        """Return what is taken off the rewards before they are compared, and its metrics."""
         loss = self.config.loss
         if loss.kl_in != "reward":
-            return {}, {}
-        kl = {place: float(kl_T.sum()) for place, kl_T in self.updater.kl_to_reference(episodes).items()}
+            return [], {}
+        kl = self.updater.kl_to_reference(episodes)
         sampled = sum(sum(episode.mask) for episode in episodes if episode.failure is None)
-        return {place: loss.beta * value for place, value in kl.items()}, {"kl": sum(kl.values()) / max(1, sampled)}
+        total = sum(float(kl_T.sum()) for kl_T in kl.values())
+        return [kl_penalties(episodes, kl, beta=loss.beta)], {"kl": total / max(1, sampled)}
 
     def _reference(self, device: torch.device) -> PreTrainedModel | None:
         """Return the model that training began with, frozen; none where there is no KL to it."""
@@ -273,11 +281,11 @@ class Run:
         for episode in episodes:
             if episode.failure is not None:
                 yield "infrastructure", episode
-            elif alive[episode.group] < 2:
+            elif alive[episode.group] < 2 and not episode.teaches:
                 yield "no_baseline", episode
             elif self.config.loss.drops_overlong and episode.overlong:
                 yield "overlong", episode
-            elif episode.advantage == 0 and not self.config.loss.trains_all:
+            elif not episode.teaches and not self.config.loss.trains_all:
                 yield "zero_advantage", episode
 
     def _good_enough(self) -> bool:

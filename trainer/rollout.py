@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import queue
 import threading
 import time
@@ -167,6 +168,7 @@ class Rollouts:
         ]
         ids = list(chat.prompt(episode.messages, opening.tools))
         mask, logprobs = [False] * len(ids), [0.0] * len(ids)
+        state = _state_key([opening.observation])
         sampled_s = env_s = 0.0
         while True:
             room = min(config.max_turn_tokens, config.max_episode_tokens - len(ids))
@@ -199,6 +201,9 @@ class Rollouts:
             if outcome.failure is not None:
                 raise _EnvFailure(**outcome.failure)
             episode.reward += outcome.reward
+            episode.turn_rewards.append(outcome.reward)
+            episode.turn_lengths.append(len(completion.token_ids))
+            episode.turn_states.append(state)
             for name, value in outcome.rewards.items():
                 episode.rewards[name] = episode.rewards.get(name, 0.0) + value
             if outcome.terminated or outcome.truncated:
@@ -207,6 +212,7 @@ class Rollouts:
                 episode.truncated_by = "length" if cut else "turns" if turned_off else None
                 break
             episode.messages += map(dict, outcome.replies)
+            state = _state_key([reply["content"] for reply in outcome.replies])
             follow = chat.follow(completion.token_ids, outcome.replies)
             if len(ids) + len(follow) >= config.max_episode_tokens:  # nobody will answer this any more
                 episode.truncated_by = "context"
@@ -333,6 +339,12 @@ def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -
         future.set_exception(error)
     else:
         future.set_result(result)
+
+
+def _state_key(texts: Sequence[str]) -> str:
+    """Hash what a turn answers, so that turns before the same text can be compared."""
+    joined = "\x00".join(texts).encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(joined, digest_size=8).hexdigest()
 
 
 def _request_seed(task: Task, turn: int) -> int:

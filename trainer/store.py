@@ -26,7 +26,7 @@ __all__ = ["PHASES", "Phase", "RolloutStore"]
 Phase = Literal["train", "eval_before", "eval_after", "eval"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
-_VERSION = 1
+_VERSION = 2  # 2: the column `turns`; files of layout 1 are read, and given the column when opened for writing
 _COLUMNS = {  # column -> SQL type; the first four are the key
     "phase": "TEXT NOT NULL",
     "step": "INTEGER NOT NULL",
@@ -52,7 +52,9 @@ _COLUMNS = {  # column -> SQL type; the first four are the key
     "token_ids": "BLOB NOT NULL",
     "mask": "BLOB NOT NULL",
     "logprobs": "BLOB NOT NULL",
+    "turns": "TEXT",  # JSON: rewards, lengths, states and advantages of the turns; NULL in rows of layout 1
 }
+_TURNS = ("rewards", "lengths", "states", "advantages")
 _KEY = ("phase", "step", "group_id", "member")
 _TYPED = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
 _CREATE = f"CREATE TABLE IF NOT EXISTS episodes ({_TYPED}, PRIMARY KEY ({', '.join(_KEY)}))"
@@ -79,6 +81,7 @@ class RolloutStore:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()
+        self._columns = list(_COLUMNS)
         self._db: sqlite3.Connection | None = None
         if read_only and not self.path.is_file():
             raise RunFolderError(f"{self.path} does not exist; give the folder that `agentrl train` wrote")
@@ -124,7 +127,9 @@ class RolloutStore:
         after: tuple[Any, ...] = ()
         while True:
             page = f"{where} AND ({', '.join(_KEY)}) > (?, ?, ?, ?)" if after else where
-            query = f"SELECT {', '.join(_COLUMNS)} FROM episodes WHERE {page} ORDER BY {', '.join(_KEY)} LIMIT {_PAGE}"
+            query = (
+                f"SELECT {', '.join(self._columns)} FROM episodes WHERE {page} ORDER BY {', '.join(_KEY)} LIMIT {_PAGE}"
+            )
             with self._explained(), self._lock:
                 rows = self._connection().execute(query, (*values, *after)).fetchall()
             yield from map(_episode, rows)
@@ -155,17 +160,20 @@ class RolloutStore:
 
     def _prepare(self, db: sqlite3.Connection, read_only: bool) -> None:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version not in (0, _VERSION):
+        if version not in range(_VERSION + 1):
             raise RunFolderError(
                 f"{self.path} has layout {version}, this agentrl reads {_VERSION}; type: pip install -U agentrl-gym"
             )
         if read_only:
             db.execute("SELECT 1 FROM episodes LIMIT 1")
+            self._columns = [name if name != "turns" or version > 1 else "NULL" for name in _COLUMNS]
             return
         db.execute("PRAGMA journal_mode = WAL")  # one append a batch; where it cannot be had the old journal stays
         db.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last batches, never the file
         with self._transaction():
             db.execute(_CREATE)
+            if version == 1:
+                db.execute(f"ALTER TABLE episodes ADD COLUMN turns {_COLUMNS['turns']}")
             db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _connection(self) -> sqlite3.Connection:
@@ -247,12 +255,14 @@ def _row(phase: Phase, episode: Episode) -> tuple[Any, ...]:
         np.asarray(episode.token_ids, dtype="<i4").tobytes(),
         np.packbits(np.asarray(episode.mask, dtype=bool)).tobytes(),
         np.asarray(episode.logprobs, dtype="<f4").tobytes(),
+        json.dumps({name: getattr(episode, f"turn_{name}") for name in _TURNS}),
     )
 
 
 def _episode(values: tuple[Any, ...]) -> Episode:
     row = dict(zip(_COLUMNS, values, strict=True))
     packed = np.frombuffer(row["mask"], dtype=np.uint8)
+    turns: dict[str, list[Any]] = json.loads(row["turns"]) if row["turns"] else {}
     return Episode(
         env_id=row["env_id"],
         seed=row["seed"],
@@ -276,6 +286,7 @@ def _episode(values: tuple[Any, ...]) -> Episode:
         versions=json.loads(row["versions"]),
         timings=json.loads(row["timings"]),
         advantage=_number(row["advantage"]),
+        **{f"turn_{name}": turns.get(name, []) for name in _TURNS},
     )
 
 

@@ -6,7 +6,7 @@ the tokens the model sampled; only those are trained on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 __all__ = ["Completion", "Episode"]
@@ -47,7 +47,16 @@ class Episode:
     num_turns: int  # assistant turns
     versions: list[int]  # weight version of each turn
     timings: dict[str, float]  # seconds by part
-    advantage: float  # group-relative advantage; 0.0 until computed
+    advantage: float  # mean over the sampled tokens; 0.0 until computed
+    turn_rewards: list[float] = field(default_factory=list)  # of each turn; their sum is `reward`
+    turn_lengths: list[int] = field(default_factory=list)  # tokens sampled in each turn; their sum is that of `mask`
+    turn_states: list[str] = field(default_factory=list)  # what each turn answered, hashed: equal texts, equal keys
+    turn_advantages: list[float] = field(default_factory=list)  # of each turn; empty: all have `advantage`
+
+    @property
+    def teaches(self) -> bool:
+        """Whether a token of it has an advantage other than 0."""
+        return self.advantage != 0 or any(self.turn_advantages)
 
     @property
     def overlong(self) -> bool:

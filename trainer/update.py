@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from agentrl.trainer.advantage import ADVANTAGES
 from agentrl.trainer.batching import MicroBatch, micro_batches
 from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.errors import TrainerError
@@ -24,27 +23,7 @@ from agentrl.trainer.objectives import importance_weights
 from agentrl.trainer.optimizer import Optimizer
 from agentrl.trainer.types import Episode
 
-__all__ = ["Updater", "set_advantages"]
-
-
-def set_advantages(
-    episodes: Sequence[Episode], estimator: str, *, penalties: Mapping[tuple[int, int], float] | None = None
-) -> None:
-    """Give each episode its advantage; failed ones get 0 and are left out of their group's baseline.
-
-    Args:
-        episodes: Whole groups.
-        estimator: A key of `ADVANTAGES`.
-        penalties: What is taken off the reward of an episode, by group and member; the stored reward stays.
-    """
-    taken = penalties or {}
-    rewards_N = torch.tensor(
-        [episode.reward - taken.get((episode.group, episode.member), 0.0) for episode in episodes], dtype=torch.float64
-    )
-    groups_N = torch.tensor([episode.group for episode in episodes])
-    valid_N = torch.tensor([episode.failure is None for episode in episodes])
-    for episode, advantage in zip(episodes, ADVANTAGES[estimator](rewards_N, groups_N, valid_N).tolist(), strict=True):
-        episode.advantage = advantage
+__all__ = ["Updater"]
 
 
 class Updater:
@@ -116,7 +95,7 @@ class Updater:
         num_tokens = sum(
             sum(episode.mask) for episode in episodes if not (config.loss.drops_overlong and episode.overlong)
         )
-        trained = [episode for episode in episodes if episode.advantage != 0 or config.loss.trains_all]
+        trained = [episode for episode in episodes if episode.teaches or config.loss.trains_all]
         # Agreement with the engine is measured even where nothing is to be learnt.
         trained = trained or list(episodes[: config.group_size])
         self.optimizer.forget()
@@ -176,7 +155,7 @@ class Updater:
             logprobs_BT=logprobs_BT,
             old_logprobs_BT=old_BT,
             ref_logprobs_BT=reference_BT,
-            advantages_BT=batch.advantages_B.unsqueeze(1),
+            advantages_BT=batch.advantages_BT,
             mask_BT=mask_BT,
             weights_BT=weights_BT,
             config=chosen,

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agentrl.trainer.advantage import ADVANTAGES, group_advantages
-from agentrl.trainer.loss import KINDS
+from agentrl.trainer.advantage import ADVANTAGES, batch_advantages, group_advantages
 
 REWARDS = st.floats(-10, 10, width=32)
+OF_GROUPS = [name for name in ADVANTAGES if name != "reinforce++"]  # that one compares the whole batch
+OF_DIFFERENCES = [name for name in ADVANTAGES if name != "maxrl"]  # that one divides by the level of the rewards
 
 
 @st.composite
@@ -45,6 +46,30 @@ def test_numbers_worked_by_hand() -> None:
     )
 
 
+def test_rloo_and_maxrl_worked_by_hand() -> None:
+    # The mean of the others: 0 for the best, 1/3 for each of the rest.
+    assert ADVANTAGES["rloo"](*everyone([1, 0, 0, 0])).tolist() == pytest.approx([1, -1 / 3, -1 / 3, -1 / 3])
+    # The mean of the score over successes less that over all: weights of 1/1 - 1/4 and -1/4, times 4 episodes.
+    assert ADVANTAGES["maxrl"](*everyone([1, 0, 0, 0])).tolist() == pytest.approx([3, -1, -1, -1])
+    assert ADVANTAGES["maxrl"](*everyone([1, 1, 0, 1])).tolist() == pytest.approx([1 / 3, 1 / 3, -1, 1 / 3])
+    assert ADVANTAGES["maxrl"](*everyone([0, 0, 0, 0])).tolist() == [0.0] * 4
+
+
+def test_advantages_of_a_batch_worked_by_hand() -> None:
+    rewards, groups = torch.tensor([1.0, 0.0, 3.0, 2.0]), torch.tensor([0, 0, 1, 1])
+    valid = torch.ones(4, dtype=torch.bool)
+    # Mean 3/2; squares 1/4, 9/4, 9/4, 1/4: deviation sqrt(5/3). A group of the better is above 0 as a whole.
+    deviation = math.sqrt(5 / 3) + 1e-4
+    assert ADVANTAGES["reinforce++"](rewards, groups, valid).tolist() == pytest.approx(
+        [-0.5 / deviation, -1.5 / deviation, 1.5 / deviation, 0.5 / deviation]
+    )
+    # Differences of 1/2 in both groups: deviation sqrt(1/3).
+    deviation = math.sqrt(1 / 3) + 1e-4
+    assert ADVANTAGES["reinforce++_baseline"](rewards, groups, valid).tolist() == pytest.approx(
+        [0.5 / deviation, -0.5 / deviation] * 2
+    )
+
+
 def test_groups_may_come_in_any_order() -> None:
     rewards, groups = torch.tensor([1.0, 10.0, 0.0, 30.0]), torch.tensor([5, -1, 5, -1])
     advantages = group_advantages(rewards, groups, torch.ones(4, dtype=torch.bool), scale="none")
@@ -70,10 +95,6 @@ def test_a_group_that_teaches_nothing_gets_exact_zeros(kind: str) -> None:
     assert ADVANTAGES[kind](rewards[:0], groups[:0], groups[:0].bool()).shape == (0,)
 
 
-def test_every_loss_has_its_advantage() -> None:
-    assert ADVANTAGES.keys() == KINDS.keys()
-
-
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_deviation_is_that_of_trl() -> None:
     from trl.trainer.utils import nanstd
@@ -95,7 +116,7 @@ def test_deviation_is_that_of_trl() -> None:
 @given(batches(), REWARDS)
 def test_a_shift_of_all_rewards_changes_nothing(batch: tuple[Tensor, Tensor, Tensor], shift: float) -> None:
     rewards, groups, valid = batch[0].double(), batch[1], batch[2]
-    for estimate in ADVANTAGES.values():
+    for estimate in map(ADVANTAGES.__getitem__, OF_DIFFERENCES):
         shifted = estimate(rewards + shift, groups, valid)
         torch.testing.assert_close(shifted, estimate(rewards, groups, valid), atol=1e-4, rtol=1e-4)
 
@@ -110,12 +131,34 @@ def test_scaling_all_rewards(batch: tuple[Tensor, Tensor, Tensor], factor: float
     large = group_advantages(rewards * 1e6, groups, valid, scale="group")
     larger = group_advantages(rewards * 1e6 * factor, groups, valid, scale="group")
     torch.testing.assert_close(larger, large, atol=1e-2, rtol=0)
+    others = group_advantages(rewards, groups, valid, scale="others")
+    torch.testing.assert_close(group_advantages(rewards * factor, groups, valid, scale="others"), others * factor)
+    for estimate in (batch_advantages, ADVANTAGES["reinforce++_baseline"]):
+        large, larger = (estimate(rewards * 1e6 * each, groups, valid) for each in (1, factor))
+        torch.testing.assert_close(larger, large, atol=1e-2, rtol=0)
+    level = group_advantages(rewards.abs(), groups, valid, scale="mean")
+    torch.testing.assert_close(group_advantages(rewards.abs() * factor, groups, valid, scale="mean"), level)
+
+
+@settings(deadline=None)
+@given(batches())
+def test_rloo_is_the_mean_of_the_others(batch: tuple[Tensor, Tensor, Tensor]) -> None:
+    rewards, groups, valid = batch[0].double(), batch[1], batch[2]
+    advantages = ADVANTAGES["rloo"](rewards, groups, valid)
+    for row in range(len(rewards)):
+        others = [
+            float(rewards[other])
+            for other in range(len(rewards))
+            if other != row and bool(valid[other]) and groups[other] == groups[row]
+        ]
+        wanted = float(rewards[row]) - sum(others) / len(others) if others and bool(valid[row]) else 0.0
+        assert float(advantages[row]) == pytest.approx(wanted, abs=1e-5)
 
 
 @settings(deadline=None)
 @given(batches(), st.randoms(use_true_random=False))
 def test_order_does_not_matter(batch: tuple[Tensor, Tensor, Tensor], random: Random) -> None:
-    rewards, groups, valid = batch
+    rewards, groups, valid = batch[0].abs(), batch[1], batch[2]
     order = torch.tensor(sorted(range(len(rewards)), key=lambda _: random.random()))
     for estimate in ADVANTAGES.values():
         permuted = estimate(rewards[order], groups[order], valid[order])
@@ -125,11 +168,11 @@ def test_order_does_not_matter(batch: tuple[Tensor, Tensor, Tensor], random: Ran
 @settings(deadline=None)
 @given(batches())
 def test_each_group_sums_to_zero_and_invalid_rewards_are_not_read(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    rewards, groups, valid = batch
-    for estimate in ADVANTAGES.values():
+    rewards, groups, valid = batch[0].abs(), batch[1], batch[2]
+    for name, estimate in ADVANTAGES.items():
         advantages = estimate(rewards, groups, valid)
         assert (advantages[~valid] == 0).all()
-        for group in set(groups.tolist()):
+        for group in set(groups.tolist()) if name in OF_GROUPS else ():
             assert float(advantages[groups == group].sum()) == pytest.approx(0, abs=1e-4)
         spoilt = torch.where(valid, rewards, torch.nan)
         assert torch.equal(estimate(spoilt, groups, valid), advantages)
@@ -139,7 +182,9 @@ def test_errors_name_the_value() -> None:
     rewards, groups, valid = everyone([1, math.inf])
     with pytest.raises(ValueError, match="reward of episode 1 is inf"):
         group_advantages(rewards, groups, valid, scale="group")
-    with pytest.raises(ValueError, match="scale is 'batch'"):
-        group_advantages(rewards, groups, valid, scale="batch")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="scale is 'std'; write one of group, batch"):
+        group_advantages(rewards, groups, valid, scale="std")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"reward of episode 1 is -1\.0, but maxrl divides by the mean"):
+        ADVANTAGES["maxrl"](*everyone([1, -1]))
     with pytest.raises(ValueError, match=r"share one shape"):
         group_advantages(rewards, groups[:1], valid, scale="group")

@@ -12,6 +12,7 @@ import torch
 from gymnasium.spaces import Text
 from transformers import AutoModelForCausalLM
 
+from agentrl.trainer.advantage import ADVANTAGES, TURN_ADVANTAGES
 from agentrl.trainer.checkpoint import latest_checkpoint
 from agentrl.trainer.coldstart import weights_hash
 from agentrl.trainer.config import CheckpointConfig, EvalConfig, OptimConfig, TrainConfig, to_toml
@@ -111,3 +112,18 @@ def test_every_loss_trains(name: str, tmp_path: Path, model_folder: Path) -> Non
     if loss.beta:
         assert rows[0]["kl"] == pytest.approx(0, abs=1e-5) or loss.kl_in == "loss"
         assert rows[-1]["kl"] != pytest.approx(0, abs=1e-5), "the model has left its reference"
+
+
+@pytest.mark.parametrize("name", [*ADVANTAGES, *TURN_ADVANTAGES])
+def test_every_advantage_trains(name: str, tmp_path: Path, model_folder: Path) -> None:
+    run_dir, rows = run(tmp_path, model_folder, advantage=name)
+    assert_trained(run_dir, model_folder)
+    assert all(row["grad_norm"] > 0 for row in rows)
+    with RolloutStore(run_dir.path / "rollouts.sqlite", read_only=True) as store:
+        episodes = list(store.episodes(phase="train"))
+    for episode in episodes:
+        assert len(episode.turn_rewards) == episode.num_turns == 3
+        assert len(episode.turn_advantages) == (3 if name in TURN_ADVANTAGES else 0)
+    if name == "gigpo":  # the reply tells two states apart, and members of a group meet both
+        assert 2 <= len({state for episode in episodes for state in episode.turn_states}) <= 3
+        assert any(len(set(episode.turn_advantages)) > 1 for episode in episodes)

@@ -30,6 +30,7 @@ from agentrl.trainer.rollout import RolloutConfig
 # A new knob needs a reason: add it here with it.
 KEYS = """
 env env_kwargs level model name out seed device dtype threads num_steps groups_per_step group_size temperature advantage
+gamma step_weight
 micro_batch_tokens max_logp_difference stop_at_success tensorboard
 loss.kind loss.epsilon_low loss.epsilon_high loss.temperature_pos loss.temperature_neg loss.beta loss.kl_in
 loss.entropy_bonus loss.mask_overlong loss.correction loss.correction_max
@@ -138,6 +139,8 @@ WRONG_VALUES = {
     "threads = -2": "seed and threads are 0 and -2, but must be 0 or more",
     "dtype = 'bfloat'": "dtype is 'bfloat'; did you mean 'bfloat16'?",
     "advantage = 'gpro'": "advantage is 'gpro'; did you mean 'grpo'?",
+    "advantage = 'turn'\ngamma = 1.5": "gamma is 1.5, but must lie between 0 and 1",
+    "advantage = 'maxrl'\n[loss]\nbeta = 0.1\nkl_in = 'reward'": "which needs rewards of 0 or more",
     "[loss]\nkind = 'drgrpo'": "loss.kind is 'drgrpo', which is no loss; did you mean 'dr_grpo'?",
     "[optim]\nlr = 0": "optim.lr is 0.0, but must be above 0",
     "[optim]\nlr = inf": "optim.lr is inf, but must be float",
@@ -156,6 +159,10 @@ NO_EFFECT = {
     "[loss]\nepsilon_low = 1.0": "would clip nothing",
     "[loss]\nkind = 'dr_grpo'": "write advantage = 'dr_grpo'",
     "[eval]\nnum_episodes = 0\nevery = 5": "eval.every is 5, which changes nothing while eval.num_episodes is 0",
+    "gamma = 0.9": "gamma is 0.9, which changes nothing under advantage 'grpo'; leave it out, or set advantage to turn",
+    "advantage = 'turn'\nstep_weight = 0.5": "step_weight is 0.5, which changes nothing under advantage 'turn'",
+    "advantage = 'turn'\n[loss]\nkind = 'dr_grpo'": "write advantage = 'dr_grpo'",
+    "advantage = 'gigpo'\nstep_weight = 0.0": "step_weight is 0.0, but must be a number above 0",
     "stop_at_success = 1.0": "stop_at_success is 1.0, but must be 0 or more and below 1",
 }
 

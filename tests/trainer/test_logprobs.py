@@ -33,7 +33,7 @@ def batch(model: Any, *, sampled: bool = True) -> MicroBatch:
         ids_BT=ids_BT,
         mask_BT=mask_BT,
         old_logprobs_BT=torch.zeros(3, 17),
-        advantages_B=torch.ones(3),
+        advantages_BT=torch.ones(3, 17),
         overlong_B=torch.zeros(3, dtype=torch.bool),
     )
 
@@ -92,7 +92,8 @@ model = Qwen3ForCausalLM(Qwen3Config(vocab_size=words, hidden_size=16, num_hidde
     num_key_value_heads=1, head_dim=16, intermediate_size=16, tie_word_embeddings=True)).eval()
 head = Head(model)
 given = MicroBatch(ids_BT=torch.randint(words, (1, tokens)), mask_BT=torch.arange(tokens)[None] > 0,
-    old_logprobs_BT=torch.zeros(1, tokens), advantages_B=torch.ones(1), overlong_B=torch.zeros(1, dtype=torch.bool))
+    old_logprobs_BT=torch.zeros(1, tokens), advantages_BT=torch.ones(1, tokens),
+    overlong_B=torch.zeros(1, dtype=torch.bool))
 for weight in model.parameters():
     weight.grad = torch.zeros_like(weight)
 def peak(name="VmHWM"):

@@ -16,13 +16,13 @@ import pytest
 from gymnasium.spaces import Text
 
 from agentrl.trainer.chat import Chat
+from agentrl.trainer.credit import set_advantages
 from agentrl.trainer.engines.base import Engine, Request, Session
 from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.errors import ConfigError, EngineError
 from agentrl.trainer.metrics import episode_metrics
 from agentrl.trainer.rollout import RolloutConfig, Rollouts, Task
 from agentrl.trainer.types import Completion, Episode
-from agentrl.trainer.update import set_advantages
 
 MADE: dict[str, Iterator[int]] = {}  # by tag: numbers the environments made for one test
 NEVER = threading.Event()  # what a hanging environment waits for
@@ -278,6 +278,24 @@ def test_the_same_episodes_whatever_the_timing(play: Callable[..., list[Episode]
     tasks = some_tasks(5, 4)
     first, second = (play(tasks, turns=3, pause_s=pause) for pause in (0.0, 0.02))
     assert [(e.token_ids, e.logprobs, e.reward) for e in first] == [(e.token_ids, e.logprobs, e.reward) for e in second]
+
+
+def test_turns_are_recorded(play: Callable[..., list[Episode]]) -> None:
+    episodes = play(some_tasks(2, 4), turns=3)
+    for episode in episodes:
+        assert len(episode.turn_rewards) == len(episode.turn_lengths) == episode.num_turns == 3
+        assert sum(episode.turn_rewards) == pytest.approx(episode.reward)
+        actions = [message["content"] for message in episode.messages if message["role"] == "assistant"]
+        assert episode.turn_rewards == [len(action) / 10 for action in actions]
+        # The sampled tokens, cut where something else stands between them.
+        runs = [len(list(run)) for on, run in itertools.groupby(episode.mask) if on]
+        assert episode.turn_lengths == runs
+    # The first turn answers the task, which a group shares; the others answer "go on".
+    states = {(episode.group, *episode.turn_states) for episode in episodes}
+    assert len(states) == 2
+    (_, one, again, third), (_, other, *same) = states
+    assert again == third == same[0] == same[1]
+    assert len({one, other, again}) == 3
 
 
 @pytest.mark.parametrize("fault", FAULTS)

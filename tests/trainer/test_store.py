@@ -75,6 +75,10 @@ def episode(**changes: Any) -> Episode:
         versions=[3],
         timings={"env_s": 0.25},
         advantage=-0.5,
+        turn_rewards=[0.25, 0.75],
+        turn_lengths=[1, 1],
+        turn_states=["a3", "ff"],
+        turn_advantages=[0.0, -1.0],
     )
     return replace(base, **changes)
 
@@ -133,6 +137,25 @@ def test_sql_can_query_the_file(tmp_path: Path) -> None:
     database.close()
     assert (mean, f1) == (0.5, 0.5)
     assert np.frombuffer(tokens, dtype="<i4").tolist() == [5, 151_642, 0]
+
+
+def test_a_file_of_the_first_layout_is_read_and_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "rollouts.sqlite"
+    with RolloutStore(path) as store:
+        store.add([episode()])
+    database = sqlite3.connect(path)
+    database.execute("ALTER TABLE episodes DROP COLUMN turns")
+    database.execute("PRAGMA user_version = 1")
+    database.commit()
+    database.close()
+    old = episode(turn_rewards=[], turn_lengths=[], turn_states=[], turn_advantages=[])
+    with RolloutStore(path, read_only=True) as store:
+        assert list(store.episodes()) == [old]
+    with RolloutStore(path) as store:
+        store.add([episode(member=1)])
+        assert list(store.episodes()) == [old, episode(member=1)]
+    with RolloutStore(path, read_only=True) as store:
+        assert list(store.episodes()) == [old, episode(member=1)]
 
 
 def test_a_clean_close_leaves_one_file(tmp_path: Path) -> None:
@@ -306,7 +329,7 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     newer = sqlite3.connect(tmp_path / "newer.sqlite")
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(RunFolderError, match="has layout 99, this agentrl reads 1"):
+    with pytest.raises(RunFolderError, match="has layout 99, this agentrl reads 2"):
         RolloutStore(tmp_path / "newer.sqlite")
 
 

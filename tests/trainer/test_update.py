@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from agentrl.trainer.config import OptimConfig, TrainConfig
+from agentrl.trainer.credit import set_advantages
 from agentrl.trainer.errors import TrainerError
 from agentrl.trainer.loss import LossConfig
 from agentrl.trainer.model import load_model
 from agentrl.trainer.rollout import RolloutConfig
 from agentrl.trainer.types import Episode
-from agentrl.trainer.update import Updater, set_advantages
+from agentrl.trainer.update import Updater
 
 TEMPERATURE = 0.8
 LONGEST = 90  # tokens of an episode, which dr_grpo divides by
@@ -299,7 +300,7 @@ def test_kl_to_the_reference(model: Any, tiny_model: Callable[..., Any], episode
 
 def test_a_penalty_is_taken_off_the_reward(episodes: list[Episode]) -> None:
     group = [episode for episode in episodes if episode.group == 1]  # equal rewards
-    set_advantages(group, "dr_grpo", penalties={(1, 0): 0.5, (1, 3): 0.1})
+    set_advantages(group, "dr_grpo", penalties=[{(1, 0): [0.5], (1, 3): [0.25]}, {(1, 3): [-0.15]}])
     assert [episode.advantage for episode in group] == pytest.approx([-0.35, 0.15, 0.15, 0.05])
     assert [episode.reward for episode in group] == [1.0] * 4
 

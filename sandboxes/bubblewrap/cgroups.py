@@ -220,7 +220,8 @@ def _settings(version: int, folders: Mapping[str, Path], limits: Limits) -> Iter
 
 
 def _make_folder(version: int, base: Path, folder: Path, controllers: Iterable[str]) -> None:
-    # Another owner may remove its empty folders meanwhile, so a missing parent is tried again.
+    # Another owner may remove its empty folders meanwhile, so a missing parent is tried again; one that goes between
+    # two looks of mkdir is said to exist and to be no folder.
     for attempt in range(20):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -228,7 +229,7 @@ def _make_folder(version: int, base: Path, folder: Path, controllers: Iterable[s
                 for parent in (base, *reversed(folder.relative_to(base).parents[:-1])):
                     _turn_on(base / parent, controllers)
             return
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             if attempt == 19:
                 raise
             time.sleep(0.001)

@@ -29,7 +29,7 @@ needs_gate = pytest.mark.skipif(gate.build(1, 1, []) is None, reason="no gate is
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Client]:
-    with LocalVessel() as vessel:
+    with LocalVessel(silence_s=120.0) as vessel:  # nothing is said between tests, however long a busy machine takes
         yield Client(vessel)
 
 

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for names
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Client]:
-    with LocalVessel() as vessel:
+    with LocalVessel(silence_s=120.0) as vessel:  # nothing is said between tests, however long a busy machine takes
         yield Client(vessel)
 
 

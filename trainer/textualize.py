@@ -30,6 +30,8 @@ _DEFAULT_TURNS: Final = 100  # where the environment has no limit of its own
 _MAX_CHARS: Final = 4_000  # of an observation
 _ANSWER: Final = re.compile(r"<answer>((?:(?!<answer>).)*?)(?:</answer>|\Z)", re.DOTALL)
 _COLOURED: Final = re.compile(r"\x1b\[((?:3|4|9|10)[0-7])(?:;\d+)*m(.*?)\x1b\[0?m", re.DOTALL)
+# The toy text environments write the last action beside their map; without it the same place reads the same.
+_ECHO: Final = re.compile(r"^ *\([A-Z][a-z]+(?: [a-z]+)?\) *$", re.MULTILINE)
 _ESCAPE: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _COLOURS: Final = ("gray", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 
@@ -83,7 +85,7 @@ def make_text_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, 
         raise ConfigError(f"env={env_id!r}: {error}") from error
 
 
-class Textualized(gymnasium.Wrapper[str, str, Any, Any]):
+class Textualized(gymnasium.Wrapper[str, str, Any, Any], gymnasium.utils.RecordConstructorArgs):
     """Speak for an environment without text.
 
     Args:
@@ -106,15 +108,18 @@ class Textualized(gymnasium.Wrapper[str, str, Any, Any]):
         invalid_reward: float | None = None,
         digits: int = 2,
     ) -> None:
-        super().__init__(env)
-        limit = env.spec.max_episode_steps if env.spec else None
-        if max_turns is not None and limit is not None and max_turns > limit:
-            raise ValueError(f"max_turns is {max_turns}, but it ends after {limit}; give max_episode_steps instead")
+        gymnasium.utils.RecordConstructorArgs.__init__(
+            self, max_turns=max_turns, max_invalid=max_invalid, invalid_reward=invalid_reward, digits=digits
+        )
+        gymnasium.Wrapper.__init__(self, env)
         for name, value, least in (("max_turns", max_turns, 1), ("max_invalid", max_invalid, 1), ("digits", digits, 0)):
             if value is not None and (type(value) is not int or value < least):
                 raise ValueError(f"{name} is {value!r}, but must be a whole number of {least} or more")
         if invalid_reward is not None and (type(invalid_reward) not in (int, float) or not -1e9 <= invalid_reward <= 0):
             raise ValueError(f"invalid_reward is {invalid_reward!r}, but must be 0 or less")
+        limit = env.spec.max_episode_steps if env.spec else None
+        if max_turns is not None and limit is not None and max_turns > limit:
+            raise ValueError(f"max_turns is {max_turns}, but it ends after {limit}; give max_episode_steps instead")
         self.max_turns = max_turns or limit or _DEFAULT_TURNS
         self._whole = limit is None or self.max_turns == limit  # nothing of an episode is cut off
         self._known = _known(env)
@@ -204,7 +209,7 @@ class Textualized(gymnasium.Wrapper[str, str, Any, Any]):
 
     def _say(self, observation: Any) -> str:
         if self._shown:
-            text = _uncoloured(str(self.env.render()))
+            text = _uncoloured(_ECHO.sub("", str(self.env.render())))
         else:
             text = say(self.env.observation_space, observation, names=self._parts, digits=self._digits)
         if len(text) > _MAX_CHARS:

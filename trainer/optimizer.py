@@ -21,12 +21,12 @@ class Optimizer:
     """Steps a model's parameters after a backward pass.
 
     Args:
-        model: All its parameters are trained, in place.
+        model: All its parameters that want a gradient are trained, in place.
         config: Settings; the rate of each step is given with it.
     """
 
     def __init__(self, model: nn.Module, config: OptimConfig) -> None:
-        self._weights = list(model.parameters())
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._precise = all(weight.dtype == torch.float32 for weight in self._weights)
         self._stepped = self._weights if self._precise else [_copy(weight) for weight in self._weights]
         betas = (config.beta1, config.beta2)

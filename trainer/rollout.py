@@ -13,6 +13,7 @@ import hashlib
 import queue
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -68,10 +69,11 @@ class Task:
     split: str
     level: int | None  # None: the environment's own default
     temperature: float
+    env_id: str | None = None  # None: that of the rollouts
 
 
 class Rollouts:
-    """Plays tasks on one environment id.
+    """Plays tasks, each on its own environment id or on that of all.
 
     Args:
         env_id: Any registered Gymnasium id; spaces without text are spoken (`textualize.py`).
@@ -89,7 +91,8 @@ class Rollouts:
         self._engine = engine
         self._chat = chat
         self._config = config
-        self._idle: list[_Desk] = []  # desks are kept between calls: an environment is reset, not made anew
+        # By environment id; desks are kept between calls: an environment is reset, not made anew.
+        self._idle: defaultdict[str, list[_Desk]] = defaultdict(list)
 
     def play(self, tasks: Sequence[Task]) -> list[Episode]:
         """Play every task; return the episodes in the order of the tasks, failed ones with `failure` set.
@@ -105,7 +108,8 @@ class Rollouts:
 
     def close(self) -> None:
         """Close the environments, waiting at most five seconds; may be called twice."""
-        desks, self._idle = self._idle, []
+        desks = [desk for idle in self._idle.values() for desk in idle]
+        self._idle.clear()
         for desk in desks:
             desk.abandon()
         deadline = time.monotonic() + _CLOSE_S
@@ -119,14 +123,16 @@ class Rollouts:
         sessions = [self._engine.session() for _ in range(min(self._config.concurrency, len(tasks)))]
 
         async def work(session: Session) -> None:
-            desk = self._idle.pop() if self._idle else self._desk()
             try:
                 for index in upcoming:
-                    episode, desk = await self._persist(tasks[index], session, desk)
-                    episodes[index] = episode
+                    idle = self._idle[self._env_of(tasks[index])]
+                    desk = idle.pop() if idle else self._desk(tasks[index])
+                    try:
+                        episodes[index], desk = await self._persist(tasks[index], session, desk)
+                    finally:
+                        idle.append(desk)
             finally:
                 session.close()
-                self._idle.append(desk)
 
         async with asyncio.TaskGroup() as group:
             for session in sessions:
@@ -138,7 +144,7 @@ class Rollouts:
         # Time spent waiting for others is not counted: one straggler must not make its neighbours late.
         allowance = _Allowance(turn_s=self._config.turn_timeout_s, episode_s=self._config.episode_timeout_s)
         for attempt in range(self._config.max_retries + 1):
-            episode = _blank(self._env_id, task, attempt)
+            episode = _blank(self._env_of(task), task, attempt)
             start = time.perf_counter()
             try:
                 await self._episode(episode, task, session, desk, allowance)
@@ -149,7 +155,7 @@ class Rollouts:
             if episode.failure is None:
                 break
             desk.abandon()
-            desk = self._desk()
+            desk = self._desk(task)
             if allowance.left_s <= 0:
                 break
         return episode, desk
@@ -223,8 +229,11 @@ class Rollouts:
         episode.token_ids, episode.mask, episode.logprobs = ids, mask, logprobs
         episode.timings.update(sample_s=sampled_s, env_s=env_s)
 
-    def _desk(self) -> _Desk:
-        return _Desk(lambda: make_text_env(self._env_id, self._env_kwargs))
+    def _env_of(self, task: Task) -> str:
+        return task.env_id or self._env_id
+
+    def _desk(self, task: Task) -> _Desk:
+        return _Desk(lambda: make_text_env(self._env_of(task), self._env_kwargs))
 
 
 class _EnvFailure(Exception):

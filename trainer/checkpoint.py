@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class TrainerState:
     torch_rng: torch.Tensor  # state of torch's CPU generator
     cuda_rng: list[torch.Tensor]  # of each CUDA device
     recent_success: list[float]  # of the last ten steps
+    curriculum: dict[str, Any] = field(default_factory=dict)  # of the Curriculum; empty in older checkpoints
 
 
 def save_checkpoint(

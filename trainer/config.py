@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from agentrl.trainer.advantage import ADVANTAGES, NORMALISED, TURN_ADVANTAGES
+from agentrl.trainer.curriculum import CurriculumConfig
 from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.groups import GroupsConfig
 from agentrl.trainer.loss import LossConfig
+from agentrl.trainer.mixture import EnvWeights, weights_of
 from agentrl.trainer.rollout import RolloutConfig
 
 __all__ = [
@@ -104,8 +107,8 @@ class TrainConfig:
         ConfigError: A value is out of range, or would change nothing.
     """
 
-    env: str = "AgentRL/Search-v0"  # any registered Gymnasium id with text spaces; "module:id" imports the module first
-    env_kwargs: dict[str, Scalar] = field(default_factory=dict)  # passed to gymnasium.make
+    env: EnvWeights = "AgentRL/Search-v0"  # any Gymnasium id; "module:id" imports the module first; or weights by id
+    env_kwargs: dict[str, Scalar] = field(default_factory=dict)  # passed to gymnasium.make, of each environment
     level: int | None = None  # difficulty; none: the environment's default
     model: str = "bundled:search-tiny"  # folder, Hugging Face name, or bundled:NAME
     name: str | None = None  # of the run folder; none: the recipe's name and the next free number
@@ -121,6 +124,7 @@ class TrainConfig:
     advantage: str = "grpo"  # grpo, dr_grpo, dapo, rloo, maxrl, reinforce++, reinforce++_baseline, turn, gigpo
     gamma: float | None = None  # turn, gigpo: discount a turn; none: 1 for turn, 0.95 for gigpo
     step_weight: float | None = None  # gigpo: weight of the advantage among turns before one state; none: 1
+    overlong_buffer: int | None = None  # tokens before rollout.max_episode_tokens that cost up to 1 of the reward
     micro_batch_tokens: int = 16_384  # of one forward and backward pass, padding included
     max_logp_difference: float = 0.1  # the run stops when engine and trainer differ by more, on average over a step
     stop_at_success: float | None = None  # end early once the mean success of the last ten steps is above
@@ -128,14 +132,18 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    groups: GroupsConfig = field(default_factory=GroupsConfig)
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
     def __post_init__(self) -> None:
+        weights_of(self.env)
         _positive(self, "", "num_steps", "groups_per_step", "temperature", "micro_batch_tokens", "max_logp_difference")
         if self.group_size < 2:
             raise ConfigError(f"group_size is {self.group_size}, but a group of one has no baseline; write 8")
         self._check_advantage()
+        self.curriculum.check(self.level)
         if self.optim.updates_per_step > self.groups_per_step:
             raise ConfigError(
                 f"optim.updates_per_step is {self.optim.updates_per_step}, more than groups_per_step "
@@ -162,10 +170,16 @@ class TrainConfig:
                 f"loss.kind is 'dr_grpo' but advantage is {self.advantage!r}; Dr. GRPO divides by no deviation: "
                 "write advantage = 'dr_grpo'"
             )
-        if self.advantage == "maxrl" and self.loss.kl_in == "reward":
+        longest = self.rollout.max_episode_tokens
+        if self.overlong_buffer is not None and not 0 < self.overlong_buffer < longest:
             raise ConfigError(
-                "loss.kl_in is 'reward' but advantage is 'maxrl', which needs rewards of 0 or more: write "
-                "kl_in = 'loss'"
+                f"overlong_buffer is {self.overlong_buffer}, but must lie between 0 and rollout.max_episode_tokens "
+                f"({longest}); write {longest // 4}"
+            )
+        if self.advantage == "maxrl" and (self.loss.kl_in == "reward" or self.overlong_buffer is not None):
+            raise ConfigError(
+                "advantage is 'maxrl', which needs rewards of 0 or more, but loss.kl_in = 'reward' or overlong_buffer "
+                "takes something off: leave them out, or choose another advantage"
             )
         turn = TURN_ADVANTAGES.get(self.advantage)
         if self.gamma is not None and turn is None:

@@ -14,7 +14,7 @@ from agentrl.trainer.advantage import ADVANTAGES, TURN_ADVANTAGES
 from agentrl.trainer.errors import TrainerError
 from agentrl.trainer.types import Episode
 
-__all__ = ["Penalties", "kl_penalties", "overlong_penalty", "set_advantages", "token_advantages"]
+__all__ = ["Penalties", "kl_penalties", "overlong_penalties", "overlong_penalty", "set_advantages", "token_advantages"]
 
 Penalties = Mapping[tuple[int, int], Sequence[float]]
 """By group and member: what is taken off the reward of each turn."""
@@ -122,6 +122,19 @@ def overlong_penalty(num_tokens: int, *, longest: int, buffer: int) -> float:
     [0.0, 0.25, 1.0]
     """
     return min(1.0, max(0.0, (num_tokens - (longest - buffer)) / buffer))
+
+
+def overlong_penalties(episodes: Sequence[Episode], *, longest: int, buffer: int) -> dict[tuple[int, int], list[float]]:
+    """Return the `overlong_penalty` of each episode that began, on its last turn.
+
+    A departure from DAPO: what is counted is the whole episode, as `longest` limits it, replies included.
+    """
+    found = {}
+    for episode in episodes:
+        if episode.failure is None and any(episode.mask):
+            penalty = overlong_penalty(len(episode.token_ids), longest=longest, buffer=buffer)
+            found[episode.group, episode.member] = [0.0] * (len(_lengths(episode)) - 1) + [penalty]
+    return found
 
 
 def _shaped(episode: Episode, penalties: Sequence[Penalties]) -> list[float]:

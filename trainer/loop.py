@@ -1,7 +1,7 @@
 """The training loop: draw tasks, play them, compare within groups, improve, repeat.
 
-Everything random is a function of (seed, step, group, member, turn), so that a run resumed from a checkpoint draws
-what an unbroken one would have drawn. `Run` reads from top to bottom like the paper's algorithm.
+Everything random is a function of (seed, step, group, round, member, turn), so that a run resumed from a checkpoint
+draws what an unbroken one would have drawn. `Run` reads from top to bottom like the paper's algorithm.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from agentrl.trainer.chat import Chat
 from agentrl.trainer.checkpoint import TrainerState, latest_checkpoint, load_state, save_checkpoint
 from agentrl.trainer.config import TrainConfig
-from agentrl.trainer.credit import Penalties, kl_penalties, set_advantages
+from agentrl.trainer.credit import Penalties, kl_penalties, overlong_penalties, set_advantages
+from agentrl.trainer.curriculum import Curriculum
 from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.errors import ParityError, TrainerError
+from agentrl.trainer.groups import Draw, Played, play_step
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics, success_rate
+from agentrl.trainer.mixture import env_metrics, weights_of
 from agentrl.trainer.model import check_fits, load_model, load_tokenizer, pick_device
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.report import write_curve_svg, write_report
-from agentrl.trainer.rollout import Rollouts, Task
+from agentrl.trainer.rollout import Rollouts
 from agentrl.trainer.rundir import RunDir
 from agentrl.trainer.store import RolloutStore
 from agentrl.trainer.types import Episode
 from agentrl.trainer.update import Updater
 
 __all__ = ["train"]
-
-# Keeps the seeds of held-out tasks apart from those of training, where an environment has no splits.
-_HELD_OUT = 1_000_003
 
 
 def train(config: TrainConfig, *, run_dir: RunDir, progress: Progress | None = None) -> dict[str, Any]:
@@ -58,6 +58,7 @@ class Run:
 
     def __init__(self, config: TrainConfig, run_dir: RunDir, progress: Progress) -> None:
         self.config, self.dir, self.progress = config, run_dir, progress
+        self.envs = weights_of(config.env)
         checkpoint = latest_checkpoint(run_dir.checkpoints)
         self.state = load_state(checkpoint) if checkpoint else None
         self.step = self.state.step if self.state else 0
@@ -69,6 +70,14 @@ class Run:
         self.chat = Chat(self.tokenizer)
         self.updater = Updater(self.model, self._reference(device), config)
         self.num_tokens, self.train_seconds, self.recent = 0, 0.0, list[float]()
+        self.curriculum = Curriculum(level=config.level)
+        self.draw = Draw(
+            seed=config.seed,
+            envs=self.envs,
+            groups_per_step=config.groups_per_step,
+            group_size=config.group_size,
+            temperature=config.temperature,
+        )
         if self.state:
             self._restore(self.state)
         with ExitStack() as opened:
@@ -81,7 +90,7 @@ class Run:
             self.engine = opened.enter_context(TorchEngine(self.model, schedule=config.rollout.schedule))
             self.engine.update_weights(self.step)
             self.rollouts = Rollouts(
-                env_id=config.env,
+                env_id=next(iter(self.envs)),
                 env_kwargs=config.env_kwargs,
                 engine=self.engine,
                 chat=self.chat,
@@ -110,17 +119,15 @@ class Run:
         """One step of GRPO."""
         start = time.perf_counter()
         step = self.step + 1
-        episodes = self.rollouts.play(self._tasks(step))
-        played = time.perf_counter()
+        config, level = self.config, self.curriculum.level
+        played = play_step(self.rollouts.play, self.draw, step, level=level, max_rounds=config.groups.rounds)
+        rollout_s = time.perf_counter() - start
+        episodes, everything = played.kept, played.everything
         penalties, shaped = self._penalties(episodes)
         set_advantages(
-            episodes,
-            self.config.advantage,
-            gamma=self.config.gamma,
-            step_weight=self.config.step_weight,
-            penalties=penalties,
+            episodes, config.advantage, gamma=config.gamma, step_weight=config.step_weight, penalties=penalties
         )
-        self.store.add(episodes)
+        self.store.add(everything)
         self._check_usable(episodes, f"episodes of step {step}")
         stored = time.perf_counter()
         learnt = self.updater.step(episodes, step)
@@ -128,10 +135,15 @@ class Run:
         self.engine.update_weights(step)
         self.step = step
         self.train_seconds += time.perf_counter() - start
-        self.num_tokens += sum(len(episode.token_ids) for episode in episodes)
-        metrics = episode_metrics(episodes, version=step - 1) | drop_metrics(self._dropped(episodes)) | learnt | shaped
-        metrics |= _speeds(episodes, rollout_s=played - start, update_s=time.perf_counter() - stored)
+        self.num_tokens += sum(len(episode.token_ids) for episode in everything)
+        metrics = episode_metrics(played.first, version=step - 1) | drop_metrics(self._dropped(played))
+        metrics |= learnt | shaped | (played.metrics() if config.groups.dynamic_sampling else {})
+        metrics |= env_metrics(played.first)
+        metrics |= _speeds(everything, rollout_s=rollout_s, update_s=time.perf_counter() - stored)
         metrics |= {"num_tokens": float(self.num_tokens), "perf/train_s": self.train_seconds}
+        if config.curriculum.max_level is not None and level is not None:
+            metrics["curriculum/level"] = float(level)
+        self.curriculum.note(metrics.get("success"), config.curriculum)
         self.recent = [*self.recent, metrics.get("success", 0.0)][-10:]
         every = self.config.eval.every
         if every and step % every == 0 and step < self.config.num_steps:
@@ -142,7 +154,7 @@ class Run:
         self.progress.update(metrics, step, self.config.num_steps)
 
     def held_out(self, phase: Literal["eval_before", "eval_after", "eval"]) -> dict[str, float]:
-        """Play the held-out tasks, sampled and greedy; results of `eval_before` survive a resume."""
+        """Play each environment's held-out tasks, sampled and greedy; results of `eval_before` survive a resume."""
         evaluation = self.config.eval
         kept = self.dir.path / f"{phase}.json"
         if phase == "eval_before" and kept.exists():
@@ -155,18 +167,14 @@ class Run:
         for member, (name, temperature) in enumerate(
             [("success", evaluation.temperature), ("greedy", 0.0)][: 1 + evaluation.greedy]
         ):
-            tasks = [
-                Task(
-                    step=self.step,
-                    group=index,
-                    member=member,
-                    seed=_seed(self.config.seed, _HELD_OUT, index),
-                    split=evaluation.split,
-                    level=self.config.level,
-                    temperature=temperature,
-                )
-                for index in range(evaluation.num_episodes)
-            ]
+            tasks = self.draw.held_out(
+                self.step,
+                num_tasks=evaluation.num_episodes,
+                split=evaluation.split,
+                level=self.config.curriculum.max_level or self.config.level,
+                member=member,
+                temperature=temperature,
+            )
             episodes = self.rollouts.play(tasks)
             self.store.add(episodes, phase=phase)
             self._check_usable(episodes, f"held-out episodes of {evaluation.split!r}")
@@ -175,6 +183,9 @@ class Run:
             if rate is not None:
                 result[name] = rate
             result[f"{name}_reward"] = fmean(episode.reward for episode in valid)
+            for key, value in env_metrics(episodes).items():  # success, success/<env>, reward/<env>
+                kind, slash, env = key.partition("/")
+                result[f"{name}_reward/{env}" if kind == "reward" else f"{name}{slash}{env}"] = value
             result[f"{name}_failures"] = float(len(episodes) - len(valid))
         self.progress.note(
             " · ".join(
@@ -197,6 +208,7 @@ class Run:
             torch_rng=torch.get_rng_state(),
             cuda_rng=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             recent_success=self.recent,
+            curriculum=asdict(self.curriculum),
         )
         save_checkpoint(
             self.dir.checkpoints,
@@ -208,31 +220,22 @@ class Run:
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
-    def _tasks(self, step: int) -> list[Task]:
-        config = self.config
-        return [
-            Task(
-                step=step,
-                group=group,
-                member=member,
-                seed=_seed(config.seed, step, group),
-                split="train",
-                level=config.level,
-                temperature=config.temperature,
-            )
-            for group in range(config.groups_per_step)
-            for member in range(config.group_size)
-        ]
-
     def _penalties(self, episodes: list[Episode]) -> tuple[list[Penalties], dict[str, float]]:
         """Return what is taken off the rewards before they are compared, and its metrics."""
-        loss = self.config.loss
-        if loss.kl_in != "reward":
-            return [], {}
-        kl = self.updater.kl_to_reference(episodes)
-        sampled = sum(sum(episode.mask) for episode in episodes if episode.failure is None)
-        total = sum(float(kl_T.sum()) for kl_T in kl.values())
-        return [kl_penalties(episodes, kl, beta=loss.beta)], {"kl": total / max(1, sampled)}
+        loss, buffer = self.config.loss, self.config.overlong_buffer
+        penalties: list[Penalties] = []
+        metrics: dict[str, float] = {}
+        if loss.kl_in == "reward":
+            kl = self.updater.kl_to_reference(episodes)
+            penalties.append(kl_penalties(episodes, kl, beta=loss.beta))
+            sampled = sum(sum(episode.mask) for episode in episodes if episode.failure is None)
+            metrics["kl"] = sum(float(kl_T.sum()) for kl_T in kl.values()) / max(1, sampled)
+        if buffer is not None:
+            longest = self.config.rollout.max_episode_tokens
+            overlong = overlong_penalties(episodes, longest=longest, buffer=buffer)
+            penalties.append(overlong)
+            metrics["overlong_penalty"] = fmean(sum(taken) for taken in overlong.values()) if overlong else 0.0
+        return penalties, metrics
 
     def _reference(self, device: torch.device) -> PreTrainedModel | None:
         """Return the model that training began with, frozen; none where there is no KL to it."""
@@ -246,6 +249,8 @@ class Run:
         self.num_tokens, self.train_seconds = state.num_tokens, state.train_seconds
         self.recent = list(state.recent_success)
         torch.set_rng_state(state.torch_rng)
+        if state.curriculum:
+            self.curriculum = Curriculum(**state.curriculum)
         if state.cuda_rng and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state.cuda_rng)
 
@@ -274,8 +279,11 @@ class Run:
                 f"{self.dir.path}"
             )
 
-    def _dropped(self, episodes: list[Episode]) -> Iterator[tuple[str, Episode]]:
+    def _dropped(self, played: Played) -> Iterator[tuple[str, Episode]]:
+        for episode in played.replaced:
+            yield "infrastructure" if episode.failure is not None else "replaced", episode
         alive: dict[int, int] = {}
+        episodes = played.kept
         for episode in episodes:
             alive[episode.group] = alive.get(episode.group, 0) + (episode.failure is None)
         for episode in episodes:
@@ -300,7 +308,7 @@ class Run:
             "greedy_after": after.get("greedy"),
             "reward_before": before.get("success_reward"),
             "reward_after": after.get("success_reward"),
-            "num_episodes": self.step * self.config.groups_per_step * self.config.group_size,
+            "num_episodes": self.store.count(phase="train"),
             "num_eval_episodes": self.config.eval.num_episodes,
             "num_steps": self.step,
             "train_seconds": round(self.train_seconds, 1),
@@ -335,11 +343,6 @@ def _torch_settings(config: TrainConfig) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
-
-
-def _seed(*parts: int) -> int:
-    """Mix numbers into an environment seed below 2**31."""
-    return int(np.random.SeedSequence(parts).generate_state(1)[0]) >> 1
 
 
 def _speeds(episodes: list[Episode], *, rollout_s: float, update_s: float) -> dict[str, float]:

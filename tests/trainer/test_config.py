@@ -30,7 +30,7 @@ from agentrl.trainer.rollout import RolloutConfig
 # A new knob needs a reason: add it here with it.
 KEYS = """
 env env_kwargs level model name out seed device dtype threads num_steps groups_per_step group_size temperature advantage
-gamma step_weight
+gamma step_weight overlong_buffer
 micro_batch_tokens max_logp_difference stop_at_success tensorboard
 loss.kind loss.epsilon_low loss.epsilon_high loss.temperature_pos loss.temperature_neg loss.beta loss.kl_in
 loss.entropy_bonus loss.mask_overlong loss.correction loss.correction_max
@@ -38,6 +38,8 @@ optim.lr optim.warmup_steps optim.final_lr_share optim.beta1 optim.beta2 optim.w
 optim.updates_per_step
 rollout.concurrency rollout.max_turn_tokens rollout.max_episode_tokens rollout.turn_timeout_s rollout.episode_timeout_s
 rollout.max_retries rollout.schedule
+groups.dynamic_sampling groups.max_rounds
+curriculum.max_level curriculum.raise_at curriculum.window
 eval.num_episodes eval.split eval.temperature eval.greedy eval.every
 checkpoint.every checkpoint.keep
 """.split()
@@ -139,6 +141,11 @@ WRONG_VALUES = {
     "threads = -2": "seed and threads are 0 and -2, but must be 0 or more",
     "dtype = 'bfloat'": "dtype is 'bfloat'; did you mean 'bfloat16'?",
     "advantage = 'gpro'": "advantage is 'gpro'; did you mean 'grpo'?",
+    "[groups]\ndynamic_sampling = true\nmax_rounds = 0": "groups.max_rounds is 0, but must be 1 or more",
+    "level = 1\n[curriculum]\nmax_level = 3\nwindow = 0": "curriculum.window is 0, but must be 1 or more",
+    "level = 1\n[curriculum]\nmax_level = 3\nraise_at = 1.0": "curriculum.raise_at is 1.0, but must be 0 or more and",
+    "overlong_buffer = 2048": "overlong_buffer is 2048, but must lie between 0 and rollout.max_episode_tokens (2048)",
+    "advantage = 'maxrl'\noverlong_buffer = 9": "which needs rewards of 0 or more",
     "advantage = 'turn'\ngamma = 1.5": "gamma is 1.5, but must lie between 0 and 1",
     "advantage = 'maxrl'\n[loss]\nbeta = 0.1\nkl_in = 'reward'": "which needs rewards of 0 or more",
     "[loss]\nkind = 'drgrpo'": "loss.kind is 'drgrpo', which is no loss; did you mean 'dr_grpo'?",
@@ -162,6 +169,10 @@ NO_EFFECT = {
     "gamma = 0.9": "gamma is 0.9, which changes nothing under advantage 'grpo'; leave it out, or set advantage to turn",
     "advantage = 'turn'\nstep_weight = 0.5": "step_weight is 0.5, which changes nothing under advantage 'turn'",
     "advantage = 'turn'\n[loss]\nkind = 'dr_grpo'": "write advantage = 'dr_grpo'",
+    "[groups]\nmax_rounds = 2": "groups.max_rounds is 2, which changes nothing without groups.dynamic_sampling",
+    "[curriculum]\nwindow = 3": "curriculum.window is 3, which changes nothing without curriculum.max_level",
+    "level = 3\n[curriculum]\nmax_level = 3": "curriculum.max_level is 3 but level is 3",
+    "[curriculum]\nmax_level = 3": "curriculum.max_level is 3 but level is None",
     "advantage = 'gigpo'\nstep_weight = 0.0": "step_weight is 0.0, but must be a number above 0",
     "stop_at_success = 1.0": "stop_at_success is 1.0, but must be 0 or more and below 1",
 }

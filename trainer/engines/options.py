@@ -1,0 +1,66 @@
+"""What is chosen about the engine: which one, and the options that only some of them have."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+
+from agentrl.trainer.engines import ENGINES
+from agentrl.trainer.errors import ConfigError
+
+__all__ = ["EngineConfig"]
+
+_IN_FLIGHT = ("finish", "keep", "abort")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """The engine of a run; an option that the chosen engine does not have must be left out.
+
+    Raises:
+        ConfigError: A value is out of range, or would change nothing.
+    """
+
+    name: str = "torch"  # torch, or vllm
+    urls: tuple[str, ...] = ()  # vllm: addresses of servers that run already; none: in the trainer's own process
+    weights_dir: str | None = None  # vllm with urls: folder that the servers see too; none: a temporary one
+    in_flight: str | None = None  # vllm: turns under way at an update: finish (default), keep or abort
+    timeout_s: float | None = None  # vllm: of one turn once it runs, and of one update; none: 600
+    kv_cache_mb: int | None = None  # vllm in process, on a CPU: of keys and values; none: for all episodes, up to 4096
+    gpu_memory_utilization: float | None = None  # vllm in process, on CUDA: share of the memory; none: 0.3
+    sleep_level: int | None = None  # vllm in process, on CUDA: 1 (weights to the host) or 2 (dropped) while training
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            near = difflib.get_close_matches(self.name, ENGINES, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"engine.name is {self.name!r}{hint}; there are {', '.join(ENGINES)}")
+        given = [each.name for each in fields(self)[1:] if getattr(self, each.name) not in (None, ())]
+        if self.name == "torch" and given:
+            raise ConfigError(
+                f"engine.{given[0]} is {getattr(self, given[0])!r}, which changes nothing with engine.name 'torch'; "
+                "leave it out, or write name = 'vllm'"
+            )
+        unused = ("kv_cache_mb", "gpu_memory_utilization", "sleep_level") if self.urls else ("weights_dir",)
+        for name in unused:
+            if name in given:
+                where = (
+                    "beside engine.urls: say it where the servers are started" if self.urls else "without engine.urls"
+                )
+                raise ConfigError(f"engine.{name} is {getattr(self, name)!r}, which changes nothing {where}")
+        if self.in_flight not in (None, *_IN_FLIGHT):
+            raise ConfigError(f"engine.in_flight is {self.in_flight!r}; there are {', '.join(_IN_FLIGHT)}")
+        for name in ("timeout_s", "kv_cache_mb"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"engine.{name} is {value!r}, but must be above 0")
+        share = self.gpu_memory_utilization
+        if share is not None and not 0 < share < 1:
+            raise ConfigError(f"engine.gpu_memory_utilization is {share!r}, but must lie between 0 and 1")
+        if self.sleep_level not in (None, 1, 2):
+            raise ConfigError(f"engine.sleep_level is {self.sleep_level!r}, but must be 1 or 2; leave it out for none")
+        for url in self.urls:
+            if not url.startswith(("http://", "https://")):
+                raise ConfigError(
+                    f"engine.urls has {url!r}, which is no address; write one such as http://127.0.0.1:8000"
+                )

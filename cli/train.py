@@ -14,12 +14,19 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_ANY_ENV = "gymnasium"  # the recipe for an environment without one
+_SHOWN_TURNS = 3_000  # at least, in the demonstrations that a tiny model is made from
+_BATCH_TURNS = 100  # about so many are learnt at once
+_TINY = "tiny"  # no model yet: it is made, as `agentrl coldstart` makes one
 _USAGE = """\
 usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME] [--any.nested.option VALUE …]
+       agentrl train --env ID [options]
        agentrl train --resume RUN
 
 Trains a model with GRPO on an environment. RECIPE is the name of a recipe or a .toml file; every key of it can be given
-as an option, nested ones with dots (--optim.lr 1e-6, --rollout.concurrency 64).
+as an option, nested ones with dots (--optim.lr 1e-6, --rollout.concurrency 64). Without a recipe it is gymnasium, which
+makes a tiny model. An environment without text is spoken for: --env FrozenLake-v1. Several environments share a run by
+their weights: --env FrozenLake-v1:0.7 --env Blackjack-v1:0.3.
 
   recipes: {recipes}
   all options and their values: agentrl train RECIPE --help
@@ -45,12 +52,16 @@ def run(args: Sequence[str]) -> int:
         run_dir = RunDir.existing(Path(words[1]))
         config = _checked(load_recipe(str(run_dir.path / "config.toml")), fresh=False)
     else:
+        if words[0].startswith("-") and any(word.partition("=")[0] == "--env" for word in words):
+            words = [_ANY_ENV, *words]
         if words[0].startswith("-"):
             raise ConfigError(
                 f"a recipe comes first, got {words[0]!r}; type: agentrl train quickstart {' '.join(words)}"
             )
         config = _checked(_parsed(load_recipe(words[0]), words), fresh=True)
         run_dir = RunDir.create(Path(config.out), config.name, default=Path(words[0]).stem)
+        if config.model == _TINY:
+            config = dataclasses.replace(config, model=str(_made(config, run_dir)))
         run_dir.write_text("config.toml", to_toml(config))
     return _train(config, run_dir)
 
@@ -87,7 +98,9 @@ def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
     import tyro
 
     from agentrl.trainer.config import TrainConfig
+    from agentrl.trainer.mixture import parse_envs
 
+    words, envs = _without_envs(words)
     config = tyro.cli(
         TrainConfig,
         default=recipe,
@@ -95,31 +108,105 @@ def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
         prog=f"agentrl train {words[0]}",
         description="Options of the recipe, with their values.",
     )
+    if envs:
+        config = dataclasses.replace(config, env=parse_envs(envs))
     if config.env != recipe.env and config.env_kwargs == recipe.env_kwargs:  # they were meant for the recipe's own
         config = dataclasses.replace(config, env_kwargs={})
     return config
 
 
+def _without_envs(words: list[str]) -> tuple[list[str], list[str]]:
+    """Take out every `--env VALUE` and `--env=VALUE`; they may come several times."""
+    from agentrl.trainer.errors import ConfigError
+
+    kept, envs = [], []
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name != "--env":
+            kept.append(word)
+            continue
+        if not equals:
+            value = next(rest, "")
+        if not value or value.startswith("-"):
+            raise ConfigError("--env has no value; type: --env FrozenLake-v1")
+        envs.append(value)
+    return kept, envs
+
+
+def _made(config: TrainConfig, run_dir: RunDir) -> Path:
+    """Make a tiny model that has seen the format of the environments: played by what they ship, or else at random."""
+    import itertools
+    import json
+
+    from agentrl.trainer.coldstart import ColdstartConfig, coldstart
+    from agentrl.trainer.demonstrations import played
+    from agentrl.trainer.mixture import weights_of
+
+    path = run_dir.path / "demonstrations.jsonl"
+    sources = [
+        played(env, config.env_kwargs, level=config.level, seed=config.seed + place)
+        for place, env in enumerate(weights_of(config.env))
+    ]
+    turns = 0
+    with path.open("w", encoding="utf-8") as file:
+        for number in itertools.count():
+            shown = next(sources[number % len(sources)])
+            turns += sum(message["role"] == "assistant" for message in shown.messages)
+            file.write(json.dumps({"messages": list(shown.messages), "tools": list(shown.tools)}) + "\n")
+            if turns >= _SHOWN_TURNS and number + 1 >= len(sources):
+                break
+    print(f"a tiny model is made from {number + 1} demonstrations", file=sys.stderr)
+    start = ColdstartConfig(
+        env=ColdstartConfig.env,
+        level=ColdstartConfig.level,
+        demonstrations=str(path),
+        name="start",
+        out=str(run_dir.path),
+        seed=config.seed,
+        device=config.device,
+        threads=config.threads,
+        vocab_size=400,
+        copy_steps=0,
+        num_steps=60,
+        batch_size=min(64, max(4, _BATCH_TURNS * (number + 1) // turns)),
+        max_tokens=max(config.rollout.max_episode_tokens, 4096),
+    )
+    return coldstart(start)
+
+
 def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
-    """Refuse what cannot work before a folder is made; return the configuration with the environment's full id."""
+    """Refuse what cannot work before a folder is made; return the configuration with the environments' full ids."""
     from agentrl.cli.registry import find_env
     from agentrl.trainer.chat import Chat
     from agentrl.trainer.errors import ConfigError, TrainerError
+    from agentrl.trainer.mixture import weights_of
     from agentrl.trainer.model import load_tokenizer, pick_device
-    from agentrl.trainer.rollout import make_text_env
+    from agentrl.trainer.textualize import Textualized, make_text_env
 
-    config = dataclasses.replace(config, env=find_env(config.env))
+    found = {find_env(env): weight for env, weight in weights_of(config.env).items()}
+    config = dataclasses.replace(config, env=next(iter(found)) if isinstance(config.env, str) else found)
     if fresh:  # a run may be resumed from another folder
         kwargs = {name: _absolute(value) for name, value in config.env_kwargs.items()}
-        config = dataclasses.replace(config, model=_absolute(config.model), env_kwargs=kwargs)
-    try:
-        make_text_env(config.env, config.env_kwargs).close()
-    except TrainerError:
-        raise
-    except Exception as error:  # somebody else's code: what it raises is no bug of ours
-        raise ConfigError(f"env={config.env!r} cannot be made: {type(error).__name__}: {error}") from error
+        model = config.model if config.model == _TINY else _absolute(config.model)
+        config = dataclasses.replace(config, model=model, env_kwargs=kwargs)
+    spoken_for = []
+    for env in found:
+        try:
+            made = make_text_env(env, config.env_kwargs)
+            spoken_for.append(isinstance(made, Textualized))
+            made.close()
+        except TrainerError:
+            raise
+        except Exception as error:  # somebody else's code: what it raises is no bug of ours
+            raise ConfigError(f"env={env!r} cannot be made: {type(error).__name__}: {error}") from error
+    if config.level is not None and all(spoken_for):
+        raise ConfigError(
+            f"level is {config.level}, but {', '.join(found)} knows no levels; type --level None, or leave the recipe "
+            f"out: agentrl train --env {next(iter(found))}"
+        )
     pick_device(config.device)
-    if fresh:  # a resumed run has a model of its own
+    if fresh and config.model != _TINY:  # a resumed run has a model of its own
         Chat(load_tokenizer(config.model))
     return config
 

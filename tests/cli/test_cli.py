@@ -20,6 +20,7 @@ from agentrl.cli.main import COMMANDS, main
 from agentrl.cli.registry import find_env, our_envs
 from agentrl.envs.errors import UsageError
 from agentrl.trainer.config import load_recipe, recipes
+from agentrl.trainer.mixture import weights_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,14 +172,18 @@ REFUSED: dict[tuple[str, ...], tuple[str, ...]] = {
     ("play", "Serach-v0"): ("'Serach-v0' is not registered", "did you mean 'AgentRL/Search-v0'?", "agentrl envs"),
     ("play", "qqqqq"): ("'qqqqq' is not registered.", "agentrl envs"),
     ("play", "nomodule:Search-v0"): ("'nomodule' cannot be imported",),
-    ("play", "CartPole-v1"): ("CartPole-v1", "needs text"),
     ("play", "Search-v0", "--level", "9"): ("level=9 does not exist", "1, 2, 3"),
     ("play", "Search-v0", "--split", "tset"): ("split='tset'", "did you mean 'test'?"),
     ("play", "Toy/Unruly-v0", "--oracle"): ("Toy/Unruly-v0 ships no oracle", "agentrl play Toy/Unruly-v0"),
     ("train", "quickstrat"): ("'quickstrat' does not exist", "did you mean 'quickstart'?"),
-    ("train", "--env", "Search-v0"): ("a recipe comes first", "agentrl train quickstart --env Search-v0"),
+    ("train", "--level", "1"): ("a recipe comes first", "agentrl train quickstart --level 1"),
+    ("train", "--env"): ("--env has no value", "--env FrozenLake-v1"),
+    ("train", "--env", "FrozenLake-v1", "--env", "FrozenLake-v1:2"): ("'FrozenLake-v1' was given twice",),
+    ("train", "--env", "FrozenLake-v1:0"): ("has the weight 0.0", "FrozenLake-v1:0.5"),
+    ("train", "--env", "FrozenLaek-v1"): ("'FrozenLaek-v1' is not registered", "FrozenLake-v1"),
+    ("train", "--env=FrozenLake-v1", "--level", "2"): ("knows no levels", "--level None"),
+    ("train", "quickstart", "--env", "Blackjack-v1"): ("level is 2, but Blackjack-v1", "train --env Blackjack-v1"),
     ("train", "quickstart", "--env", "AgentRL/Serach-v0"): ("did you mean 'AgentRL/Search-v0'?", "agentrl envs"),
-    ("train", "quickstart", "--env", "FrozenLake-v1"): ("FrozenLake-v1", "needs text"),
     ("train", "quickstart", "--optim.learning-rate", "1"): ("--optim.learning-rate",),
     ("train", "quickstart", "--num-stesp", "3"): ("--num-stesp", "--num-steps"),
     ("train", "quickstart", "--num-steps", "many"): ("--num-steps", "many"),
@@ -269,7 +274,7 @@ def test_a_damaged_configuration_is_said(run: Callable[..., Result], tmp_path: P
 
 @pytest.mark.parametrize("name", recipes())
 def test_every_recipes_environment_is_there(name: str) -> None:
-    assert find_env(load_recipe(name).env)
+    assert all(find_env(env) for env in weights_of(load_recipe(name).env))
 
 
 def test_names_of_environments() -> None:

@@ -26,8 +26,8 @@ class _SlotLayer(CacheLayerMixin):
         self._owner = owner
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        # (S + 1, capacity, H, D): what a token writes is one piece of memory.
-        shape = (self._owner.num_slots + 1, self._owner.capacity, key_states.shape[1])
+        # (S + 1, H, capacity, D): what a head reads of an episode is one piece of memory.
+        shape = (self._owner.num_slots + 1, key_states.shape[1], self._owner.capacity)
         self.keys = key_states.new_zeros(*shape, key_states.shape[3])
         self.values = value_states.new_zeros(*shape, value_states.shape[3])
         self.is_initialized = True
@@ -37,21 +37,22 @@ class _SlotLayer(CacheLayerMixin):
     ) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        return self._taken(self.keys, key_states), self._taken(self.values, value_states)
+        place = self._owner.place(key_states.shape[1])
+        return self._taken(self.keys, key_states, place), self._taken(self.values, value_states, place)
 
-    def _taken(self, buffer: Tensor, states: Tensor) -> Tensor:
+    def _taken(self, buffer: Tensor, states: Tensor, place: Tensor) -> Tensor:
         """Write new states (B, H, N, D) and return all that the rows hold, (B, H, L, D)."""
         owner = self._owner
-        buffer.flatten(0, 1).flatten(1).index_copy_(0, owner.write_at, states.transpose(1, 2).flatten(0, 1).flatten(1))
+        buffer.flatten(0, 2).index_copy_(0, place, states.flatten(0, 2))
         if owner.prefix:  # the first rows in order: a view, nothing is copied
-            return buffer[: owner.prefix, : owner.read_length].transpose(1, 2)
-        return buffer[owner.rows_B, : owner.read_length].transpose(1, 2)
+            return buffer[: owner.prefix, :, : owner.read_length]
+        return buffer[owner.rows_B, :, : owner.read_length]
 
     def grow(self, capacity: int) -> None:
         if self.is_initialized:
-            extra = (0, 0, 0, 0, 0, capacity - self.keys.shape[1])
-            self.keys = torch.nn.functional.pad(self.keys, extra)
-            self.values = torch.nn.functional.pad(self.values, extra)
+            extra = capacity - self.keys.shape[2]
+            self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, extra))
+            self.values = torch.nn.functional.pad(self.values, (0, 0, 0, extra))
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self._owner.read_length, 0
@@ -89,7 +90,9 @@ class SlotCache(Cache):
         self.prefix = 0
         self.read_length = 0
         self.rows_B = torch.empty(0, dtype=torch.long)
-        self.write_at = torch.empty(0, dtype=torch.long)  # flat, counted in tokens over all slots
+        self._write_rows_BN = torch.empty(0, 0, dtype=torch.long)
+        self._write_at_BN = torch.empty(0, 0, dtype=torch.long)
+        self._places: dict[int, Tensor] = {}  # by key-value heads; of the pass that `aim` prepared
         super().__init__(layers=[_SlotLayer(self) for _ in range(config.num_hidden_layers)])
 
     def aim(
@@ -120,8 +123,9 @@ class SlotCache(Cache):
                 layer.grow(self.capacity)
         padding_BN = place_BN < 0
         self.rows_B, self.prefix = rows_B, prefix
-        place = torch.where(padding_BN, self.num_slots * self.capacity, rows_B[:, None] * self.capacity + position_BN)
-        self.write_at = place.flatten()
+        self._write_rows_BN = torch.where(padding_BN, self.num_slots, rows_B[:, None])
+        self._write_at_BN = torch.where(padding_BN, 0, position_BN)
+        self._places = {}
         column_L = torch.arange(self.read_length, device=device)
         hidden = (column_L > position_BN[:, :, None])[:, None]
         if self._window is None or self._kinds == {_FULL}:
@@ -131,14 +135,22 @@ class SlotCache(Cache):
             far
         )
 
+    def place(self, num_heads: int) -> Tensor:
+        """Return where the new tokens' states go, counted in tokens over all slots and heads, flat over (B, H, N)."""
+        if num_heads not in self._places:
+            head_H1 = torch.arange(num_heads, device=self._write_at_BN.device)[:, None]
+            row_BHN = self._write_rows_BN[:, None] * num_heads + head_H1
+            self._places[num_heads] = (row_BHN * self.capacity + self._write_at_BN[:, None]).flatten()
+        return self._places[num_heads]
+
     def _added(self, hidden: Tensor) -> Tensor:
         return torch.zeros(hidden.shape, dtype=self.dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
 
     def copy(self, source_B: Tensor, target_B: Tensor, length: int) -> None:
         """Give some slots the same first `length` tokens as others."""
         for layer in self.layers:
-            layer.keys[target_B, :length] = layer.keys[source_B, :length]
-            layer.values[target_B, :length] = layer.values[source_B, :length]
+            layer.keys[target_B, :, :length] = layer.keys[source_B, :, :length]
+            layer.values[target_B, :, :length] = layer.values[source_B, :, :length]
 
 
 @torch.no_grad()

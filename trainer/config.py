@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from agentrl.trainer.advantage import ADVANTAGES, NORMALISED, TURN_ADVANTAGES
 from agentrl.trainer.curriculum import CurriculumConfig
+from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.groups import GroupsConfig
 from agentrl.trainer.loss import LossConfig
@@ -132,6 +133,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     groups: GroupsConfig = field(default_factory=GroupsConfig)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
@@ -243,6 +245,8 @@ def from_mapping(kind: type[T], values: dict[str, Any], prefix: str = "") -> T:
             value = from_mapping(hints[key], value, f"{prefix}{key}.")
         elif hints[key] is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        elif hints[key] == tuple[str, ...] and isinstance(value, list) and all(isinstance(each, str) for each in value):
+            value = tuple(value)
         elif not _fits(hints[key], value):
             raise ConfigError(f"{prefix + key} is {value!r}, but must be {getattr(hints[key], '__name__', hints[key])}")
         built[key] = value
@@ -268,7 +272,9 @@ def _table(values: dict[str, Any], prefix: str, tables: list[str]) -> list[str]:
     return lines
 
 
-def _toml(value: Scalar) -> str:
+def _toml(value: Scalar | tuple[str, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -285,6 +291,8 @@ def _fits(hint: Any, value: object) -> bool:
         return isinstance(value, float) and math.isfinite(value)
     arms = getattr(hint, "__args__", ())
     origin = getattr(hint, "__origin__", None)
+    if origin is tuple:
+        return False  # TOML has lists, which were turned into tuples before
     if origin is dict:
         return isinstance(value, dict) and all(isinstance(each, Scalar) for each in value.values())
     if arms and all(isinstance(arm, str) for arm in arms):

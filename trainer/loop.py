@@ -23,7 +23,7 @@ from agentrl.trainer.checkpoint import TrainerState, latest_checkpoint, load_sta
 from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.credit import Penalties, kl_penalties, overlong_penalties, set_advantages
 from agentrl.trainer.curriculum import Curriculum
-from agentrl.trainer.engines.torch import TorchEngine
+from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.errors import ParityError, TrainerError
 from agentrl.trainer.groups import Draw, Played, play_step
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics, success_rate
@@ -87,7 +87,15 @@ class Run:
             # What was done after the checkpoint is done again, the same.
             self.store.drop_after(self.step)
             self.metrics.truncate_after(self.step)
-            self.engine = opened.enter_context(TorchEngine(self.model, schedule=config.rollout.schedule))
+            self.engine = opened.enter_context(
+                open_engine(
+                    self.model,
+                    max_tokens=config.rollout.max_episode_tokens,
+                    max_sessions=config.rollout.concurrency,
+                    schedule=config.rollout.schedule,
+                    options=config.engine,
+                )
+            )
             self.engine.update_weights(self.step)
             self.rollouts = Rollouts(
                 env_id=next(iter(self.envs)),

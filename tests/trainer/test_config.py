@@ -23,6 +23,7 @@ from agentrl.trainer.config import (
     recipes,
     to_toml,
 )
+from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.loss import LossConfig
 from agentrl.trainer.rollout import RolloutConfig
@@ -38,6 +39,8 @@ optim.lr optim.warmup_steps optim.final_lr_share optim.beta1 optim.beta2 optim.w
 optim.updates_per_step
 rollout.concurrency rollout.max_turn_tokens rollout.max_episode_tokens rollout.turn_timeout_s rollout.episode_timeout_s
 rollout.max_retries rollout.schedule
+engine.name engine.urls engine.weights_dir engine.in_flight engine.timeout_s engine.kv_cache_mb
+engine.gpu_memory_utilization engine.sleep_level
 groups.dynamic_sampling groups.max_rounds
 curriculum.max_level curriculum.raise_at curriculum.window
 eval.num_episodes eval.split eval.temperature eval.greedy eval.every
@@ -105,6 +108,7 @@ def test_numbers_are_read_back_exactly(lr: float, beta: float, stop: float | Non
         stop_at_success=stop,
         loss=LossConfig(kind=kind, beta=beta),
         rollout=RolloutConfig(turn_timeout_s=lr, schedule=schedule),
+        engine=EngineConfig(name="vllm", urls=("http://a:1", "https://b"), timeout_s=lr, in_flight="keep"),
         eval=EvalConfig(greedy=False),
     )
     assert from_mapping(TrainConfig, tomllib.loads(to_toml(config))) == config
@@ -159,6 +163,13 @@ WRONG_VALUES = {
     "[rollout]\nmax_retries = -1": "rollout.max_retries is -1, but must be 0 or more",
     "[rollout]\nschedule = 'fast'": "rollout.schedule is 'fast'; choose exact or eager",
     "[eval]\nnum_episodes = -1": "eval.num_episodes and eval.every are -1 and 0, but must be 0 or more",
+    "[engine]\nname = 'vlm'": "engine.name is 'vlm'; did you mean 'vllm'?",
+    "[engine]\nname = 'vllm'\nin_flight = 'wait'": "engine.in_flight is 'wait'; there are finish, keep, abort",
+    "[engine]\nname = 'vllm'\ntimeout_s = 0": "engine.timeout_s is 0, but must be above 0",
+    "[engine]\nname = 'vllm'\nsleep_level = 3": "engine.sleep_level is 3, but must be 1 or 2",
+    "[engine]\nname = 'vllm'\ngpu_memory_utilization = 1.0": "engine.gpu_memory_utilization is 1.0, but must lie",
+    "[engine]\nname = 'vllm'\nurls = ['localhost']": "engine.urls has 'localhost', which is no address",
+    "[engine]\nurls = [1]": "engine.urls is [1], but must be",
     "[checkpoint]\nkeep = 0": "checkpoint.keep is 0, but must be above 0",
 }
 NO_EFFECT = {
@@ -174,6 +185,9 @@ NO_EFFECT = {
     "level = 3\n[curriculum]\nmax_level = 3": "curriculum.max_level is 3 but level is 3",
     "[curriculum]\nmax_level = 3": "curriculum.max_level is 3 but level is None",
     "advantage = 'gigpo'\nstep_weight = 0.0": "step_weight is 0.0, but must be a number above 0",
+    "[engine]\nkv_cache_mb = 64": "engine.kv_cache_mb is 64, which changes nothing with engine.name 'torch'",
+    "[engine]\nname = 'vllm'\nweights_dir = 'w'": "engine.weights_dir is 'w', which changes nothing without",
+    "[engine]\nname = 'vllm'\nurls = ['http://a']\nsleep_level = 1": "engine.sleep_level is 1, which changes",
     "stop_at_success = 1.0": "stop_at_success is 1.0, but must be 0 or more and below 1",
 }
 

@@ -361,15 +361,14 @@ def test_failed_episodes_are_counted_and_left_out(flaky: TrainConfig) -> None:
 
 
 def test_other_weights_in_the_engine_stop_the_run(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stale(TorchEngine):
-        def __init__(self, model: Any, **more: Any) -> None:
-            other = copy.deepcopy(model)
-            with torch.no_grad():
-                for parameter in other.parameters():
-                    parameter.mul_(3)
-            super().__init__(other, **more)
+    def stale(model: Any, **more: Any) -> TorchEngine:
+        other = copy.deepcopy(model)
+        with torch.no_grad():
+            for parameter in other.parameters():
+                parameter.mul_(3)
+        return TorchEngine(other)
 
-    monkeypatch.setattr(loop, "TorchEngine", Stale)
+    monkeypatch.setattr(loop, "open_engine", stale)
     config = replace(config, eval=EvalConfig(num_episodes=0))
     with pytest.raises(ParityError, match=r"step 1: .* more than max_logp_difference=0\.1"):
         run(config)

@@ -21,12 +21,14 @@ _TINY = "tiny"  # no model yet: it is made, as `agentrl coldstart` makes one
 _USAGE = """\
 usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME] [--any.nested.option VALUE …]
        agentrl train --env ID [options]
+       agentrl train RECIPE [options] --dry-run
        agentrl train --resume RUN
 
 Trains a model with GRPO on an environment. RECIPE is the name of a recipe or a .toml file; every key of it can be given
 as an option, nested ones with dots (--optim.lr 1e-6, --rollout.concurrency 64). Without a recipe it is gymnasium, which
 makes a tiny model. An environment without text is spoken for: --env FrozenLake-v1. Several environments share a run by
-their weights: --env FrozenLake-v1:0.7 --env Blackjack-v1:0.3.
+their weights: --env FrozenLake-v1:0.7 --env Blackjack-v1:0.3. With --dry-run the model is loaded, a few episodes are
+played, and what a run would take is printed: tokens, memory, and the time of a step.
 
   recipes: {recipes}
   all options and their values: agentrl train RECIPE --help
@@ -58,7 +60,11 @@ def run(args: Sequence[str]) -> int:
             raise ConfigError(
                 f"a recipe comes first, got {words[0]!r}; type: agentrl train quickstart {' '.join(words)}"
             )
+        dry = "--dry-run" in words
+        words = [word for word in words if word != "--dry-run"]
         config = _checked(_parsed(load_recipe(words[0]), words), fresh=True)
+        if dry:
+            return _planned(config)
         run_dir = RunDir.create(Path(config.out), config.name, default=Path(words[0]).stem)
         if config.model == _TINY:
             config = dataclasses.replace(config, model=str(_made(config, run_dir)))
@@ -91,6 +97,20 @@ def _train(config: TrainConfig, run_dir: RunDir) -> int:
         f"{summary['num_episodes']} episodes, {summary['num_steps']} steps, {summary['train_seconds']:.0f} s of "
         f"training; report: {run_dir.path / 'report.html'}"
     )
+    return 0
+
+
+def _planned(config: TrainConfig) -> int:
+    from transformers.utils import logging
+
+    from agentrl.trainer.errors import ConfigError
+    from agentrl.trainer.plan import make_plan
+
+    logging.disable_progress_bar()
+    if config.model == _TINY:
+        raise ConfigError("--dry-run needs a model that is there; type: --model bundled:search-tiny, or a folder")
+    sys.setswitchinterval(0.0005)
+    print("\n".join(make_plan(config).lines()))
     return 0
 
 

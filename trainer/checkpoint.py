@@ -18,6 +18,8 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agentrl.trainer.errors import RunFolderError
+from agentrl.trainer.lora import FOLDER as ADAPTERS
+from agentrl.trainer.lora import NO_ADAPTERS, LoraConfig, merged_weights, save_adapters
 
 __all__ = ["TrainerState", "latest_checkpoint", "load_state", "save_checkpoint"]
 
@@ -39,9 +41,17 @@ class TrainerState:
 
 
 def save_checkpoint(
-    folder: Path, *, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, state: TrainerState, keep: int
+    folder: Path,
+    *,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    state: TrainerState,
+    keep: int,
+    lora: LoraConfig = NO_ADAPTERS,
 ) -> Path:
     """Write `folder/step_<n>` and drop all but the newest `keep`.
+
+    With adapters it has them in `adapter/`, and the whole model only where `lora` merges them.
 
     Raises:
         RunFolderError: When it cannot be written (disk full); the older checkpoints are then still there.
@@ -51,10 +61,13 @@ def save_checkpoint(
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        model.save_pretrained(temporary)
+        if lora.rank:
+            save_adapters(model, temporary / ADAPTERS)
+        if lora.merges:
+            model.save_pretrained(temporary, state_dict=dict(merged_weights(model)))
         tokenizer.save_pretrained(temporary)
         torch.save(vars(state), temporary / "trainer_state.pt")
-        for path in temporary.iterdir():
+        for path in temporary.rglob("*"):
             _sync(path)
         _sync(temporary)
         _discard(target)

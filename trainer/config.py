@@ -18,6 +18,7 @@ from agentrl.trainer.curriculum import CurriculumConfig
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.groups import GroupsConfig
+from agentrl.trainer.lora import LoraConfig
 from agentrl.trainer.loss import LossConfig
 from agentrl.trainer.mixture import EnvWeights, weights_of
 from agentrl.trainer.rollout import RolloutConfig
@@ -130,6 +131,7 @@ class TrainConfig:
     max_logp_difference: float = 0.1  # the run stops when engine and trainer differ by more, on average over a step
     stop_at_success: float | None = None  # end early once the mean success of the last ten steps is above
     tensorboard: bool = False
+    lora: LoraConfig = field(default_factory=LoraConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)

@@ -26,6 +26,8 @@ from agentrl.trainer.curriculum import Curriculum
 from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.errors import ParityError, TrainerError
 from agentrl.trainer.groups import Draw, Played, play_step
+from agentrl.trainer.lora import FOLDER as ADAPTERS
+from agentrl.trainer.lora import add_adapters, load_adapters
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics, success_rate
 from agentrl.trainer.mixture import env_metrics, weights_of
 from agentrl.trainer.model import check_fits, load_model, load_tokenizer, pick_device
@@ -63,9 +65,13 @@ class Run:
         self.state = load_state(checkpoint) if checkpoint else None
         self.step = self.state.step if self.state else 0
         device = pick_device(config.device)
-        source = str(checkpoint) if checkpoint else config.model
+        source = str(checkpoint) if checkpoint and not config.lora.rank else config.model
         self.tokenizer = load_tokenizer(source)
         self.model = load_model(source, device=device, dtype=config.dtype)
+        if config.lora.rank:
+            add_adapters(self.model, config.lora, seed=config.seed)
+            if checkpoint:
+                load_adapters(self.model, checkpoint / ADAPTERS)
         check_fits(self.model, self.tokenizer, max_tokens=config.rollout.max_episode_tokens)
         self.chat = Chat(self.tokenizer)
         self.updater = Updater(self.model, self._reference(device), config)
@@ -224,6 +230,7 @@ class Run:
             tokenizer=self.tokenizer,
             state=state,
             keep=self.config.checkpoint.keep,
+            lora=self.config.lora,
         )
 
     # -- parts ---------------------------------------------------------------------------------------------------

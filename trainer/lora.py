@@ -22,7 +22,7 @@ from agentrl.trainer.errors import ConfigError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["FOLDER", "LoraConfig", "add_adapters", "load_adapters", "merged_weights", "save_adapters"]
+__all__ = ["FOLDER", "NO_ADAPTERS", "LoraConfig", "add_adapters", "load_adapters", "merged_weights", "save_adapters"]
 
 FOLDER: Final = "adapter"
 """Where a checkpoint keeps its adapters."""
@@ -60,6 +60,9 @@ class LoraConfig:
     def merges(self) -> bool:
         """Whether checkpoints hold the whole model too."""
         return self.merge is not False
+
+
+NO_ADAPTERS: Final = LoraConfig()
 
 
 def add_adapters(model: PreTrainedModel, config: LoraConfig, *, seed: int) -> None:

@@ -11,8 +11,13 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from agentrl.trainer.config import CheckpointConfig, EvalConfig, OptimConfig, TrainConfig, to_toml
 from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.loop import train
 from agentrl.trainer.lora import LoraConfig, add_adapters, load_adapters, merged_weights, save_adapters
+from agentrl.trainer.loss import LossConfig
+from agentrl.trainer.rollout import RolloutConfig
+from agentrl.trainer.rundir import RunDir
 
 IDS = torch.arange(1, 12)[None]
 
@@ -101,3 +106,45 @@ def test_what_is_refused(base: Path) -> None:
         LoraConfig(rank=-1)
     with pytest.raises(ConfigError, match=r"lora.layers is 'query', but the model has none of them; it has down_proj"):
         adapted(base, layers="query")
+
+
+def run(folder: Path, base: Path, name: str, steps: int, **lora: Any) -> RunDir:
+    config = TrainConfig(
+        env="agentrl.envs:AgentRL/Math-v0",
+        level=1,
+        model=str(base),
+        out=str(folder),
+        device="cpu",
+        threads=1,
+        num_steps=steps,
+        groups_per_step=2,
+        group_size=2,
+        optim=OptimConfig(lr=1e-2),
+        loss=LossConfig(entropy_bonus=0.1),  # an untrained model earns nothing; this moves the adapters all the same
+        lora=LoraConfig(**{"rank": 2, **lora}),
+        rollout=RolloutConfig(concurrency=4, max_turn_tokens=8),
+        eval=EvalConfig(num_episodes=0),
+        checkpoint=CheckpointConfig(every=1, keep=9),
+    )
+    existing = folder / name
+    run_dir = RunDir.existing(existing) if existing.exists() else RunDir.create(folder, name, default="")
+    run_dir.write_text("config.toml", to_toml(config))
+    train(config, run_dir=run_dir)
+    return run_dir
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_a_run_keeps_adapters_and_goes_on_from_them(base: Path, tokenizer: Any, tmp_path: Path, merge: bool) -> None:
+    tokenizer.save_pretrained(base)
+    whole = run(tmp_path, base, "whole", 3, merge=merge)
+    parted = run(tmp_path, base, "parted", 2, merge=merge)
+    run(tmp_path, base, "parted", 3, merge=merge)
+    last = [each.checkpoints / "step_3" for each in (whole, parted)]
+    weights = [(folder / "adapter" / "adapter_model.safetensors").read_bytes() for folder in last]
+    assert weights[0] == weights[1]
+    assert weights[0] != (whole.checkpoints / "step_1" / "adapter" / "adapter_model.safetensors").read_bytes()
+    assert (last[0] / "model.safetensors").exists() is merge
+    if merge:
+        model = AutoModelForCausalLM.from_pretrained(last[0])
+        peft = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), last[0] / "adapter")
+        torch.testing.assert_close(logits(model), logits(peft), rtol=1e-4, atol=1e-5)

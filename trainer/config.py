@@ -112,7 +112,7 @@ class TrainConfig:
     env: EnvWeights = "AgentRL/Search-v0"  # any Gymnasium id; "module:id" imports the module first; or weights by id
     env_kwargs: dict[str, Scalar] = field(default_factory=dict)  # passed to gymnasium.make, of each environment
     level: int | None = None  # difficulty; none: the environment's default
-    model: str = "bundled:search-tiny"  # folder, Hugging Face name, or bundled:NAME
+    model: str = "bundled:search-tiny"  # folder, Hugging Face name, bundled:NAME; tiny: `agentrl train` makes one
     name: str | None = None  # of the run folder; none: the recipe's name and the next free number
     out: str = "runs"  # where run folders are
     seed: int = 0  # decides tasks and draws
@@ -129,6 +129,7 @@ class TrainConfig:
     overlong_buffer: int | None = None  # tokens before rollout.max_episode_tokens that cost up to 1 of the reward
     micro_batch_tokens: int = 16_384  # of one forward and backward pass, padding included
     max_logp_difference: float = 0.1  # the run stops when engine and trainer differ by more, on average over a step
+    max_probe_difference: float | None = None  # after each update, on fixed prompts; none: 1e-4 in float32, else 0.1
     stop_at_success: float | None = None  # end early once the mean success of the last ten steps is above
     tensorboard: bool = False
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -144,6 +145,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         weights_of(self.env)
         _positive(self, "", "num_steps", "groups_per_step", "temperature", "micro_batch_tokens", "max_logp_difference")
+        if self.max_probe_difference is not None:
+            _positive(self, "", "max_probe_difference")
         if self.group_size < 2:
             raise ConfigError(f"group_size is {self.group_size}, but a group of one has no baseline; write 8")
         self._check_advantage()

@@ -105,7 +105,7 @@ def merged_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
     Without adapters these are `model.state_dict()`'s. Tied weights come under each of their names.
     """
     deltas = {
-        name: part.get_delta_weight("default")  # type: ignore[operator]
+        name: part.get_delta_weight("default")
         for name, part in model.named_modules()
         if hasattr(part, "get_delta_weight")
     }

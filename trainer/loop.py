@@ -31,6 +31,7 @@ from agentrl.trainer.lora import add_adapters, load_adapters
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics, success_rate
 from agentrl.trainer.mixture import env_metrics, weights_of
 from agentrl.trainer.model import check_fits, load_model, load_tokenizer, pick_device
+from agentrl.trainer.parity import ParityGate
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.report import write_curve_svg, write_report
 from agentrl.trainer.rollout import Rollouts
@@ -103,6 +104,15 @@ class Run:
                 )
             )
             self.engine.update_weights(self.step)
+            self.parity = ParityGate(
+                self.model,
+                self.engine,
+                seed=config.seed,
+                temperature=config.temperature,
+                max_tokens=config.rollout.max_episode_tokens,
+                bound=config.max_probe_difference,
+            )
+            self.parity.check(self.step)
             self.rollouts = Rollouts(
                 env_id=next(iter(self.envs)),
                 env_kwargs=config.env_kwargs,
@@ -147,6 +157,7 @@ class Run:
         learnt = self.updater.step(episodes, step)
         self._check_parity(learnt, step)
         self.engine.update_weights(step)
+        learnt |= self.parity.check(step)
         self.step = step
         self.train_seconds += time.perf_counter() - start
         self.num_tokens += sum(len(episode.token_ids) for episode in everything)

@@ -32,7 +32,7 @@ from agentrl.trainer.rollout import RolloutConfig
 KEYS = """
 env env_kwargs level model name out seed device dtype threads num_steps groups_per_step group_size temperature advantage
 gamma step_weight overlong_buffer
-micro_batch_tokens max_logp_difference stop_at_success tensorboard
+micro_batch_tokens max_logp_difference max_probe_difference stop_at_success tensorboard
 loss.kind loss.epsilon_low loss.epsilon_high loss.temperature_pos loss.temperature_neg loss.beta loss.kl_in
 loss.entropy_bonus loss.mask_overlong loss.correction loss.correction_max
 optim.lr optim.warmup_steps optim.final_lr_share optim.beta1 optim.beta2 optim.weight_decay optim.max_grad_norm
@@ -139,6 +139,7 @@ WRONG_TYPES = {
 }
 WRONG_VALUES = {
     "num_steps = 0": "num_steps is 0, but must be above 0",
+    "max_probe_difference = 0": "max_probe_difference is 0, but must be above 0",
     "group_size = 1": "group_size is 1, but a group of one has no baseline; write 8",
     "temperature = 0": "temperature is 0.0, but must be above 0",
     "seed = -1": "seed and threads are -1 and 0, but must be 0 or more",

@@ -370,6 +370,9 @@ def test_other_weights_in_the_engine_stop_the_run(config: TrainConfig, monkeypat
 
     monkeypatch.setattr(loop, "open_engine", stale)
     config = replace(config, eval=EvalConfig(num_episodes=0))
+    with pytest.raises(ParityError, match=r"update to version 0 .* more than max_probe_difference=0\.0001"):
+        run(config, "probed")
+    config = replace(config, max_probe_difference=100.0)
     with pytest.raises(ParityError, match=r"step 1: .* more than max_logp_difference=0\.1"):
         run(config)
     run_dir = RunDir(Path(config.out) / "run")

@@ -130,7 +130,6 @@ class TrainConfig:
     micro_batch_tokens: int = 16_384  # of one forward and backward pass, padding included
     max_logp_difference: float = 0.1  # the run stops when engine and trainer differ by more, on average over a step
     max_probe_difference: float | None = None  # after each update, on fixed prompts; none: 1e-4 in float32, else 0.1
-    max_probe_difference: float | None = None  # after each update, on fixed prompts; none: 1e-4 in float32, else 0.1
     stop_at_success: float | None = None  # end early once the mean success of the last ten steps is above
     tensorboard: bool = False
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -146,8 +145,6 @@ class TrainConfig:
     def __post_init__(self) -> None:
         weights_of(self.env)
         _positive(self, "", "num_steps", "groups_per_step", "temperature", "micro_batch_tokens", "max_logp_difference")
-        if self.max_probe_difference is not None:
-            _positive(self, "", "max_probe_difference")
         if self.max_probe_difference is not None:
             _positive(self, "", "max_probe_difference")
         if self.group_size < 2:

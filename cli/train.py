@@ -75,7 +75,9 @@ def run(args: Sequence[str]) -> int:
 def _train(config: TrainConfig, run_dir: RunDir) -> int:
     from transformers.utils import logging
 
+    from agentrl.trainer.checkpoint import latest_checkpoint
     from agentrl.trainer.loop import train
+    from agentrl.trainer.stopping import Terminated
 
     logging.disable_progress_bar()  # Transformers' bars would tear the table
     # Environment threads hold the interpreter for long stretches; the engine's thread must get it back quickly.
@@ -86,6 +88,11 @@ def _train(config: TrainConfig, run_dir: RunDir) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; go on with: agentrl train --resume {run_dir.path}", file=sys.stderr)
         return 130
+    except Terminated:
+        kept = latest_checkpoint(run_dir.checkpoints)
+        said = kept.name.replace("_", " ") + " is kept" if kept else "no step was done yet"
+        print(f"\nstopped by SIGTERM; {said}; go on with: agentrl train --resume {run_dir.path}", file=sys.stderr)
+        return 143
     for name in ("success", "greedy"):
         before, after = summary[f"{name}_before"], summary[f"{name}_after"]
         if before is not None and after is not None:

@@ -7,10 +7,9 @@ draws what an unbroken one would have drawn. `Run` reads from top to bottom like
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from statistics import fmean
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from agentrl.trainer.checkpoint import TrainerState, latest_checkpoint, load_sta
 from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.credit import Penalties, kl_penalties, overlong_penalties, set_advantages
 from agentrl.trainer.curriculum import Curriculum
+from agentrl.trainer.determinism import torch_settings
 from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.errors import ParityError, TrainerError
 from agentrl.trainer.groups import Draw, Played, play_step
@@ -34,8 +34,9 @@ from agentrl.trainer.model import check_fits, load_model, load_tokenizer, pick_d
 from agentrl.trainer.parity import ParityGate
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.report import write_curve_svg, write_report
-from agentrl.trainer.rollout import Rollouts
+from agentrl.trainer.rollout import Rollouts, Task
 from agentrl.trainer.rundir import RunDir
+from agentrl.trainer.stopping import Stopper, Terminated
 from agentrl.trainer.store import RolloutStore
 from agentrl.trainer.types import Episode
 from agentrl.trainer.update import Updater
@@ -51,8 +52,10 @@ def train(config: TrainConfig, *, run_dir: RunDir, progress: Progress | None = N
         RunFolderError: The run folder cannot be written.
         ParityError: Engine and trainer disagree on log-probabilities.
         TrainerError: Nothing can be learnt: every episode of a step failed, or the gradient is not finite.
+        Terminated: SIGTERM came; the step done last is kept.
     """
-    with run_dir.locked(), _torch_settings(config), progress or Progress() as shown, Run(config, run_dir, shown) as run:
+    settings = torch_settings(config.threads, pick_device(config.device))
+    with run_dir.locked(), settings, progress or Progress() as shown, Run(config, run_dir, shown) as run:
         return run.run()
 
 
@@ -61,6 +64,7 @@ class Run:
 
     def __init__(self, config: TrainConfig, run_dir: RunDir, progress: Progress) -> None:
         self.config, self.dir, self.progress = config, run_dir, progress
+        self._stopper = Stopper()
         self.envs = weights_of(config.env)
         checkpoint = latest_checkpoint(run_dir.checkpoints)
         self.state = load_state(checkpoint) if checkpoint else None
@@ -130,13 +134,21 @@ class Run:
         self._opened.close()
 
     def run(self) -> dict[str, Any]:
-        """Evaluate, train, evaluate, report."""
-        before = self.held_out("eval_before")
-        while self.step < self.config.num_steps and not self._good_enough():
-            self.train_step()
-        if not (self.dir.checkpoints / f"step_{self.step}").exists():
-            self.save()
-        after = self.held_out("eval_after")
+        """Evaluate, train, evaluate, report.
+
+        Raises:
+            Terminated: SIGTERM came; the step done last is kept.
+        """
+        with self._stopper.listening():
+            try:
+                before = self.held_out("eval_before")
+                while self.step < self.config.num_steps and not self._good_enough():
+                    self.train_step()
+                self._keep()
+                after = self.held_out("eval_after")
+            except Terminated:
+                self._keep()
+                raise
         return self._summarise(before, after)
 
     def train_step(self) -> None:
@@ -144,7 +156,7 @@ class Run:
         start = time.perf_counter()
         step = self.step + 1
         config, level = self.config, self.curriculum.level
-        played = play_step(self.rollouts.play, self.draw, step, level=level, max_rounds=config.groups.rounds)
+        played = play_step(self._play, self.draw, step, level=level, max_rounds=config.groups.rounds)
         rollout_s = time.perf_counter() - start
         episodes, everything = played.kept, played.everything
         penalties, shaped = self._penalties(episodes)
@@ -200,7 +212,7 @@ class Run:
                 member=member,
                 temperature=temperature,
             )
-            episodes = self.rollouts.play(tasks)
+            episodes = self._play(tasks)
             self.store.add(episodes, phase=phase)
             self._check_usable(episodes, f"held-out episodes of {evaluation.split!r}")
             valid = [episode for episode in episodes if episode.failure is None]
@@ -245,6 +257,14 @@ class Run:
         )
 
     # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _play(self, tasks: Sequence[Task]) -> list[Episode]:
+        with self._stopper.may_leave():
+            return self.rollouts.play(tasks)
+
+    def _keep(self) -> None:
+        if self.step and not (self.dir.checkpoints / f"step_{self.step}").exists():
+            self.save()
 
     def _penalties(self, episodes: list[Episode]) -> tuple[list[Penalties], dict[str, float]]:
         """Return what is taken off the rewards before they are compared, and its metrics."""
@@ -348,27 +368,6 @@ class Run:
         write_report(self.dir.path)
         write_curve_svg(self.dir.path, self.dir.path / "curve.svg")
         return summary
-
-
-@contextmanager
-def _torch_settings(config: TrainConfig) -> Iterator[None]:
-    """Deterministic kernels and the configured number of threads, put back afterwards."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    on_cpu = pick_device(config.device).type == "cpu"
-    if on_cpu:
-        torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    else:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
 def _speeds(episodes: list[Episode], *, rollout_s: float, update_s: float) -> dict[str, float]:

@@ -20,9 +20,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from agentrl.trainer.config import CheckpointConfig, EvalConfig, TrainConfig
+from agentrl.trainer.determinism import torch_settings
 from agentrl.trainer.logprobs import MAX_LOGITS
 from agentrl.trainer.loop import Run
 from agentrl.trainer.metrics import read_metrics
+from agentrl.trainer.model import pick_device
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.rundir import RunDir
 
@@ -94,7 +96,7 @@ def make_plan(config: TrainConfig) -> Plan:
     )
     with tempfile.TemporaryDirectory(prefix="agentrl-plan-") as folder:
         run_dir = RunDir.create(Path(folder), "probe", default="")
-        with Run(probe, run_dir, Progress()) as run:
+        with torch_settings(config.threads, pick_device(config.device)), Run(probe, run_dir, Progress()) as run:
             for _ in range(_PROBE_STEPS):
                 run.train_step()
             peak_mb, device = _peak_mb(run.model.device), str(run.model.device)

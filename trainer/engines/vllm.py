@@ -139,7 +139,8 @@ class VllmEngine(Engine):
         except EngineError as error:
             self.close()
             if isinstance(start.error, (ValueError, NotImplementedError, ImportError)):
-                raise ConfigError(f"vLLM does not take {type(model).__name__}: {start.error}") from start.error
+                reason = " ".join(str(start.error).split())
+                raise ConfigError(f"vLLM does not take {type(model).__name__}: {reason}") from start.error
             raise error
 
     def session(self) -> Session:

@@ -19,6 +19,7 @@ from agentrl.trainer.engines.base import Request
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.engines.vllm_setup import check_version, quiet_vllm
 from agentrl.trainer.errors import ConfigError, EngineError
+from agentrl.trainer.lora import merged_weights
 
 __all__ = ["Vllm"]
 
@@ -110,8 +111,7 @@ class Vllm:
         if self._asleep:
             self._rouse()
             return
-        # Names and tensors as in a checkpoint, a tied tensor once.
-        weights = [(name, parameter.detach()) for name, parameter in self._model.named_parameters()]
+        weights = list(merged_weights(self._model))  # adapters added in, names as in a checkpoint
         taken = self._llm.collective_rpc("agentrl_load", args=(iter(weights),))
         if any(each["tensors"] != len(weights) for each in taken):
             raise EngineError(f"vLLM took {taken} of {len(weights)} weight tensors")

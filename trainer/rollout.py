@@ -194,6 +194,8 @@ class Rollouts:
                 )
             )
             sampled_s += time.perf_counter() - began
+            if completion.finish == "abort":  # half a turn is no answer: the episode is played again
+                raise _EnvFailure("aborted", "engine", "a weight update ended the turn (engine.in_flight is 'abort')")
             ids = ids + completion.token_ids
             mask += [True] * len(completion.token_ids)
             logprobs += completion.logprobs

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -164,13 +165,17 @@ class Listening(Engine):
     def __init__(self, inner: Engine) -> None:
         self.inner = inner
         self.heard: dict[tuple[int, ...], list[tuple[Request, Completion]]] = {}
+        self.num_aborts = 0  # turns to come that end as an update would end them
 
     def session(self) -> Session:
-        heard, inner = self.heard, self.inner.session()
+        heard, inner, engine = self.heard, self.inner.session(), self
 
         class Recorded(Session):
             async def generate(self, request: Request) -> Completion:
                 completion = await inner.generate(request)
+                if engine.num_aborts:
+                    engine.num_aborts -= 1
+                    completion = replace(completion, finish="abort")
                 heard.setdefault(request.order, []).append((request, completion))
                 return completion
 
@@ -384,6 +389,22 @@ def test_an_engine_that_fails_stops_everything(play: Callable[..., list[Episode]
     engine.close()
     with pytest.raises(EngineError, match="closed"):
         play(some_tasks())
+
+
+def test_an_episode_whose_turn_was_aborted_is_played_again(
+    play: Callable[..., list[Episode]], engine: Listening
+) -> None:
+    engine.num_aborts = 2
+    episodes = play(some_tasks())
+    assert sorted(episode.attempt for episode in episodes) == [0] * 6 + [1] * 2
+    assert all(episode.failure is None for episode in episodes)
+    engine.num_aborts = 1
+    (episode,) = play(some_tasks(1, 1), config={"max_retries": 0})
+    assert episode.failure == {
+        "kind": "aborted",
+        "boundary": "engine",
+        "message": "a weight update ended the turn (engine.in_flight is 'abort')",
+    }
 
 
 def test_the_limits_of_tokens_are_recorded(play: Callable[..., list[Episode]], chat: Chat) -> None:

@@ -33,6 +33,7 @@ KEYS = """
 env env_kwargs level model name out seed device dtype threads num_steps groups_per_step group_size temperature advantage
 gamma step_weight overlong_buffer
 micro_batch_tokens max_logp_difference max_probe_difference stop_at_success tensorboard
+lora.rank lora.alpha lora.layers lora.merge
 loss.kind loss.epsilon_low loss.epsilon_high loss.temperature_pos loss.temperature_neg loss.beta loss.kl_in
 loss.entropy_bonus loss.mask_overlong loss.correction loss.correction_max
 optim.lr optim.warmup_steps optim.final_lr_share optim.beta1 optim.beta2 optim.weight_decay optim.max_grad_norm

@@ -205,7 +205,9 @@ class Textualized(gymnasium.Wrapper[str, str, Any, Any], gymnasium.utils.RecordC
         if ending == "won":
             return self._return > 0
         threshold = self.env.spec.reward_threshold if self.env.spec else None
-        return self._return >= threshold if threshold is not None and self._whole else None
+        if threshold is None or not self._whole:
+            return None
+        return self._return >= threshold and self._invalid == 0  # costs that junk avoided were not saved
 
     def _say(self, observation: Any) -> str:
         if self._shown:

@@ -48,6 +48,7 @@ gymnasium.register(id="Toy/Plain-v0", entry_point=MAKE, disable_env_checker=True
 gymnasium.register(
     id="Toy/Threshold-v0", entry_point=MAKE, disable_env_checker=True, reward_threshold=3.0, max_episode_steps=8
 )
+gymnasium.register(id="Toy/Costly-v0", entry_point=MAKE, disable_env_checker=True, reward_threshold=-6.0)
 
 
 def play(env: gymnasium.Env[Any, Any], turns: Iterator[str], seed: int = 0) -> list[Any]:
@@ -151,6 +152,10 @@ def test_success_is_said_only_where_somebody_defines_it() -> None:
     for pay, success in ((1.0, True), (0.5, False)):
         env = make_text_env("Toy/Threshold-v0", {"pay": pay})
         assert play(env, itertools.repeat("1"))[-1].success is success
+    # Breaking off costs no steps, and yet is no success.
+    costly = make_text_env("Toy/Costly-v0", {"pay": -1.0})
+    assert play(costly, itertools.repeat("1"))[-1].success is True
+    assert play(costly, itertools.repeat("junk"))[-1].success is False
     # Cut short, an episode cannot be held against a threshold for whole ones.
     short = make_text_env("Toy/Threshold-v0", {"max_turns": 3})
     assert play(short, itertools.repeat("1"))[-1].success is None

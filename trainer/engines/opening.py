@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from agentrl.trainer.engines import ENGINES
+from agentrl.trainer.engines import ENGINES, SERVERS
 from agentrl.trainer.engines.base import Engine, Schedule
 from agentrl.trainer.engines.options import EngineConfig
 
@@ -31,8 +31,7 @@ def open_engine(
         ConfigError: The engine is not installed, or does not take the model or the options.
         EngineError: It does not start.
     """
-    name = "vllm-servers" if options.urls else options.name
-    module, _, opener = ENGINES[name].partition(":")
+    module, _, opener = (SERVERS if options.urls else ENGINES[options.name]).partition(":")
     engine: Engine = getattr(import_module(module), opener)(
         model, max_tokens=max_tokens, max_sessions=max_sessions, schedule=schedule, options=options
     )

@@ -6,7 +6,7 @@ and get 0. So does a group with fewer than two valid episodes, but for reinforce
     grpo, dapo            (R - mean) / deviation, in the group                   arXiv 2402.03300, section 4.1.2
     dr_grpo               R - mean, in the group                                 arXiv 2503.20783, section 3.2
     rloo                  R - mean of the others in the group                    arXiv 2402.14740, section 3.2
-    maxrl                 (R - mean) / mean, in the group, for rewards from 0    arXiv 2602.02710, section 4
+    maxrl                 (R - mean) / mean, in the group, for rewards from 0    arXiv 2602.02710, theorem 2
     reinforce++           (R - mean) / deviation, in the batch                   arXiv 2501.03262, section 3
     reinforce++_baseline  R - mean in the group, / deviation of that in the batch        the same
     turn                  as grpo, of each turn's discounted sum of the rewards from it on

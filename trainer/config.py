@@ -53,13 +53,14 @@ class OptimConfig:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     updates_per_step: int = 1  # parts a step's groups are split into, with an optimizer step each
+    max_skipped: int = 3  # updates in a row that may be skipped, since their loss or gradient is not finite
 
     def __post_init__(self) -> None:
         _positive(self, "optim", "lr", "max_grad_norm", "updates_per_step")
-        if self.warmup_steps < 0 or self.weight_decay < 0:
+        if min(self.warmup_steps, self.weight_decay, self.max_skipped) < 0:
             raise ConfigError(
-                f"optim.warmup_steps and optim.weight_decay are {self.warmup_steps} and {self.weight_decay}, but must "
-                "be 0 or more"
+                f"optim.warmup_steps, weight_decay and max_skipped are {self.warmup_steps}, {self.weight_decay} and "
+                f"{self.max_skipped}, but must be 0 or more"
             )
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:

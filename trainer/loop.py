@@ -81,6 +81,7 @@ class Run:
         self.chat = Chat(self.tokenizer)
         self.updater = Updater(self.model, self._reference(device), config)
         self.num_tokens, self.train_seconds, self.recent = 0, 0.0, list[float]()
+        self.num_skipped = 0  # updates in a row
         self.curriculum = Curriculum(level=config.level)
         self.draw = Draw(
             seed=config.seed,
@@ -167,6 +168,7 @@ class Run:
         self._check_usable(episodes, f"episodes of step {step}")
         stored = time.perf_counter()
         learnt = self.updater.step(episodes, step)
+        self._check_finite(learnt)
         self._check_parity(learnt, step)
         self.engine.update_weights(step)
         learnt |= self.parity.check(step)
@@ -313,6 +315,15 @@ class Run:
             raise TrainerError(
                 f"none of {len(episodes)} {what} could begin: the shortest prompt has {shortest} tokens, and "
                 f"rollout.max_episode_tokens is {self.config.rollout.max_episode_tokens}; start again with a larger one"
+            )
+
+    def _check_finite(self, learnt: Mapping[str, float]) -> None:
+        self.num_skipped = self.num_skipped + int(learnt["skipped_updates"]) if learnt["skipped_updates"] else 0
+        if self.num_skipped > self.config.optim.max_skipped:
+            raise TrainerError(
+                f"{self.num_skipped} updates in a row were skipped, more than optim.max_skipped: "
+                f"{self.updater.trouble}. The weights are as before them. Lower optim.lr ({self.config.optim.lr}) in "
+                f"the run's config.toml, then go on from the newest checkpoint: agentrl train --resume {self.dir.path}"
             )
 
     def _check_parity(self, learnt: Mapping[str, float], step: int) -> None:

@@ -7,7 +7,7 @@ exactly nothing to the gradient, and still count in every normaliser.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -40,12 +40,19 @@ class Updater:
         self._head = Head(model)
         self._reference_head = Head(reference) if reference is not None else None
         self.optimizer = Optimizer(model, config.optim)
+        self.micro_batch_tokens = config.micro_batch_tokens
+        """Halved whenever memory runs out, and left there."""
+        self.trouble = ""
+        """What was not finite in the update that was skipped last."""
 
     def step(self, episodes: Sequence[Episode], step: int) -> dict[str, float]:
         """Train on a step's episodes; return metrics.
 
+        An update whose loss or gradient is not finite is skipped and counted (`skipped_updates`): the weights stay as
+        they were, and nothing of it is in the other metrics.
+
         Raises:
-            TrainerError: The gradient is not finite; the weights are then as before this update.
+            TrainerError: Memory does not suffice for a single episode.
         """
         usable = [episode for episode in episodes if episode.failure is None and any(episode.mask)]
         groups = sorted({episode.group for episode in usable})
@@ -59,7 +66,8 @@ class Updater:
             part = [episode for episode in usable if episode.group in chosen]
             for name, value in self._update(part, step, fresh=first == 0, starts=starts).items():
                 sums[name] = sums.get(name, 0.0) + value
-        return _means(sums) | {"learning_rate": self._rate(step)}
+        more = {"learning_rate": self._rate(step), "perf/micro_batch_tokens": float(self.micro_batch_tokens)}
+        return _means(sums) | more
 
     def kl_to_reference(self, episodes: Sequence[Episode]) -> dict[tuple[int, int], Tensor]:
         """Return log-probability as sampled minus that of the reference, by group and member, 0 where not sampled.
@@ -98,26 +106,48 @@ class Updater:
         trained = [episode for episode in episodes if episode.teaches or config.loss.trains_all]
         # Agreement with the engine is measured even where nothing is to be learnt.
         trained = trained or list(episodes[: config.group_size])
-        self.optimizer.forget()
-        sums: dict[str, float] = {}
-        for batch in micro_batches(trained, max_tokens=config.micro_batch_tokens, device=self._model.device):
-            loss, measured = self._loss(
-                batch, num_sequences=len(episodes), num_tokens=num_tokens, fresh=fresh, starts=starts
-            )
-            loss.backward()  # type: ignore[no-untyped-call]
-            for name, value in measured.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
+        counts = {"num_sequences": len(episodes), "num_tokens": num_tokens}
+        sums = self._gradient(trained, step, lambda batch: self._loss(batch, **counts, fresh=fresh, starts=starts))
         norm = self.optimizer.clip()
         # A NaN may stop at a clamp on its way back: the gradient alone would not show it.
         what, figure = ("gradient", norm) if math.isfinite(sums["loss_sum"]) else ("loss", sums["loss_sum"])
         if not math.isfinite(figure):
             self.optimizer.forget()
-            raise TrainerError(
-                f"the {what} of step {step} is {figure}; the weights were left as they are. Lower optim.lr "
-                f"({config.optim.lr}) in the run's config.toml, then resume it"
-            )
+            self.trouble = f"the {what} of step {step} is {figure}"
+            return {"skipped_updates": 1.0}
         self.optimizer.step(self._rate(step))
         return sums | {"grad_norm_sum": norm, "num_updates": 1.0}
+
+    def _gradient(
+        self,
+        episodes: Sequence[Episode],
+        step: int,
+        loss_of: Callable[[MicroBatch], tuple[Tensor, dict[str, Tensor]]],
+    ) -> dict[str, float]:
+        """Add up the gradient of some episodes, with smaller micro-batches where memory runs out; return the sums."""
+        longest = max(len(episode.token_ids) for episode in episodes)
+        while True:
+            self.optimizer.forget()
+            sums: dict[str, float] = {}
+            try:
+                for batch in micro_batches(episodes, max_tokens=self.micro_batch_tokens, device=self._model.device):
+                    loss, measured = loss_of(batch)
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    for name, value in measured.items():
+                        sums[name] = sums.get(name, 0.0) + float(value)
+                return sums
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if self.micro_batch_tokens <= longest:
+                    raise TrainerError(
+                        f"step {step}: memory does not suffice for an episode of {longest} tokens alone; start again "
+                        f"with rollout.max_episode_tokens below {longest}, or with gradient_checkpointing = true"
+                    ) from error
+            # Out of the handler: the error holds on to the tensors of the pass that failed.
+            self.micro_batch_tokens = max(longest, min(self.micro_batch_tokens, _width(episodes)) // 2)
+            if self._model.device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def _loss(
         self,
@@ -188,6 +218,16 @@ def _padded(batch: MicroBatch, values: Mapping[tuple[int, int], Tensor]) -> Tens
     return padded_BT
 
 
+def _width(episodes: Sequence[Episode]) -> int:
+    """Return how many tokens all episodes are in one micro-batch, padding included."""
+    return len(episodes) * max(len(episode.token_ids) for episode in episodes)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # The CPU's allocator has no class of its own for it.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def _means(sums: dict[str, float]) -> dict[str, float]:
     def per(name: str, count: str) -> float:
         return sums.get(name, 0.0) / max(1.0, sums.get(count, 0.0))
@@ -201,6 +241,7 @@ def _means(sums: dict[str, float]) -> dict[str, float]:
         "sampling/sampling_logp_difference/mean": per("difference_sum", "difference_tokens"),
         "sampling/importance_sampling_ratio/mean": per("ratio_sum", "num_tokens"),
         "grad_norm": per("grad_norm_sum", "num_updates"),
+        "skipped_updates": sums.get("skipped_updates", 0.0),
     }
     if "kl_sum" in sums:
         means["kl"] = per("kl_sum", "num_tokens")

@@ -38,6 +38,7 @@ loss.kind loss.epsilon_low loss.epsilon_high loss.temperature_pos loss.temperatu
 loss.entropy_bonus loss.mask_overlong loss.correction loss.correction_max
 optim.lr optim.warmup_steps optim.final_lr_share optim.beta1 optim.beta2 optim.weight_decay optim.max_grad_norm
 optim.updates_per_step
+optim.max_skipped
 rollout.concurrency rollout.max_turn_tokens rollout.max_episode_tokens rollout.turn_timeout_s rollout.episode_timeout_s
 rollout.max_retries rollout.schedule
 engine.name engine.urls engine.weights_dir engine.in_flight engine.timeout_s engine.kv_cache_mb
@@ -157,7 +158,7 @@ WRONG_VALUES = {
     "[loss]\nkind = 'drgrpo'": "loss.kind is 'drgrpo', which is no loss; did you mean 'dr_grpo'?",
     "[optim]\nlr = 0": "optim.lr is 0.0, but must be above 0",
     "[optim]\nlr = inf": "optim.lr is inf, but must be float",
-    "[optim]\nwarmup_steps = -1": "optim.warmup_steps and optim.weight_decay are -1 and 0.0",
+    "[optim]\nwarmup_steps = -1": "optim.warmup_steps, weight_decay and max_skipped are -1, 0.0 and 3",
     "[optim]\nbeta2 = 1": "optim.beta2 is 1.0, but must be 0 or more and below 1",
     "[optim]\nfinal_lr_share = 2": "optim.final_lr_share is 2.0, but must lie between 0 and 1",
     "[optim]\nupdates_per_step = 9": "optim.updates_per_step is 9, more than groups_per_step (8)",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from agentrl.trainer import update
+from agentrl.trainer.batching import MicroBatch
 from agentrl.trainer.config import OptimConfig, TrainConfig
 from agentrl.trainer.credit import set_advantages
 from agentrl.trainer.errors import TrainerError
+from agentrl.trainer.logprobs import token_logprobs
 from agentrl.trainer.loss import LossConfig
 from agentrl.trainer.model import load_model
 from agentrl.trainer.rollout import RolloutConfig
@@ -316,19 +321,74 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights(model: Any, episodes: 
     with torch.no_grad():
         poisoned.fill_(float("nan"))
     if broken != broken:
-        with pytest.raises(TrainerError, match=r"loss of step 1 is nan.*optim\.lr \(0\.001\).*config\.toml"):
-            updater.step(episodes, 1)
+        metrics = updater.step(episodes, 1)
+        assert updater.trouble == "the loss of step 1 is nan"
     else:
         hook = model.get_output_embeddings().register_forward_hook(lambda *args: args[2] * broken)
-        with pytest.raises(TrainerError, match=r"(loss|gradient) of step 1"):
-            updater.step(episodes, 1)
+        metrics = updater.step(episodes, 1)
+        assert re.match(r"the (loss|gradient) of step 1 is ", updater.trouble)
         hook.remove()
+    assert metrics["skipped_updates"] == 1.0
+    assert all(math.isfinite(value) for value in metrics.values())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     with torch.no_grad():
         poisoned.copy_(kept)
-    updater.step(episodes, 1)
+    assert updater.step(episodes, 1)["skipped_updates"] == 0.0
     assert not all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_where_memory_runs_out_micro_batches_are_halved(
+    model: Any, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    """The gradient is that of an update that had memory enough."""
+    set_advantages(episodes, "grpo")
+    plenty = Updater(copy.deepcopy(model), None, config())
+    plenty.step(episodes, 1)
+    scarce, sizes = Updater(model, None, config()), []
+
+    def bounded(model: Any, head: Any, batch: MicroBatch, temperature: float, **more: Any) -> Any:
+        sizes.append(batch.ids_BT.numel())
+        logprobs = token_logprobs(model, head, batch, temperature, **more)
+        if batch.ids_BT.numel() > 200:
+            raise error
+        return logprobs
+
+    monkeypatch.setattr(update, "token_logprobs", bounded)
+    metrics = scarce.step(episodes, 1)
+    assert max(sizes) > 200 >= sizes[-1]
+    assert metrics["perf/micro_batch_tokens"] == scarce.micro_batch_tokens < max(sizes)
+    torch.testing.assert_close(flat(model), flat(plenty._model), rtol=1e-5, atol=1e-6)
+    sizes.clear()
+    scarce.step(episodes, 2)
+    assert max(sizes) <= 200  # once is enough
+
+
+def test_memory_that_holds_not_one_episode_is_said(
+    model: Any, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **more: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    set_advantages(episodes, "grpo")
+    monkeypatch.setattr(update, "token_logprobs", full)
+    with pytest.raises(TrainerError, match=r"memory does not suffice for an episode of \d+ tokens alone"):
+        Updater(model, None, config()).step(episodes, 1)
+
+
+def test_other_errors_are_not_taken_for_it(
+    model: Any, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **more: Any) -> Any:
+        raise RuntimeError("shapes differ")
+
+    set_advantages(episodes, "grpo")
+    monkeypatch.setattr(update, "token_logprobs", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        Updater(model, None, config()).step(episodes, 1)
 
 
 def test_the_rate_rises_and_falls(model: Any, episodes: list[Episode]) -> None:

@@ -347,7 +347,7 @@ def test_where_memory_runs_out_micro_batches_are_halved(
     """The gradient is that of an update that had memory enough."""
     set_advantages(episodes, "grpo")
     plenty = Updater(copy.deepcopy(model), None, config())
-    plenty.step(episodes, 1)
+    whole = plenty.step(episodes, 1)
     scarce, sizes = Updater(model, None, config()), []
 
     def bounded(model: Any, head: Any, batch: MicroBatch, temperature: float, **more: Any) -> Any:
@@ -359,9 +359,10 @@ def test_where_memory_runs_out_micro_batches_are_halved(
 
     monkeypatch.setattr(update, "token_logprobs", bounded)
     metrics = scarce.step(episodes, 1)
-    assert max(sizes) > 200 >= sizes[-1]
-    assert metrics["perf/micro_batch_tokens"] == scarce.micro_batch_tokens < max(sizes)
-    torch.testing.assert_close(flat(model), flat(plenty._model), rtol=1e-5, atol=1e-6)
+    assert sizes[0] > 200
+    assert metrics["perf/micro_batch_tokens"] == scarce.micro_batch_tokens < sizes[0]
+    assert metrics["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-5)  # Adam's first step would hide a scale
+    torch.testing.assert_close(flat(model), flat(plenty._model), rtol=1e-3, atol=1e-5)
     sizes.clear()
     scarce.step(episodes, 2)
     assert max(sizes) <= 200  # once is enough

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,9 +24,10 @@ from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.errors import ConfigError, EngineError
 from agentrl.trainer.parity import ParityGate
+from agentrl.trainer.types import Completion
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-MAX_TOKENS = 64
+MAX_TOKENS = 256
 
 
 def free_port() -> int:
@@ -137,9 +139,42 @@ def test_turns_of_a_server(server: tuple[str, Any], model: Any) -> None:
         engine.session()
 
 
+@pytest.mark.parametrize("in_flight", ["finish", "keep", "abort"])
+def test_turns_under_way_at_an_update(server: tuple[str, Any], model: Any, in_flight: str) -> None:
+    url, _ = server
+
+    async def play(engine: Engine) -> list[Completion]:
+        tasks = [
+            asyncio.create_task(
+                engine.session().generate(
+                    Request(prompt_ids=[7, 8], max_new_tokens=250, temperature=1.0, seed=seed, stop_ids=frozenset())
+                )
+            )
+            for seed in range(4)
+        ]
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while not re.search(
+                r"^vllm:num_requests_running\S* 4\.0$", (await client.get(f"{url}/metrics")).text, re.M
+            ):
+                await asyncio.sleep(0.01)
+        learn(model)
+        await asyncio.to_thread(engine.update_weights, 1)
+        return [await task for task in tasks]
+
+    with opened(model, url, in_flight=in_flight) as engine:
+        turns = asyncio.run(asyncio.wait_for(play(engine), 120))
+        ParityGate(model, engine, seed=1, temperature=1.0, max_tokens=MAX_TOKENS).check(1)
+    assert {turn.version for turn in turns} == {0}
+    if in_flight == "abort":
+        assert {turn.finish for turn in turns} == {"abort"}
+        assert all(len(turn.token_ids) < 250 for turn in turns)
+    else:
+        assert {(turn.finish, len(turn.token_ids)) for turn in turns} == {("length", 250)}
+
+
 def test_what_does_not_fit_is_a_configuration_error(server: tuple[str, Any], model: Any) -> None:
     url, _ = server
-    with pytest.raises(ConfigError, match=rf"takes 64 tokens, .* start it with --max-model-len {MAX_TOKENS + 1}"):
+    with pytest.raises(ConfigError, match=rf"takes 256 tokens, .* start it with --max-model-len {MAX_TOKENS + 1}"):
         opened(model, url, max_tokens=MAX_TOKENS + 1)
     nobody = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ConfigError, match=rf"engine.urls: {nobody} failed while asking whether it is there"):

@@ -129,6 +129,7 @@ class TrainConfig:
     step_weight: float | None = None  # gigpo: weight of the advantage among turns before one state; none: 1
     overlong_buffer: int | None = None  # tokens before rollout.max_episode_tokens that cost up to 1 of the reward
     micro_batch_tokens: int = 16_384  # of one forward and backward pass, padding included
+    gradient_checkpointing: bool = False  # keep no activations within layers; compute them again going back
     max_logp_difference: float = 0.1  # the run stops when engine and trainer differ by more, on average over a step
     max_probe_difference: float | None = None  # after each update, on fixed prompts; none: 1e-4 in float32, else 0.1
     stop_at_success: float | None = None  # end early once the mean success of the last ten steps is above

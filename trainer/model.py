@@ -12,13 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from agentrl.trainer.attention import NAME as ATTENTION
 from agentrl.trainer.errors import ConfigError
 
-__all__ = ["BUNDLED", "Head", "check_fits", "load_model", "load_tokenizer", "pick_device", "resolve_model"]
+__all__ = [
+    "BUNDLED",
+    "Head",
+    "check_fits",
+    "forget_activations",
+    "load_model",
+    "load_tokenizer",
+    "pick_device",
+    "resolve_model",
+]
 
 BUNDLED = {"bundled:search-tiny": "search-tiny"}
 """Models that come with the package."""
@@ -125,6 +134,26 @@ def check_fits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, ma
         raise ConfigError(
             f"the tokenizer has {len(tokenizer)} tokens and the model knows {known}; they do not belong together"
         )
+
+
+def forget_activations(model: PreTrainedModel) -> None:
+    """Have layers keep their input alone and compute the rest again in the backward pass, while in training mode.
+
+    Dropout is turned off for good, since training mode would turn it on.
+
+    Raises:
+        ConfigError: The model cannot.
+    """
+    if not model.supports_gradient_checkpointing:
+        raise ConfigError(
+            f"gradient_checkpointing is true, but {type(model).__name__} has no layers that can; leave it out"
+        )
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+        if isinstance(getattr(part, "attention_dropout", None), float):
+            part.attention_dropout = 0.0
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:

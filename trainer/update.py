@@ -18,7 +18,7 @@ from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.errors import TrainerError
 from agentrl.trainer.logprobs import token_logprobs
 from agentrl.trainer.loss import drop_overlong, policy_loss, token_weights
-from agentrl.trainer.model import Head
+from agentrl.trainer.model import Head, forget_activations
 from agentrl.trainer.objectives import importance_weights
 from agentrl.trainer.optimizer import Optimizer
 from agentrl.trainer.types import Episode
@@ -37,6 +37,8 @@ class Updater:
 
     def __init__(self, model: PreTrainedModel, reference: PreTrainedModel | None, config: TrainConfig) -> None:
         self._model, self._reference, self._config = model.eval(), reference, config  # dropout would blur the ratio
+        if config.gradient_checkpointing:
+            forget_activations(model)
         self._head = Head(model)
         self._reference_head = Head(reference) if reference is not None else None
         self.optimizer = Optimizer(model, config.optim)
@@ -130,6 +132,8 @@ class Updater:
             self.optimizer.forget()
             sums: dict[str, float] = {}
             try:
+                # Transformers forgets activations in training mode only.
+                self._model.train(self._config.gradient_checkpointing)
                 for batch in micro_batches(episodes, max_tokens=self.micro_batch_tokens, device=self._model.device):
                     loss, measured = loss_of(batch)
                     loss.backward()  # type: ignore[no-untyped-call]
@@ -144,6 +148,8 @@ class Updater:
                         f"step {step}: memory does not suffice for an episode of {longest} tokens alone; start again "
                         f"with rollout.max_episode_tokens below {longest}, or with gradient_checkpointing = true"
                     ) from error
+            finally:
+                self._model.eval()
             # Out of the handler: the error holds on to the tensors of the pass that failed.
             self.micro_batch_tokens = max(longest, min(self.micro_batch_tokens, _width(episodes)) // 2)
             if self._model.device.type == "cuda":

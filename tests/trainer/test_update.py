@@ -7,6 +7,7 @@ import math
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -390,6 +391,28 @@ def test_other_errors_are_not_taken_for_it(
     monkeypatch.setattr(update, "token_logprobs", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
         Updater(model, None, config()).step(episodes, 1)
+
+
+def test_activations_that_are_forgotten_change_nothing(model: Any, episodes: list[Episode]) -> None:
+    set_advantages(episodes, "grpo")
+    for part in model.modules():
+        if hasattr(part, "attention_dropout"):
+            part.attention_dropout = 0.5  # training mode would turn it on
+    other = copy.deepcopy(model)
+    plain, forgetful = (
+        Updater(model, None, config()),
+        Updater(other, None, replace(config(), gradient_checkpointing=True)),
+    )
+    passes = {"kept": 0, "forgotten": 0}
+    for name, each in (("kept", model), ("forgotten", other)):
+        each.model.layers[0].self_attn.register_forward_hook(
+            lambda *args, name=name: passes.__setitem__(name, passes[name] + 1)
+        )
+    kept, forgotten = plain.step(episodes, 1), forgetful.step(episodes, 1)
+    assert passes["forgotten"] == 2 * passes["kept"]
+    assert forgotten["grad_norm"] == pytest.approx(kept["grad_norm"], rel=1e-5)
+    assert not other.training
+    torch.testing.assert_close(flat(model), flat(other), rtol=1e-3, atol=1e-5)
 
 
 def test_the_rate_rises_and_falls(model: Any, episodes: list[Episode]) -> None:

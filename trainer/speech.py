@@ -142,11 +142,11 @@ def _plain(space: Space[Any], value: Any, digits: int | None) -> Any:
     if isinstance(space, Text):
         return str(value)
     words = _numbers(space, value, digits)
-    return np.vectorize(json.loads, otypes=[object])(words).tolist() if words.size else words.tolist()
+    return np.vectorize(_value, otypes=[object])(words).tolist() if words.size else words.tolist()
 
 
 def _numbers(space: Space[Any], value: Any, digits: int | None) -> Any:
-    """Return an array of strings that JSON can read too, in the shape of the value."""
+    """Return an array of strings, which JSON can read but for a leading plus, in the shape of the value."""
     array = np.asarray(value)
     if array.dtype.kind != "f":
         return np.array([str(int(each)) for each in array.ravel()], dtype=object).reshape(array.shape)
@@ -155,6 +155,10 @@ def _numbers(space: Space[Any], value: Any, digits: int | None) -> Any:
     low, high = _bounds(space)
     words = [_rounded(float(each), a, b, digits) for each, a, b in zip(array.ravel(), low, high, strict=True)]
     return np.array(words, dtype=object).reshape(array.shape)
+
+
+def _value(word: str) -> Any:
+    return json.loads(word.removeprefix("+"))
 
 
 def _exact(value: Any) -> str:
@@ -169,7 +173,9 @@ def _rounded(value: float, low: float, high: float, digits: int) -> str:
         decimals = min(12, max(0, round(digits - math.log10(high - low))))
     if abs(value) >= 1e7:
         return f"{value:.3e}"
-    return f"{round(value, decimals) + 0.0:.{decimals}f}"  # 0.0 is added so that -0.00 is said as 0.00
+    number = round(value, decimals) + 0.0  # 0.0 is added so that -0.00 is said as 0.00
+    # Where numbers may be negative all have a sign: a small model finds it in the same place then.
+    return f"{number:+.{decimals}f}" if low < 0 else f"{number:.{decimals}f}"
 
 
 def _bounds(space: Space[Any]) -> tuple[list[Any], list[Any]]:

@@ -23,8 +23,9 @@ def boxes(draw: st.DrawFn) -> Box:
     shape = draw(SHAPES)
     if np.issubdtype(dtype, np.integer):
         info = np.iinfo(dtype)
-        least = draw(st.integers(int(info.min), int(info.max) - 1))
-        return Box(least, draw(st.integers(least + 1, int(info.max))), shape, dtype)
+        most = int(info.max) - 1  # Gymnasium cannot draw from a range that ends at the largest int64
+        least = draw(st.integers(int(info.min), most - 1))
+        return Box(least, draw(st.integers(least + 1, most)), shape, dtype)
     low = draw(st.sampled_from([-math.inf, -1e6, -2.5, 0.0, 0.1]))
     return Box(low, draw(st.sampled_from([0.3, 7.0, 1e5, math.inf])), shape, dtype)
 
@@ -106,11 +107,11 @@ def test_hostile_junk_is_refused(space: Space[Any], text: str) -> None:
 def test_numbers_are_rounded_to_what_their_range_needs() -> None:
     box = Box(np.array([-4.8, -np.inf, -0.07]), np.array([4.8, np.inf, 0.07]), dtype=np.float64)
     value = np.array([1.2345, -0.001, 0.0123456])
-    assert say(box, value, digits=2) == "1.2 0.00 0.012"
-    assert say(box, value, digits=2, names=("place", "speed", "turn")) == "place 1.2 speed 0.00 turn 0.012"
+    assert say(box, value, digits=2) == "+1.2 +0.00 +0.012"
+    assert say(box, value, digits=2, names=("place", "speed", "turn")) == "place +1.2 speed +0.00 turn +0.012"
     assert say(box, value) == "1.2345 -0.001 0.0123456"
     wild = Box(-np.inf, np.inf, (4,), np.float64)
-    assert say(wild, np.array([np.nan, np.inf, -1e300, 3.14159]), digits=2) == "NaN Infinity -1.000e+300 3.14"
+    assert say(wild, np.array([np.nan, np.inf, -1e300, 3.14159]), digits=2) == "NaN Infinity -1.000e+300 +3.14"
     assert say(Box(0, 255, (2, 2), np.uint8), np.array([[1, 2], [3, 255]]), digits=2) == "1 2\n3 255"
 
 

@@ -23,7 +23,7 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {  # our name -> their trainer an
 @pytest.mark.parametrize("name", PEERS)
 def test_equal_to_trl(name: str, tmp_path: Path, tokenizer: Any, tiny_model: Callable[..., Any]) -> None:
     import trl
-    from datasets import Dataset  # type: ignore[import-untyped]
+    from datasets import Dataset
 
     generator = torch.Generator().manual_seed(3)
     seen: list[float | None] = []

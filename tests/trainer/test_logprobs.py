@@ -67,7 +67,7 @@ def test_they_are_those_of_the_models_own_logits(model: Any) -> None:
     chosen_BT = all_BTV.gather(2, given.ids_BT[:, 1:, None])[..., 0]
     mask_BT = given.mask_BT[:, 1:]
     torch.testing.assert_close(logprobs_BT[:, 1:], torch.where(mask_BT, chosen_BT, 0.0))
-    plain_BT = torch.distributions.Categorical(logits=all_BTV).entropy()
+    plain_BT = torch.distributions.Categorical(logits=all_BTV).entropy()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(entropy_BT[:, 1:], torch.where(mask_BT, plain_BT, 0.0).detach())
     assert not logprobs_BT[:, 0].any()
 

@@ -27,7 +27,9 @@ from agentrl.trainer.parity import ParityGate
 from agentrl.trainer.types import Completion
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-MAX_TOKENS = 256
+RUNNING = r"^vllm:num_requests_running\S* 4\.0$"
+MAX_TOKENS = 1024
+LONG = 1000  # tokens of a turn that is still under way when the test gets there
 
 
 def free_port() -> int:
@@ -147,15 +149,14 @@ def test_turns_under_way_at_an_update(server: tuple[str, Any], model: Any, in_fl
         tasks = [
             asyncio.create_task(
                 engine.session().generate(
-                    Request(prompt_ids=[7, 8], max_new_tokens=250, temperature=1.0, seed=seed, stop_ids=frozenset())
+                    Request(prompt_ids=[7, 8], max_new_tokens=LONG, temperature=1.0, seed=seed, stop_ids=frozenset())
                 )
             )
             for seed in range(4)
         ]
         async with httpx.AsyncClient(trust_env=False) as client:
-            while not re.search(
-                r"^vllm:num_requests_running\S* 4\.0$", (await client.get(f"{url}/metrics")).text, re.M
-            ):
+            while not re.search(RUNNING, (await client.get(f"{url}/metrics")).text, re.MULTILINE):
+                assert not any(task.done() for task in tasks)
                 await asyncio.sleep(0.01)
         learn(model)
         await asyncio.to_thread(engine.update_weights, 1)
@@ -167,14 +168,16 @@ def test_turns_under_way_at_an_update(server: tuple[str, Any], model: Any, in_fl
     assert {turn.version for turn in turns} == {0}
     if in_flight == "abort":
         assert {turn.finish for turn in turns} == {"abort"}
-        assert all(len(turn.token_ids) < 250 for turn in turns)
+        assert all(len(turn.token_ids) < LONG for turn in turns)
     else:
-        assert {(turn.finish, len(turn.token_ids)) for turn in turns} == {("length", 250)}
+        assert {(turn.finish, len(turn.token_ids)) for turn in turns} == {("length", LONG)}
 
 
 def test_what_does_not_fit_is_a_configuration_error(server: tuple[str, Any], model: Any) -> None:
     url, _ = server
-    with pytest.raises(ConfigError, match=rf"takes 256 tokens, .* start it with --max-model-len {MAX_TOKENS + 1}"):
+    with pytest.raises(
+        ConfigError, match=rf"takes {MAX_TOKENS} tokens, .* start it with --max-model-len {MAX_TOKENS + 1}"
+    ):
         opened(model, url, max_tokens=MAX_TOKENS + 1)
     nobody = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ConfigError, match=rf"engine.urls: {nobody} failed while asking whether it is there"):

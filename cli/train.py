@@ -133,7 +133,7 @@ def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
         default=recipe,
         args=words[1:],
         prog=f"agentrl train {words[0]}",
-        description="Options of the recipe, with their values.",
+        description="Options of the recipe, with their values. With --dry-run what it would take is printed, no more.",
     )
     if envs:
         config = dataclasses.replace(config, env=parse_envs(envs))

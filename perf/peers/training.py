@@ -171,6 +171,8 @@ class SearchTask:
 
 
 def _trl(job: Job) -> Result:
+    # TRL loads vLLM wherever it is installed, which would count against its memory here.
+    sys.modules["vllm"] = None  # type: ignore[assignment]
     import datasets
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback

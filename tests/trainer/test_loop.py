@@ -22,7 +22,7 @@ import torch
 from gymnasium.spaces import Text
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agentrl.trainer import loop, update
+from agentrl.trainer import loop
 from agentrl.trainer.checkpoint import latest_checkpoint, load_state
 from agentrl.trainer.coldstart import weights_hash
 from agentrl.trainer.config import CheckpointConfig, EvalConfig, OptimConfig, TrainConfig, to_toml
@@ -34,8 +34,6 @@ from agentrl.trainer.metrics import read_metrics
 from agentrl.trainer.rollout import RolloutConfig
 from agentrl.trainer.rundir import RunDir
 from agentrl.trainer.store import RolloutStore
-from agentrl.trainer.types import Episode
-from agentrl.trainer.update import Updater
 
 # A module of its own, so that the command can import it too (--env MODULE:ID).
 BANDIT = '''
@@ -146,32 +144,6 @@ def test_success_rises(config: TrainConfig) -> None:
     with RolloutStore(run_dir.path / "rollouts.sqlite", read_only=True) as store:
         counts = [store.count(phase=phase) for phase in ("train", "eval_before", "eval", "eval_after")]
     assert counts == [25 * 32, 32, 64, 32]
-
-
-def test_updates_that_are_not_finite_are_skipped_then_end_the_run(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One is skipped and trained past; four in a row end the run, and it goes on once it was mended."""
-    broken = {2, 4, 5, 6, 7}
-    step = Updater.step
-
-    def sometimes(self: Updater, episodes: list[Episode], number: int) -> dict[str, float]:
-        if number not in broken:
-            return step(self, episodes, number)
-        with monkeypatch.context() as patch:
-            patch.setattr(update, "policy_loss", lambda **given: (given["logprobs_BT"].sum() * float("nan"), {}))
-            return step(self, episodes, number)
-
-    monkeypatch.setattr(Updater, "step", sometimes)
-    config = replace(config, num_steps=8, optim=replace(config.optim, max_skipped=3))
-    with pytest.raises(TrainerError, match=r"4 updates in a row were skipped.*loss of step 7 is nan.*--resume"):
-        run(config)
-    run_dir = RunDir.existing(Path(config.out) / "run")
-    skipped = {row["step"]: row["skipped_updates"] for row in read_metrics(run_dir.path / "metrics.jsonl")}
-    assert skipped == {1: 0.0, 2: 1.0, 3: 0.0, 4: 1.0, 5: 1.0, 6: 1.0}
-    broken.clear()
-    train(config, run_dir=run_dir)
-    assert [row["step"] for row in read_metrics(run_dir.path / "metrics.jsonl")] == list(range(1, 9))
 
 
 def test_a_run_on_search(config: TrainConfig) -> None:

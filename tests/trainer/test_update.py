@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
-import random
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,55 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from agentrl.trainer import update
-from agentrl.trainer.batching import MicroBatch
-from agentrl.trainer.config import OptimConfig, TrainConfig
+from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.credit import set_advantages
-from agentrl.trainer.errors import TrainerError
-from agentrl.trainer.logprobs import token_logprobs
-from agentrl.trainer.loss import LossConfig
 from agentrl.trainer.model import load_model
-from agentrl.trainer.rollout import RolloutConfig
 from agentrl.trainer.types import Episode
 from agentrl.trainer.update import Updater
-
-TEMPERATURE = 0.8
-LONGEST = 90  # tokens of an episode, which dr_grpo divides by
-REWARDS = {  # by group; None: the infrastructure failed
-    0: (1.0, 0.0, 0.0, 0.25),
-    1: (1.0, 1.0, 1.0, 1.0),  # no spread: no advantage
-    2: (0.0, None, 3.0, 1.0),
-    3: (2.0, None, None, None),  # no baseline: no advantage
-}
-
-
-LOSS_KEYS = {"beta", "kl_in", "entropy_bonus", "correction", "correction_max"}
-
-
-def config(kind: str = "grpo", *, micro_batch_tokens: int = 16_384, **more: Any) -> TrainConfig:
-    """Return a configuration; other keys go to the loss or to the optimizer."""
-    loss = {name: more.pop(name) for name in LOSS_KEYS & more.keys()}
-    return TrainConfig(
-        groups_per_step=4,
-        group_size=4,
-        temperature=TEMPERATURE,
-        advantage="dr_grpo" if kind == "dr_grpo" else "grpo",
-        micro_batch_tokens=micro_batch_tokens,
-        loss=LossConfig(kind=kind, **loss),  # type: ignore[arg-type]
-        optim=OptimConfig(**{"lr": 1e-3, "max_grad_norm": 1e9} | more),
-        rollout=RolloutConfig(max_episode_tokens=LONGEST),
-    )
-
-
-def logprobs_of(model: Any, episode: Episode) -> Tensor:
-    """Log-probability of every token after the first, by one pass without padding."""
-    ids = torch.tensor([episode.token_ids])
-    logits = model(input_ids=ids).logits[0, :-1].float() / TEMPERATURE
-    return torch.log_softmax(logits, -1).gather(1, ids[0, 1:, None])[:, 0]
-
-
-def flat(model: Any) -> Tensor:
-    return torch.cat([weight.detach().float().flatten() for weight in model.parameters()])
+from tests.trainer.updates import LONGEST, config, flat, logprobs_of, made_episodes
 
 
 @pytest.fixture
@@ -73,48 +27,7 @@ def model(tiny_model: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def episodes(model: Any) -> list[Episode]:
-    """Episodes of two sampled turns and mixed lengths, sampled by weights a little away from the model's."""
-    rng = random.Random(4)
-    made = []
-    for group, rewards in REWARDS.items():
-        for member, reward in enumerate(rewards):
-            prompt, first, reply, second = (rng.randint(2, 20) for _ in range(4))
-            mask = [False] * prompt + [True] * first + [False] * reply + [True] * second
-            ids = [rng.randrange(9, 300) for _ in mask]
-            failed = None if reward is not None else {"kind": "timeout", "boundary": "environment", "message": "slow"}
-            made.append(
-                Episode(
-                    env_id="Toy",
-                    seed=group,
-                    step=1,
-                    group=group,
-                    member=member,
-                    attempt=0,
-                    split="train",
-                    level=1,
-                    task_id=str(group),
-                    token_ids=[] if failed else ids,
-                    mask=[] if failed else mask,
-                    logprobs=[],
-                    reward=reward or 0.0,
-                    rewards={},
-                    success=None,
-                    failure=failed,
-                    truncated_by="length" if (group, member) == (0, 0) else None,
-                    messages=[],
-                    num_turns=2,
-                    versions=[0, 0],
-                    timings={},
-                    advantage=0.0,
-                )
-            )
-    with torch.no_grad():
-        for episode in made:
-            if episode.failure is None:
-                told = logprobs_of(model, episode) + torch.tensor([rng.gauss(0, 0.3) for _ in episode.token_ids[1:]])
-                pairs = zip([0.0, *told.tolist()], episode.mask, strict=True)
-                episode.logprobs = [value if on else 0.0 for value, on in pairs]
-    return made
+    return made_episodes(model)
 
 
 def textbook(model: Any, reference: Any, episodes: list[Episode], kind: str, beta: float) -> dict[str, Tensor]:
@@ -309,88 +222,6 @@ def test_a_penalty_is_taken_off_the_reward(episodes: list[Episode]) -> None:
     set_advantages(group, "dr_grpo", penalties=[{(1, 0): [0.5], (1, 3): [0.25]}, {(1, 3): [-0.15]}])
     assert [episode.advantage for episode in group] == pytest.approx([-0.35, 0.15, 0.15, 0.05])
     assert [episode.reward for episode in group] == [1.0] * 4
-
-
-@pytest.mark.parametrize("broken", [float("nan"), float("-inf")])
-def test_a_gradient_that_is_not_finite_leaves_the_weights(model: Any, episodes: list[Episode], broken: float) -> None:
-    set_advantages(episodes, "grpo")
-    run = config(beta=0.1)
-    updater = Updater(model, copy.deepcopy(model), run)
-    before = copy.deepcopy(model.state_dict())
-    poisoned = next(parameter for name, parameter in updater._reference.named_parameters() if "embed" in name)  # type: ignore[union-attr]
-    kept = poisoned.detach().clone()
-    with torch.no_grad():
-        poisoned.fill_(float("nan"))
-    if broken != broken:
-        metrics = updater.step(episodes, 1)
-        assert updater.trouble == "the loss of step 1 is nan"
-    else:
-        hook = model.get_output_embeddings().register_forward_hook(lambda *args: args[2] * broken)
-        metrics = updater.step(episodes, 1)
-        assert re.match(r"the (loss|gradient) of step 1 is ", updater.trouble)
-        hook.remove()
-    assert metrics["skipped_updates"] == 1.0
-    assert all(math.isfinite(value) for value in metrics.values())
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    with torch.no_grad():
-        poisoned.copy_(kept)
-    assert updater.step(episodes, 1)["skipped_updates"] == 0.0
-    assert not all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
-
-
-@pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
-)
-def test_where_memory_runs_out_micro_batches_are_halved(
-    model: Any, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch, error: RuntimeError
-) -> None:
-    """The gradient is that of an update that had memory enough."""
-    set_advantages(episodes, "grpo")
-    plenty = Updater(copy.deepcopy(model), None, config())
-    whole = plenty.step(episodes, 1)
-    scarce, sizes = Updater(model, None, config()), []
-
-    def bounded(model: Any, head: Any, batch: MicroBatch, temperature: float, **more: Any) -> Any:
-        sizes.append(batch.ids_BT.numel())
-        logprobs = token_logprobs(model, head, batch, temperature, **more)
-        if batch.ids_BT.numel() > 200:
-            raise error
-        return logprobs
-
-    monkeypatch.setattr(update, "token_logprobs", bounded)
-    metrics = scarce.step(episodes, 1)
-    assert sizes[0] > 200
-    assert metrics["perf/micro_batch_tokens"] == scarce.micro_batch_tokens < sizes[0]
-    assert metrics["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-5)  # Adam's first step would hide a scale
-    torch.testing.assert_close(flat(model), flat(plenty._model), rtol=1e-3, atol=1e-5)
-    sizes.clear()
-    scarce.step(episodes, 2)
-    assert max(sizes) <= 200  # once is enough
-
-
-def test_memory_that_holds_not_one_episode_is_said(
-    model: Any, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*args: Any, **more: Any) -> Any:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    set_advantages(episodes, "grpo")
-    monkeypatch.setattr(update, "token_logprobs", full)
-    with pytest.raises(TrainerError, match=r"memory does not suffice for an episode of \d+ tokens alone"):
-        Updater(model, None, config()).step(episodes, 1)
-
-
-def test_other_errors_are_not_taken_for_it(
-    model: Any, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*args: Any, **more: Any) -> Any:
-        raise RuntimeError("shapes differ")
-
-    set_advantages(episodes, "grpo")
-    monkeypatch.setattr(update, "token_logprobs", broken)
-    with pytest.raises(RuntimeError, match="shapes differ"):
-        Updater(model, None, config()).step(episodes, 1)
 
 
 def test_activations_that_are_forgotten_change_nothing(model: Any, episodes: list[Episode]) -> None:

@@ -15,8 +15,15 @@ from types import FrameType
 __all__ = ["Stopper", "Terminated"]
 
 
-class Terminated(BaseException):
-    """The process was asked to end. No Exception, so that nothing takes it for a failure of an environment."""
+class Terminated(SystemExit):
+    """The process was asked to end.
+
+    No Exception, so that nothing takes it for a failure of an environment; of the two kinds that asyncio lets through
+    from within a task, while it wraps any other in a group.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
 
 
 class Stopper:

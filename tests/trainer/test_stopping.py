@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -42,6 +43,25 @@ def test_what_may_be_left_is_left_at_once(stopper: Stopper) -> None:
     with pytest.raises(Terminated):
         work()
     assert not went_on
+
+
+def test_it_comes_out_of_a_task_as_it_is(stopper: Stopper) -> None:
+    """Asyncio wraps most of what a task of a group raises."""
+
+    async def task() -> None:
+        terminate()
+
+    async def group() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.sleep(10))
+            tasks.create_task(task())
+
+    def work() -> None:
+        with stopper.may_leave():
+            asyncio.run(group())
+
+    with pytest.raises(Terminated):
+        work()
 
 
 def test_what_may_not_be_left_is_finished_first(stopper: Stopper) -> None:

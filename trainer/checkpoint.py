@@ -38,6 +38,7 @@ class TrainerState:
     cuda_rng: list[torch.Tensor]  # of each CUDA device
     recent_success: list[float]  # of the last ten steps
     curriculum: dict[str, Any] = field(default_factory=dict)  # of the Curriculum; empty in older checkpoints
+    replay: dict[str, Any] = field(default_factory=dict)  # of the Replay; empty in older checkpoints
 
 
 def save_checkpoint(

@@ -21,6 +21,7 @@ from agentrl.trainer.groups import GroupsConfig
 from agentrl.trainer.lora import LoraConfig
 from agentrl.trainer.loss import LossConfig
 from agentrl.trainer.mixture import EnvWeights, weights_of
+from agentrl.trainer.replay import ReplayConfig
 from agentrl.trainer.rollout import RolloutConfig
 
 __all__ = [
@@ -141,6 +142,7 @@ class TrainConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
     groups: GroupsConfig = field(default_factory=GroupsConfig)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
@@ -153,6 +155,7 @@ class TrainConfig:
             raise ConfigError(f"group_size is {self.group_size}, but a group of one has no baseline; write 8")
         self._check_advantage()
         self.curriculum.check(self.level)
+        self.replay.check(self.groups_per_step)
         if self.optim.updates_per_step > self.groups_per_step:
             raise ConfigError(
                 f"optim.updates_per_step is {self.optim.updates_per_step}, more than groups_per_step "

@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -113,8 +113,9 @@ class Played:
 
     kept: list[Episode]  # to be trained on
     replaced: list[Episode]  # of groups that were replaced
-    first: list[Episode]  # of the first round: a fair sample of the tasks, which the others are not
+    first: list[Episode]  # fresh ones of the first round: a fair sample of the tasks, which the others are not
     rounds: int  # further rounds
+    replayed: list[Episode] = field(default_factory=list)  # of tasks that were solved before
 
     @property
     def everything(self) -> list[Episode]:
@@ -131,7 +132,13 @@ class Played:
 
 
 def play_step(
-    play: Callable[[Sequence[Task]], list[Episode]], draw: Draw, step: int, *, level: int | None, max_rounds: int
+    play: Callable[[Sequence[Task]], list[Episode]],
+    draw: Draw,
+    step: int,
+    *,
+    level: int | None,
+    max_rounds: int,
+    replayed: Sequence[Task] = (),
 ) -> Played:
     """Play a step's groups, and again with fresh tasks where all rewards of a group were equal.
 
@@ -141,8 +148,11 @@ def play_step(
         step: Training step.
         level: Difficulty; None: the environment's default.
         max_rounds: Further rounds at most; 0: none.
+        replayed: Tasks of whole groups that are played in the first round in place of fresh ones.
     """
-    first = kept = play(draw.tasks(step, level=level, places=range(draw.groups_per_step)))
+    again = {task.group for task in replayed}
+    fresh_places = [place for place in range(draw.groups_per_step) if place not in again]
+    kept = opening = play([*draw.tasks(step, level=level, places=fresh_places), *replayed])
     replaced: list[Episode] = []
     rounds = 0
     while rounds < max_rounds and (flat := flat_groups(kept)) and any(episode.failure is None for episode in kept):
@@ -151,7 +161,13 @@ def play_step(
         fresh = play(draw.tasks(step, level=level, places=places, round=rounds))
         replaced += [episode for episode in kept if episode.group in flat]
         kept = [episode for episode in kept if episode.group not in flat] + fresh
-    return Played(kept=kept, replaced=replaced, first=first, rounds=rounds)
+    return Played(
+        kept=kept,
+        replaced=replaced,
+        first=[episode for episode in opening if episode.group not in again],
+        rounds=rounds,
+        replayed=[episode for episode in opening if episode.group in again],
+    )
 
 
 def flat_groups(episodes: Iterable[Episode]) -> list[int]:

@@ -33,6 +33,7 @@ from agentrl.trainer.mixture import env_metrics, weights_of
 from agentrl.trainer.model import check_fits, load_model, load_tokenizer, pick_device
 from agentrl.trainer.parity import ParityGate
 from agentrl.trainer.progress import Progress
+from agentrl.trainer.replay import Replay
 from agentrl.trainer.report import write_curve_svg, write_report
 from agentrl.trainer.rollout import Rollouts, Task
 from agentrl.trainer.rundir import RunDir
@@ -82,7 +83,7 @@ class Run:
         self.updater = Updater(self.model, self._reference(device), config)
         self.num_tokens, self.train_seconds, self.recent = 0, 0.0, list[float]()
         self.num_skipped = 0  # updates in a row
-        self.curriculum = Curriculum(level=config.level)
+        self.curriculum, self.replay = Curriculum(level=config.level), Replay()
         self.draw = Draw(
             seed=config.seed,
             envs=self.envs,
@@ -157,7 +158,8 @@ class Run:
         start = time.perf_counter()
         step = self.step + 1
         config, level = self.config, self.curriculum.level
-        played = play_step(self._play, self.draw, step, level=level, max_rounds=config.groups.rounds)
+        again = self.replay.draw(self.draw, step, config.replay)
+        played = play_step(self._play, self.draw, step, level=level, max_rounds=config.groups.rounds, replayed=again)
         rollout_s = time.perf_counter() - start
         episodes, everything = played.kept, played.everything
         penalties, shaped = self._penalties(episodes)
@@ -178,6 +180,7 @@ class Run:
         metrics = episode_metrics(played.first, version=step - 1) | drop_metrics(self._dropped(played))
         metrics |= learnt | shaped | (played.metrics() if config.groups.dynamic_sampling else {})
         metrics |= env_metrics(played.first)
+        metrics |= self.replay.note(played, step, config.replay, level=level, seed=config.seed)
         metrics |= _speeds(everything, rollout_s=rollout_s, update_s=time.perf_counter() - stored)
         metrics |= {"num_tokens": float(self.num_tokens), "perf/train_s": self.train_seconds}
         if config.curriculum.max_level is not None and level is not None:
@@ -248,6 +251,7 @@ class Run:
             cuda_rng=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             recent_success=self.recent,
             curriculum=asdict(self.curriculum),
+            replay=asdict(self.replay),
         )
         save_checkpoint(
             self.dir.checkpoints,
@@ -299,6 +303,7 @@ class Run:
         torch.set_rng_state(state.torch_rng)
         if state.curriculum:
             self.curriculum = Curriculum(**state.curriculum)
+        self.replay = Replay.restore(state.replay)
         if state.cuda_rng and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state.cuda_rng)
 

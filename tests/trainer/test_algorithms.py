@@ -23,6 +23,7 @@ from agentrl.trainer.groups import GroupsConfig
 from agentrl.trainer.loop import Run, train
 from agentrl.trainer.loss import KINDS, LossConfig
 from agentrl.trainer.metrics import read_metrics
+from agentrl.trainer.replay import ReplayConfig
 from agentrl.trainer.rollout import RolloutConfig
 from agentrl.trainer.rundir import RunDir
 from agentrl.trainer.store import RolloutStore
@@ -169,7 +170,7 @@ def test_long_episodes_are_punished(tmp_path: Path, model_folder: Path) -> None:
         assert advantages == pytest.approx([reward - mean for reward in shaped], abs=1e-6)
 
 
-def test_a_stopped_run_goes_on_with_its_rounds_and_its_level(
+def test_a_stopped_run_goes_on_with_its_rounds_its_level_and_its_memory(
     tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: dict[str, Any] = {
@@ -178,11 +179,15 @@ def test_a_stopped_run_goes_on_with_its_rounds_and_its_level(
         "group_size": 2,
         "groups": GroupsConfig(dynamic_sampling=True),
         "curriculum": CurriculumConfig(max_level=3, raise_at=0.0, window=2),
+        "replay": ReplayConfig(share=0.6, capacity=3),
         "checkpoint": CheckpointConfig(every=1, keep=9),
         "eval": EvalConfig(num_episodes=2),
     }
     unbroken, rows = run(tmp_path / "unbroken", model_folder, **keys)
     assert [row["curriculum/level"] for row in rows] == [1, 1, 2, 2, 3, 3]
+    assert rows[0]["replay/groups"] == 0
+    assert rows[2]["replay/size"] > 0, "something to be restored"
+    assert all(row["replay/groups"] in (1, 2) and "replay/success" in row for row in rows[3:])
     original = Run.save
 
     def stop(self: Run) -> None:

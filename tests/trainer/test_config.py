@@ -45,6 +45,7 @@ engine.name engine.urls engine.weights_dir engine.in_flight engine.timeout_s eng
 engine.gpu_memory_utilization engine.sleep_level
 groups.dynamic_sampling groups.max_rounds
 curriculum.max_level curriculum.raise_at curriculum.window
+replay.share replay.capacity
 eval.num_episodes eval.split eval.temperature eval.greedy eval.every
 checkpoint.every checkpoint.keep
 """.split()
@@ -151,6 +152,8 @@ WRONG_VALUES = {
     "[groups]\ndynamic_sampling = true\nmax_rounds = 0": "groups.max_rounds is 0, but must be 1 or more",
     "level = 1\n[curriculum]\nmax_level = 3\nwindow = 0": "curriculum.window is 0, but must be 1 or more",
     "level = 1\n[curriculum]\nmax_level = 3\nraise_at = 1.0": "curriculum.raise_at is 1.0, but must be 0 or more and",
+    "[replay]\nshare = 1.0": "replay.share is 1.0, but must be 0 or more and below 1; write 0.1",
+    "[replay]\nshare = 0.1\ncapacity = 0": "replay.capacity is 0, but must be 1 or more",
     "overlong_buffer = 2048": "overlong_buffer is 2048, but must lie between 0 and rollout.max_episode_tokens (2048)",
     "advantage = 'maxrl'\noverlong_buffer = 9": "which needs rewards of 0 or more",
     "advantage = 'turn'\ngamma = 1.5": "gamma is 1.5, but must lie between 0 and 1",
@@ -187,6 +190,8 @@ NO_EFFECT = {
     "[curriculum]\nwindow = 3": "curriculum.window is 3, which changes nothing without curriculum.max_level",
     "level = 3\n[curriculum]\nmax_level = 3": "curriculum.max_level is 3 but level is 3",
     "[curriculum]\nmax_level = 3": "curriculum.max_level is 3 but level is None",
+    "[replay]\ncapacity = 9": "replay.capacity is 9, which changes nothing without replay.share",
+    "groups_per_step = 1\n[replay]\nshare = 0.1": "changes nothing while groups_per_step is 1",
     "advantage = 'gigpo'\nstep_weight = 0.0": "step_weight is 0.0, but must be a number above 0",
     "[engine]\nkv_cache_mb = 64": "engine.kv_cache_mb is 64, which changes nothing with engine.name 'torch'",
     "[engine]\nname = 'vllm'\nweights_dir = 'w'": "engine.weights_dir is 'w', which changes nothing without",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,49 +9,10 @@ from hypothesis import strategies as st
 from agentrl.trainer.curriculum import Curriculum, CurriculumConfig
 from agentrl.trainer.errors import TrainerError
 from agentrl.trainer.groups import Draw, GroupsConfig, flat_groups, play_step
-from agentrl.trainer.rollout import Task
-from agentrl.trainer.types import Episode
+from tests.trainer.players import player
 
 SIZE = 3
 DRAW = Draw(seed=5, envs={"Toy": 1.0}, groups_per_step=4, group_size=SIZE, temperature=1.0)
-FAILED = {"kind": "died", "boundary": "sandbox", "message": "gone"}
-
-
-def player(pay: Callable[[Task], float | None]) -> tuple[Callable[[Sequence[Task]], list[Episode]], list[list[Task]]]:
-    """Return what plays tasks, None meaning a failure, and the list of its calls."""
-    calls: list[list[Task]] = []
-
-    def play(tasks: Sequence[Task]) -> list[Episode]:
-        calls.append(list(tasks))
-        return [
-            Episode(
-                env_id=task.env_id or "",
-                seed=task.seed,
-                step=task.step,
-                group=task.group,
-                member=task.member,
-                attempt=0,
-                split=task.split,
-                level=task.level or 0,
-                task_id="",
-                token_ids=[1],
-                mask=[True],
-                logprobs=[0.0],
-                reward=pay(task) or 0.0,
-                rewards={},
-                success=None,
-                failure=FAILED if pay(task) is None else None,
-                truncated_by=None,
-                messages=[],
-                num_turns=1,
-                versions=[],
-                timings={},
-                advantage=0.0,
-            )
-            for task in tasks
-        ]
-
-    return play, calls
 
 
 def test_flat_groups_are_replaced_by_fresh_tasks() -> None:

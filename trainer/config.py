@@ -120,6 +120,7 @@ class TrainConfig:
     seed: int = 0  # decides tasks and draws
     device: str = "auto"  # auto, cpu, cuda
     dtype: str = "auto"  # auto: bfloat16 on CUDA, float32 on CPU
+    head_dtype: str | None = None  # float32: of the output layer and the logits of a bfloat16 model; none: as it says
     threads: int = 0  # of torch on the CPU; 0: torch's default
     num_steps: int = 100
     groups_per_step: int = 8  # tasks of a step
@@ -165,6 +166,13 @@ class TrainConfig:
             raise ConfigError(f"seed and threads are {self.seed} and {self.threads}, but must be 0 or more")
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype is {self.dtype!r}{_near(self.dtype, DTYPES)}; there are {', '.join(DTYPES)}")
+        if self.head_dtype not in (None, "float32"):
+            raise ConfigError(f"head_dtype is {self.head_dtype!r}, but must be 'float32'; leave it out for the model's")
+        if self.head_dtype and self.dtype == "float32":
+            raise ConfigError(
+                f"head_dtype is {self.head_dtype!r}, which changes nothing with dtype 'float32'; leave it out, or "
+                "write dtype = 'bfloat16'"
+            )
         if self.stop_at_success is not None and not 0 <= self.stop_at_success < 1:
             raise ConfigError(
                 f"stop_at_success is {self.stop_at_success}, but must be 0 or more and below 1: success is never above "

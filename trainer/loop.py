@@ -73,7 +73,7 @@ class Run:
         device = pick_device(config.device)
         source = str(checkpoint) if checkpoint and not config.lora.rank else config.model
         self.tokenizer = load_tokenizer(source)
-        self.model = load_model(source, device=device, dtype=config.dtype)
+        self.model = load_model(source, device=device, dtype=config.dtype, head_dtype=config.head_dtype)
         if config.lora.rank:
             add_adapters(self.model, config.lora, seed=config.seed)
             if checkpoint:
@@ -293,7 +293,8 @@ class Run:
         """Return the model that training began with, frozen; none where there is no KL to it."""
         if self.config.loss.beta <= 0:
             return None
-        reference = load_model(self.config.model, device=device, dtype=self.config.dtype)
+        config = self.config
+        reference = load_model(config.model, device=device, dtype=config.dtype, head_dtype=config.head_dtype)
         return reference.eval().requires_grad_(False)
 
     def _restore(self, state: TrainerState) -> None:

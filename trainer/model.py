@@ -23,6 +23,7 @@ __all__ = [
     "Head",
     "check_fits",
     "forget_activations",
+    "head_dtype",
     "load_model",
     "load_tokenizer",
     "pick_device",
@@ -34,14 +35,25 @@ BUNDLED = {"bundled:search-tiny": "search-tiny"}
 
 
 class Head:
-    """Map hidden states (…, H) to the model's logits (…, V).
+    """Map hidden states (…, H) to the model's logits (…, V), in the precision of `head_dtype`.
+
+    In float32 over weights of fewer bits, logits are not rounded to these bits. It takes a float32 copy of the output
+    layer's weights for the time of a call, and until the backward pass where there is one.
 
     Raises:
-        ConfigError: When head(hidden) differs from the model's own logits.
+        ConfigError: When head(hidden) differs from the model's own logits, or the output layer is no linear one and
+            cannot be computed in float32.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
+        self._widened = head_dtype(model) != model.dtype
+        if self._widened and type(model.get_output_embeddings()) is not nn.Linear:
+            raise ConfigError(
+                f"head_dtype is 'float32', but the output layer of {type(model).__name__} is a "
+                f"{type(model.get_output_embeddings()).__name__}, of which only its own forward pass is known; leave "
+                "head_dtype out, or lora.layers without the output layer"
+            )
         config = model.config.get_text_config()
         self._softcap = getattr(config, "final_logit_softcapping", None)  # Gemma
         divisor = getattr(config, "logits_scaling", None) or 1  # Granite
@@ -49,7 +61,12 @@ class Head:
         self._probe()
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self._model.get_output_embeddings()(hidden) * self._scale
+        layer = self._model.get_output_embeddings()
+        if self._widened:
+            bias = None if layer.bias is None else layer.bias.float()
+            logits: Tensor = nn.functional.linear(hidden.float(), layer.weight.float(), bias) * self._scale
+        else:
+            logits = layer(hidden) * self._scale
         return self._softcap * torch.tanh(logits / self._softcap) if self._softcap else logits
 
     @torch.no_grad()
@@ -69,6 +86,15 @@ class Head:
                 f"{name} changes its logits after the output layer in a way that is not supported; try a Qwen3, "
                 "Llama or Mistral model"
             )
+
+
+def head_dtype(model: PreTrainedModel) -> torch.dtype:
+    """Return the precision of the output layer's product and of the logits: float32 where the configuration says so.
+
+    The key `head_dtype` is vLLM's, which finds it in the same place.
+    """
+    said = str(getattr(model.config, "head_dtype", None)).removeprefix("torch.")
+    return torch.float32 if said == "float32" else model.dtype
 
 
 def pick_device(device: str) -> torch.device:
@@ -161,16 +187,30 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     return _loaded(name, AutoTokenizer.from_pretrained)
 
 
-def load_model(name: str, *, device: torch.device, dtype: str = "auto") -> PreTrainedModel:
+def load_model(
+    name: str, *, device: torch.device, dtype: str = "auto", head_dtype: str | None = None
+) -> PreTrainedModel:
     """Load a causal model: bfloat16 on CUDA and float32 on CPU unless `dtype` says otherwise.
 
+    Args:
+        name: Folder, Hugging Face name or bundled model.
+        device: Where it goes.
+        dtype: "auto", "float32" or "bfloat16".
+        head_dtype: "float32" for an output layer in float32, written into the model's configuration; None: as that
+            says.
+
     Raises:
-        ConfigError: When there is no such model, or it cannot be loaded.
+        ConfigError: When there is no such model, it cannot be loaded, or `head_dtype` changes nothing.
     """
     wanted = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     wanted["auto"] = wanted["bfloat16" if device.type == "cuda" else "float32"]
     if dtype not in wanted:
         raise ConfigError(f"dtype={dtype!r} is unknown; type one of {', '.join(sorted(wanted))}")
+    if head_dtype and wanted[dtype] == torch.float32:
+        raise ConfigError(
+            f"head_dtype is {head_dtype!r}, which changes nothing where dtype={dtype!r} is float32 ({device}); leave "
+            "it out, or type --dtype bfloat16"
+        )
     model: PreTrainedModel = _loaded(
         name,
         lambda path: AutoModelForCausalLM.from_pretrained(path, dtype=wanted[dtype], attn_implementation=ATTENTION),
@@ -180,6 +220,8 @@ def load_model(name: str, *, device: torch.device, dtype: str = "auto") -> PreTr
             f"model={name!r}: {type(model).__name__} has an attention of its own that is not supported; try a Qwen3, "
             "Llama or Mistral model"
         )
+    if head_dtype:
+        model.config.head_dtype = head_dtype
     return model
 
 

@@ -30,8 +30,8 @@ from agentrl.trainer.rollout import RolloutConfig
 
 # A new knob needs a reason: add it here with it.
 KEYS = """
-env env_kwargs level model name out seed device dtype threads num_steps groups_per_step group_size temperature advantage
-gamma step_weight overlong_buffer
+env env_kwargs level model name out seed device dtype head_dtype threads num_steps groups_per_step group_size
+temperature advantage gamma step_weight overlong_buffer
 micro_batch_tokens gradient_checkpointing max_logp_difference max_probe_difference stop_at_success tensorboard
 lora.rank lora.alpha lora.layers lora.merge
 loss.kind loss.epsilon_low loss.epsilon_high loss.temperature_pos loss.temperature_neg loss.beta loss.kl_in
@@ -148,6 +148,7 @@ WRONG_VALUES = {
     "seed = -1": "seed and threads are -1 and 0, but must be 0 or more",
     "threads = -2": "seed and threads are 0 and -2, but must be 0 or more",
     "dtype = 'bfloat'": "dtype is 'bfloat'; did you mean 'bfloat16'?",
+    "head_dtype = 'bfloat16'": "head_dtype is 'bfloat16', but must be 'float32'",
     "advantage = 'gpro'": "advantage is 'gpro'; did you mean 'grpo'?",
     "[groups]\ndynamic_sampling = true\nmax_rounds = 0": "groups.max_rounds is 0, but must be 1 or more",
     "level = 1\n[curriculum]\nmax_level = 3\nwindow = 0": "curriculum.window is 0, but must be 1 or more",
@@ -190,6 +191,7 @@ NO_EFFECT = {
     "[curriculum]\nwindow = 3": "curriculum.window is 3, which changes nothing without curriculum.max_level",
     "level = 3\n[curriculum]\nmax_level = 3": "curriculum.max_level is 3 but level is 3",
     "[curriculum]\nmax_level = 3": "curriculum.max_level is 3 but level is None",
+    "dtype = 'float32'\nhead_dtype = 'float32'": "head_dtype is 'float32', which changes nothing with dtype 'float32'",
     "[replay]\ncapacity = 9": "replay.capacity is 9, which changes nothing without replay.share",
     "groups_per_step = 1\n[replay]\nshare = 0.1": "changes nothing while groups_per_step is 1",
     "advantage = 'gigpo'\nstep_weight = 0.0": "step_weight is 0.0, but must be a number above 0",

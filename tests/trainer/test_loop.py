@@ -192,13 +192,17 @@ def test_the_same_seed_gives_the_same_bits(config: TrainConfig) -> None:
     assert not {e["seed"] for e in episodes_of(other)} & {e["seed"] for e in episodes_of(first)}
 
 
-@pytest.mark.parametrize(("beta", "dtype"), [(0.0, "float32"), (0.2, "float32"), (0.0, "bfloat16")])
+@pytest.mark.parametrize(
+    ("beta", "dtype", "head"),
+    [(0.0, "float32", None), (0.2, "float32", None), (0.0, "bfloat16", None), (0.2, "bfloat16", "float32")],
+)
 def test_a_run_stopped_anywhere_goes_on_the_same(
-    config: TrainConfig, beta: float, dtype: str, monkeypatch: pytest.MonkeyPatch
+    config: TrainConfig, beta: float, dtype: str, head: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(
         config,
         dtype=dtype,
+        head_dtype=head,
         num_steps=4,
         checkpoint=CheckpointConfig(every=2),
         loss=LossConfig(beta=beta),

@@ -11,11 +11,23 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["machine", "parser", "percentile", "report", "time_calls", "versions"]
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+__all__ = ["SHAPES", "machine", "parser", "percentile", "random_qwen3", "report", "time_calls", "versions"]
+
+# Of Qwen3 with random weights: hidden size, layers, heads, key-value heads, head size, inner size, vocabulary.
+SHAPES = {
+    "tiny": (128, 4, 4, 2, 32, 384, 512),
+    "0.6b": (1024, 28, 16, 8, 128, 3072, 151_936),
+    "4b": (2560, 36, 32, 8, 128, 9728, 151_936),
+}
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -85,6 +97,38 @@ def time_calls(function: Callable[[], object], num_calls: int) -> list[float]:
         function()
         seconds.append(perf_counter() - start)
     return seconds
+
+
+def random_qwen3(shape: str, *, device: torch.device, dtype: torch.dtype, attention: str) -> PreTrainedModel:
+    """Return a Qwen3 with random weights, the same each time on a device, made there: nothing is copied from the host.
+
+    Args:
+        shape: A key of `SHAPES`.
+        device: Where it is made.
+        dtype: Of its weights.
+        attention: What Transformers calls `attn_implementation`.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, Qwen3Config
+
+    hidden, layers, heads, shared, size, inner, words = SHAPES[shape]
+    config = Qwen3Config(
+        vocab_size=words,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=shared,
+        head_dim=size,
+        intermediate_size=inner,
+        max_position_embeddings=40_960,
+        tie_word_embeddings=True,
+        eos_token_id=1,
+        pad_token_id=0,
+    )
+    torch.manual_seed(0)
+    with device:
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention)
+    return model
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -23,18 +23,14 @@ import time
 from dataclasses import dataclass
 
 import torch
-from common import parser, report, versions
-from transformers import DynamicCache, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from common import SHAPES, parser, random_qwen3, report, versions
+from transformers import DynamicCache, PreTrainedModel
 
 from agentrl.trainer.attention import NAME as ATTENTION
 from agentrl.trainer.engines.base import Request
 from agentrl.trainer.engines.torch import TorchEngine
 
-# Of Qwen3 with random weights: hidden size, layers, heads, key-value heads, head size, inner size, vocabulary.
-SHAPES = {
-    "tiny": (128, 4, 4, 2, 32, 384, 512),
-    "0.6b": (1024, 28, 16, 8, 128, 3072, 151_936),
-}
+__all__ = ["Plan", "run_engine", "run_generate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +53,12 @@ def main() -> None:
     options.add_argument("--repeats", type=int, default=5)
     arguments = options.parse_args()
     sys.setswitchinterval(0.0005)  # as `agentrl train` does
-    model = _model(arguments.shape, arguments.device, getattr(torch, arguments.dtype))
+    model = random_qwen3(
+        arguments.shape,
+        device=torch.device(arguments.device),
+        dtype=getattr(torch, arguments.dtype),
+        attention=ATTENTION,
+    ).eval()
     words = model.config.vocab_size
     generator = random.Random(0)
     prompt = [generator.randrange(9, words) for _ in range(24)]
@@ -68,11 +69,11 @@ def main() -> None:
     with TorchEngine(model) as engine:
         for repeat in range(arguments.repeats + 1):
             taken = {
-                "engine": _engine(engine, steady, repeat)[0],
+                "engine": run_engine(engine, steady, repeat)[0],
                 "bare": _bare(model, arguments.batch, len(prompt), arguments.tokens),
             }
-            taken["engine_turns"], episodes = _engine(engine, turns, repeat)
-            taken["generate_turns"] = _generate(model, turns)
+            taken["engine_turns"], episodes = run_engine(engine, turns, repeat)
+            taken["generate_turns"] = run_generate(model, turns)
             worst = max(worst, _difference(model, episodes[:8]))
             if repeat:  # the first round warms up
                 for name, rate in taken.items():
@@ -83,25 +84,6 @@ def main() -> None:
     figures["engine_to_generate_ratio"] = statistics.median(engine / other for _, _, engine, other in pairs)
     figures |= {"logprob_difference_nats": worst, "batch": arguments.batch}
     report(figures, versions("torch", "transformers"), arguments.json)
-
-
-def _model(shape: str, device: str, dtype: torch.dtype) -> PreTrainedModel:
-    hidden, layers, heads, shared, size, inner, words = SHAPES[shape]
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=words,
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=shared,
-        head_dim=size,
-        intermediate_size=inner,
-        tie_word_embeddings=True,
-        eos_token_id=1,
-        pad_token_id=0,
-    )
-    config._attn_implementation = ATTENTION
-    return Qwen3ForCausalLM(config).to(device=device, dtype=dtype).eval()
 
 
 def _plan(generator: random.Random, words: int) -> Plan:
@@ -115,7 +97,9 @@ def _plan(generator: random.Random, words: int) -> Plan:
     )
 
 
-def _engine(engine: TorchEngine, plans: list[Plan], repeat: int) -> tuple[float, list[tuple[list[int], list[float]]]]:
+def run_engine(
+    engine: TorchEngine, plans: list[Plan], repeat: int
+) -> tuple[float, list[tuple[list[int], list[float]]]]:
     """Return tokens sampled a second, and ids and log-probabilities of each episode, 0 where not sampled."""
 
     async def play(index: int, plan: Plan) -> tuple[list[int], list[float]]:
@@ -161,7 +145,8 @@ def _bare(model: PreTrainedModel, batch: int, prompt: int, new: int) -> float:
 
 
 @torch.inference_mode()
-def _generate(model: PreTrainedModel, plans: list[Plan]) -> float:
+def run_generate(model: PreTrainedModel, plans: list[Plan]) -> float:
+    """Return tokens sampled a second by Hugging Face `generate`, as `turns` above."""
     _wait(model)
     start = time.perf_counter()
     episodes = [list(plan.prompt) for plan in plans]

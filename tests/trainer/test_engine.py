@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from agentrl.trainer.engines.base import Request, Session
+from agentrl.trainer.engines.kvcache import SlotCache
 from agentrl.trainer.engines.sampling import draw
 from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.errors import ConfigError, EngineError
@@ -363,6 +364,16 @@ def test_sessions_that_come_later_find_room(model: PreTrainedModel) -> None:
 
     with TorchEngine(model, schedule="eager") as engine:
         assert_right(model, asyncio.run(asyncio.wait_for(run(engine), 60)))
+
+
+def test_a_slot_has_little_more_room_than_it_needs_and_is_seldom_made_anew(model: PreTrainedModel) -> None:
+    cache = SlotCache(model.config, 1, model.dtype)
+    rooms = []
+    for length in range(1, 4000):
+        cache.aim(torch.tensor([0]), torch.tensor([length - 1]), torch.tensor([1]), 1)
+        rooms.append(cache.capacity)
+        assert length <= cache.capacity <= max(256, 1.125 * length + 320)
+    assert len(set(rooms)) < 13
 
 
 def test_an_error_reaches_all_who_wait() -> None:

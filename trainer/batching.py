@@ -1,11 +1,13 @@
-"""Episodes to padded tensors of bounded size.
+"""Episodes to tensors of bounded size.
 
-Padding stands at the right: with causal attention no real token looks at it, so that no mask has to be made.
-Legend: B episodes, T tokens of the longest.
+Members of a group that begin alike are laid out as a tree where that is cheaper (`prefixes.py`), and trees stand side
+by side in rows. The others are padded at the right: with causal attention no real token looks at padding, so that no
+mask has to be made. Legend: B episodes, T tokens of the longest.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor
 
 from agentrl.trainer.credit import token_advantages
+from agentrl.trainer.prefixes import MAX_PAIRS, Costs, Forest, Tree, plant
 from agentrl.trainer.types import Episode
 
 __all__ = ["MicroBatch", "micro_batches"]
@@ -27,23 +30,95 @@ class MicroBatch:
     old_logprobs_BT: Tensor  # float32, as sampled
     advantages_BT: Tensor  # float32; 0 where not sampled
     overlong_B: Tensor  # bool, as Episode.overlong
+    num_tokens: int = 0  # of all episodes, without padding
     places: tuple[tuple[int, int], ...] = ()  # group and member of each row
+    forest: Forest | None = None  # the same tokens, each distinct beginning once; None: run over `ids_BT`
+
+    @property
+    def computed(self) -> int:
+        """Tokens that go through the model, padding included."""
+        return (self.ids_BT if self.forest is None else self.forest.ids_RN).numel()
 
 
-def micro_batches(episodes: Sequence[Episode], *, max_tokens: int, device: torch.device) -> Iterator[MicroBatch]:
-    """Split episodes into micro-batches of at most `max_tokens` tokens, padding included; long ones first.
+def micro_batches(
+    episodes: Sequence[Episode], *, max_tokens: int, device: torch.device, costs: Costs | None = None
+) -> Iterator[MicroBatch]:
+    """Split episodes into micro-batches of at most `max_tokens` computed tokens, padding included.
 
     An episode longer than `max_tokens` stands alone. The order depends on the episodes only.
+
+    Args:
+        episodes: With at least one token each.
+        max_tokens: Of a micro-batch.
+        device: Where the tensors go.
+        costs: Of the model's attention; None: nothing is shared.
     """
-    left = sorted(episodes, key=lambda episode: (-len(episode.token_ids), episode.group, episode.member))
+    groups: defaultdict[int, list[Episode]] = defaultdict(list)
+    for episode in sorted(episodes, key=lambda episode: (episode.group, episode.member)):
+        groups[episode.group].append(episode)
+    grown: list[_Grown] = []
+    alone: list[Episode] = []
+    for members in groups.values():
+        trees = [] if costs is None else _grow(members, max_tokens, costs)
+        grown += trees
+        alone += [] if trees else members
+    yield from _forests(grown, max_tokens, device)
+    left = sorted(alone, key=lambda episode: (-len(episode.token_ids), episode.group, episode.member))
     while left:
         count = max(1, max_tokens // len(left[0].token_ids))
         part, left = left[:count], left[count:]
-        yield _padded(part, device)
+        yield _batch(part, device)
 
 
-def _padded(episodes: Sequence[Episode], device: torch.device) -> MicroBatch:
-    shape = (len(episodes), len(episodes[0].token_ids))
+@dataclass(frozen=True, kw_only=True)
+class _Grown:
+    tree: Tree
+    episodes: list[Episode]
+
+
+def _grow(members: list[Episode], max_tokens: int, costs: Costs) -> list[_Grown]:
+    """Return the members as trees of at most `max_tokens`; empty where that does not pay."""
+    tree = Tree.of([episode.token_ids for episode in members])
+    if len(tree) > max_tokens:
+        if len(members) == 1:
+            return []
+        # In the order of their tokens, those that share most stay together.
+        ordered = sorted(members, key=lambda episode: (episode.token_ids, episode.member))
+        halves = [
+            _grow(part, max_tokens, costs) for part in (ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :])
+        ]
+        return halves[0] + halves[1] if all(halves) else []
+    pays = costs.pays([len(episode.token_ids) for episode in members], len(tree))
+    return [_Grown(tree=tree, episodes=members)] if pays else []
+
+
+def _forests(grown: list[_Grown], max_tokens: int, device: torch.device) -> Iterator[MicroBatch]:
+    """Put each tree, large ones first, into the first row that has room, and rows into micro-batches."""
+    rows: list[list[_Grown]] = []
+    width = 0
+    for each in sorted(grown, key=lambda each: (-len(each.tree), each.episodes[0].group, each.episodes[0].member)):
+        size = len(each.tree)
+        row = next((row for row in rows if sum(len(other.tree) for other in row) + size <= width), None)
+        if row is not None:
+            row.append(each)
+            continue
+        if rows and ((len(rows) + 1) * width > max_tokens or (len(rows) + 1) * width**2 > MAX_PAIRS):
+            yield _planted(rows, device)
+            rows = []
+        width = width if rows else size
+        rows.append([each])
+    if rows:
+        yield _planted(rows, device)
+
+
+def _planted(rows: list[list[_Grown]], device: torch.device) -> MicroBatch:
+    episodes = [episode for row in rows for each in row for episode in each.episodes]
+    forest = plant([[each.tree for each in row] for row in rows], [episode.mask for episode in episodes], device)
+    return _batch(episodes, device, forest)
+
+
+def _batch(episodes: Sequence[Episode], device: torch.device, forest: Forest | None = None) -> MicroBatch:
+    shape = (len(episodes), max(len(episode.token_ids) for episode in episodes))
     ids_BT = torch.zeros(shape, dtype=torch.long)
     mask_BT = torch.zeros(shape, dtype=torch.bool)
     old_BT, advantages_BT = torch.zeros(shape), torch.zeros(shape)
@@ -59,5 +134,7 @@ def _padded(episodes: Sequence[Episode], device: torch.device) -> MicroBatch:
         old_logprobs_BT=old_BT.to(device),
         advantages_BT=advantages_BT.to(device),
         overlong_B=torch.tensor([episode.overlong for episode in episodes], device=device),
+        num_tokens=sum(len(episode.token_ids) for episode in episodes),
         places=tuple((episode.group, episode.member) for episode in episodes),
+        forest=forest,
     )

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from agentrl.trainer.batching import MicroBatch
 from agentrl.trainer.model import Head
+from agentrl.trainer.prefixes import forest_inputs
 
 __all__ = ["MAX_LOGITS", "token_logprobs"]
 
@@ -48,10 +49,7 @@ def token_logprobs(
     Returns:
         Both float32, shape (B, T), in nats.
     """
-    hidden_BTH = model.base_model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state
-    # The token at t is predicted at t - 1; logits are made for those places only.
-    wanted_BT = batch.mask_BT[:, 1:]
-    hidden_NH, ids_N = hidden_BTH[:, :-1][wanted_BT], batch.ids_BT[:, 1:][wanted_BT]
+    hidden_NH, ids_N = _hidden(model, batch)
     rows = max(1, max_logits // model.get_output_embeddings().weight.shape[0])
     chunks = zip(torch.split(hidden_NH, rows), torch.split(ids_N, rows), strict=True)
     again = len(ids_N) > rows and torch.is_grad_enabled()
@@ -63,7 +61,20 @@ def token_logprobs(
     ]
     blank_BT = torch.zeros_like(batch.old_logprobs_BT)
     logprobs_N, entropy_N = (torch.cat(each) for each in zip(*parts, strict=True))
+    if batch.forest is not None:
+        logprobs_N, entropy_N = logprobs_N[batch.forest.spread_M], entropy_N[batch.forest.spread_M]
     return blank_BT.masked_scatter(batch.mask_BT, logprobs_N), blank_BT.masked_scatter(batch.mask_BT, entropy_N)
+
+
+def _hidden(model: PreTrainedModel, batch: MicroBatch) -> tuple[Tensor, Tensor]:
+    """Return the hidden states that predict the sampled tokens, and these; with a forest, each distinct one once."""
+    if (forest := batch.forest) is not None:
+        hidden_RNH = model.base_model(**forest_inputs(forest, model.dtype), use_cache=False).last_hidden_state
+        return hidden_RNH.flatten(0, 1).index_select(0, forest.before_S), forest.ids_RN.flatten()[forest.sampled_S]
+    hidden_BTH = model.base_model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state
+    # The token at t is predicted at t - 1; logits are made for those places only.
+    wanted_BT = batch.mask_BT[:, 1:]
+    return hidden_BTH[:, :-1][wanted_BT], batch.ids_BT[:, 1:][wanted_BT]
 
 
 def _chunk(

@@ -7,7 +7,7 @@ exactly nothing to the gradient, and still count in every normaliser.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from agentrl.trainer.loss import drop_overlong, policy_loss, token_weights
 from agentrl.trainer.model import Head, forget_activations
 from agentrl.trainer.objectives import importance_weights
 from agentrl.trainer.optimizer import Optimizer
+from agentrl.trainer.prefixes import Costs
 from agentrl.trainer.types import Episode
 
 __all__ = ["Updater"]
@@ -40,6 +41,7 @@ class Updater:
         if config.gradient_checkpointing:
             forget_activations(model)
         self._head = Head(model)
+        self._costs = Costs.of(model)
         self._reference_head = Head(reference) if reference is not None else None
         self.optimizer = Optimizer(model, config.optim)
         self.micro_batch_tokens = config.micro_batch_tokens
@@ -92,11 +94,14 @@ class Updater:
         lengths = {(episode.group, episode.member): len(episode.token_ids) for episode in episodes}
         found: dict[tuple[int, int], Tensor] = {}
         with torch.no_grad():
-            for batch in micro_batches(episodes, max_tokens=self._config.micro_batch_tokens, device=model.device):
+            for batch in self._batches(episodes, self._config.micro_batch_tokens):
                 logprobs_BT, _ = token_logprobs(model, head, batch, self._config.temperature)
                 for place, row_T in zip(batch.places, logprobs_BT.cpu(), strict=True):
                     found[place] = row_T[: lengths[place]]
         return found
+
+    def _batches(self, episodes: Sequence[Episode], max_tokens: int) -> Iterator[MicroBatch]:
+        return micro_batches(episodes, max_tokens=max_tokens, device=self._model.device, costs=self._costs)
 
     def _update(
         self, episodes: Sequence[Episode], step: int, *, fresh: bool, starts: Mapping[tuple[int, int], Tensor] | None
@@ -134,7 +139,7 @@ class Updater:
             try:
                 # Transformers forgets activations in training mode only.
                 self._model.train(self._config.gradient_checkpointing)
-                for batch in micro_batches(episodes, max_tokens=self.micro_batch_tokens, device=self._model.device):
+                for batch in self._batches(episodes, self.micro_batch_tokens):
                     loss, measured = loss_of(batch)
                     loss.backward()  # type: ignore[no-untyped-call]
                     for name, value in measured.items():
@@ -202,6 +207,8 @@ class Updater:
         sums |= {
             "entropy_sum": entropy_BT.detach().sum(),
             "sampled_sum": batch.mask_BT.sum(),
+            "computed_sum": torch.tensor(batch.computed),
+            "length_sum": torch.tensor(batch.num_tokens),
             "loss_sum": loss.detach(),
         }
         if fresh:  # before this step's first update the weights are still those that sampled
@@ -246,6 +253,7 @@ def _means(sums: dict[str, float]) -> dict[str, float]:
         "clip_ratio/region_mean": per("clip_region_sum", "num_tokens"),
         "sampling/sampling_logp_difference/mean": per("difference_sum", "difference_tokens"),
         "sampling/importance_sampling_ratio/mean": per("ratio_sum", "num_tokens"),
+        "perf/computed_share": per("computed_sum", "length_sum"),
         "grad_norm": per("grad_norm_sum", "num_updates"),
         "skipped_updates": sums.get("skipped_updates", 0.0),
     }

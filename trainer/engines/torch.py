@@ -249,12 +249,11 @@ class TorchEngine(Engine):
     def _prefill(self, rows: list[_Row]) -> None:
         """Compute the new tokens of some rows and sample the first token of each."""
         device = self._model.device
-        leaders: dict[tuple[int, ...], _Row] = {}  # rows of the same fresh prompt share one computation
+        leaders: dict[tuple[int, ...], _Row] = {}  # rows of the same tokens so far share one computation
         followers: list[tuple[_Row, _Row]] = []
-        for row in rows:
+        for row in sorted(rows, key=lambda row: -row.length):  # who knows most has least to compute
             assert row.request is not None
-            key = tuple(row.request.prompt_ids) if row.length == 0 else (-1, row.slot)
-            leader = leaders.setdefault(key, row)
+            leader = leaders.setdefault(tuple(row.request.prompt_ids), row)
             if leader is not row:
                 followers.append((row, leader))
         logits: dict[int, Tensor] = {}

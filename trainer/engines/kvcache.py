@@ -96,7 +96,14 @@ class SlotCache(Cache):
         super().__init__(layers=[_SlotLayer(self) for _ in range(config.num_hidden_layers)])
 
     def aim(
-        self, rows_B: Tensor, lengths_B: Tensor, new_B: Tensor, num_new: int, *, prefix: int = 0
+        self,
+        rows_B: Tensor,
+        lengths_B: Tensor,
+        new_B: Tensor,
+        num_new: int,
+        *,
+        prefix: int = 0,
+        read_length: int = 0,
     ) -> tuple[Tensor, Tensor | dict[str, Tensor]]:
         """Point the next forward pass at some rows; new tokens stand at the right, padding at the left.
 
@@ -106,6 +113,8 @@ class SlotCache(Cache):
             new_B: New tokens of each, at least 1.
             num_new: Width of the input.
             prefix: When not 0, `rows_B` is exactly the slots 0 … prefix-1.
+            read_length: How much is read of each row, at least what it will hold; there must be room (`reserve`). 0:
+                what the longest will hold, for which the device is waited for.
 
         Returns:
             Position ids (B, N), and the attention mask (B, 1, N, L), 0 where a token may look and -inf elsewhere (as
@@ -116,11 +125,8 @@ class SlotCache(Cache):
         column_N = torch.arange(num_new, device=device)
         place_BN = column_N - (num_new - new_B)[:, None]  # below 0: padding
         position_BN = (lengths_B[:, None] + place_BN).clamp_min(0)
-        self.read_length = int((lengths_B + new_B).max())
-        if self.read_length > self.capacity:
-            self.capacity = _room(self.read_length)
-            for layer in self.layers:
-                layer.grow(self.capacity)
+        self.read_length = read_length or int((lengths_B + new_B).max())
+        self.reserve(self.read_length)
         padding_BN = place_BN < 0
         self.rows_B, self.prefix = rows_B, prefix
         self._write_rows_BN = torch.where(padding_BN, self.num_slots, rows_B[:, None])
@@ -134,6 +140,13 @@ class SlotCache(Cache):
         return position_BN, {_FULL: self._added(hidden), _SLIDING: self._added(far)} if self._kinds else self._added(
             far
         )
+
+    def reserve(self, length: int) -> None:
+        """Make room for so many tokens in each slot."""
+        if length > self.capacity:
+            self.capacity = _room(length)
+            for layer in self.layers:
+                layer.grow(self.capacity)
 
     def place(self, num_heads: int) -> Tensor:
         """Return where the new tokens' states go, counted in tokens over all slots and heads, flat over (B, H, N)."""

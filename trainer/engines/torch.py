@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,6 +25,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
+from agentrl.trainer.engines.graphs import graphs_for
 from agentrl.trainer.engines.kvcache import SlotCache, check_cache
 from agentrl.trainer.engines.sampling import draw
 from agentrl.trainer.errors import EngineError
@@ -92,6 +93,7 @@ class TorchEngine(Engine):
         self._config = model.config.get_text_config()
         self._cache = SlotCache(self._config, 0, model.dtype)
         check_cache(model)
+        self._graphs = graphs_for(model)
         self._wake = threading.Condition()
         self._rows: dict[int, _Row] = {}  # open sessions by slot
         self._active: list[_Row] = []
@@ -261,9 +263,8 @@ class TorchEngine(Engine):
             new = [list(row.request.prompt_ids[row.length :]) for row in part if row.request]
             width = max(map(len, new))
             ids_BN = torch.tensor([[0] * (width - len(ids)) + ids for ids in new], device=device)
-            slots_B = torch.tensor([row.slot for row in part], device=device)
-            lengths_B = torch.tensor([row.length for row in part], device=device)
-            new_B = torch.tensor([len(ids) for ids in new], device=device)
+            known = [(row.slot, row.length, len(ids)) for row, ids in zip(part, new, strict=True)]
+            slots_B, lengths_B, new_B = torch.tensor(known, device=device).unbind(1)
             logits_BV = self._forward(ids_BN, *self._cache.aim(slots_B, lengths_B, new_B, width))
             self.num_prefilled += sum(map(len, new))
             for row, ids, logits_V in zip(part, new, logits_BV, strict=True):
@@ -280,22 +281,26 @@ class TorchEngine(Engine):
         self._sample(rows, torch.stack([logits[row.slot] for row in rows]))
 
     def _decode(self) -> None:
-        device = self._model.device
-        rows = self._active
-        top = rows[-1].slot + 1
-        if 3 * top <= 4 * len(rows):  # mostly full: run every slot up to the last, no copy of the cache
-            slots, prefix = list(range(top)), top
-        else:
-            slots, prefix = [row.slot for row in rows], 0
+        rows, top = self._active, self._active[-1].slot + 1
         # (last token, cached length, new tokens); a slot that is not active takes part as padding.
         by_slot = {row.slot: (row.tokens[-1], row.length, 1) for row in rows}
-        inputs_B3 = torch.tensor([by_slot.get(slot, (0, 0, 0)) for slot in slots], device=device)
-        ids_B, lengths_B, new_B = inputs_B3.unbind(1)
-        aimed = self._cache.aim(torch.tensor(slots, device=device), lengths_B, new_B, 1, prefix=prefix)
-        logits_BV = self._forward(ids_B[:, None], *aimed)
+        if self._graphs is not None:
+            logits_BV = self._graphs.step(self._cache, by_slot, self._decode_slots)
+        else:
+            slots = list(range(top))
+            if 3 * top > 4 * len(rows):  # mostly empty: the cache is copied; else every slot runs up to the last
+                slots, top = [row.slot for row in rows], 0
+            inputs_B3 = torch.tensor([by_slot.get(slot, (0, 0, 0)) for slot in slots], device=self._model.device)
+            logits_BV = self._decode_slots(inputs_B3, top, 0, slots)
         for row in rows:
             row.length += 1
-        self._sample(rows, logits_BV[[row.slot for row in rows]] if prefix else logits_BV)
+        self._sample(rows, logits_BV[[row.slot for row in rows]] if top else logits_BV)
+
+    def _decode_slots(self, inputs_B3: Tensor, prefix: int, read_length: int, slots: Sequence[int] = ()) -> Tensor:
+        ids_B, lengths_B, new_B = inputs_B3.unbind(1)
+        slots_B = torch.arange(prefix, device=ids_B.device) if prefix else torch.tensor(slots, device=ids_B.device)
+        aimed = self._cache.aim(slots_B, lengths_B, new_B, 1, prefix=prefix, read_length=read_length)
+        return self._forward(ids_B[:, None], *aimed)
 
     def _forward(self, ids_BN: Tensor, positions_BN: Tensor, mask: Tensor | dict[str, Tensor]) -> Tensor:
         output = self._model.base_model(
@@ -357,12 +362,8 @@ class TorchEngine(Engine):
         assert row.request is not None
         ids = [*row.request.prompt_ids, *row.tokens][: row.length]
         device = self._model.device
-        aimed = self._cache.aim(
-            torch.tensor([row.slot], device=device),
-            torch.tensor([0], device=device),
-            torch.tensor([len(ids)], device=device),
-            len(ids),
-        )
+        slot_B, none_B, new_B = torch.tensor([[row.slot], [0], [len(ids)]], device=device)
+        aimed = self._cache.aim(slot_B, none_B, new_B, len(ids))
         self._forward(torch.tensor([ids], device=device), *aimed)
 
     def _fail_all(self, error: EngineError) -> None:

@@ -16,9 +16,11 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from agentrl.trainer.engines.base import Request
 from agentrl.trainer.engines.options import EngineConfig
-from agentrl.trainer.engines.vllm_setup import check_version
+from agentrl.trainer.engines.vllm_setup import check_head, check_version
 from agentrl.trainer.errors import ConfigError, EngineError
 from agentrl.trainer.lora import LoraConfig, add_adapters
+from agentrl.trainer.model import load_model
+from agentrl.trainer.parity import ParityGate
 from agentrl.trainer.types import Completion
 
 T = TypeVar("T")
@@ -264,6 +266,33 @@ def test_a_dead_engine_is_named(engine: Any, monkeypatch: pytest.MonkeyPatch) ->
         engine.session()
     with pytest.raises(EngineError, match=said):
         engine.update_weights(9)
+
+
+def test_the_output_layer_in_float32_comes_closer() -> None:
+    pytest.importorskip("vllm")
+    from agentrl.trainer.engines.vllm import VllmEngine
+
+    apart = {}
+    for head, said in ((None, "bfloat16"), ("float32", "float32")):
+        model = load_model("bundled:search-tiny", device=torch.device("cpu"), dtype="bfloat16", head_dtype=head).eval()
+        with VllmEngine(model, max_tokens=64, max_sessions=32) as engine:
+            assert engine._vllm._llm.collective_rpc("agentrl_head_dtype") == [said]
+            probe = ParityGate(model, engine, seed=1, temperature=1.0, max_tokens=64)
+            apart[head] = probe.check(0)["sampling/logp_difference"]
+    assert 0 < apart["float32"] < apart[None]
+
+
+def test_an_output_layer_that_vllm_does_not_widen_is_refused(model_folder: Path) -> None:
+    model = load_model(str(model_folder), device=torch.device("cpu"), dtype="bfloat16", head_dtype="float32")
+    check_head(model, ["float32", "float32"])
+    with pytest.raises(
+        ConfigError, match=r"head_dtype is 'float32', but vLLM .* computes logits in bfloat16: .* 0\.32"
+    ):
+        check_head(model, ["bfloat16"])
+    with pytest.raises(ConfigError, match=r'http://a .* start it with --hf-overrides .{"head_dtype": "float32"}'):
+        check_head(model, ["bfloat16"], url="http://a")
+    model.config.head_dtype = None
+    check_head(model, ["bfloat16"])
 
 
 def test_a_model_that_vllm_does_not_take() -> None:

@@ -18,10 +18,13 @@ import httpx
 import pytest
 import torch
 
+from agentrl.trainer.engines import vllm_servers
 from agentrl.trainer.engines.base import Engine, Request
 from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.engines.options import EngineConfig
+from agentrl.trainer.engines.vllm_setup import check_head
 from agentrl.trainer.errors import ConfigError, EngineError
+from agentrl.trainer.model import load_model
 from agentrl.trainer.parity import ParityGate
 from agentrl.trainer.types import Completion
 
@@ -107,6 +110,24 @@ def test_a_server_takes_each_update_and_agrees(server: tuple[str, Any], model: A
             engine.update_weights(version)
             assert gate.check(version)["sampling/logp_difference_max"] < 1e-4
         assert list(tmp_path.iterdir()) == []  # weights are dropped when they have arrived
+
+
+def test_a_server_is_asked_for_the_precision_of_its_logits(
+    server: tuple[str, Any], model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = server
+    told: list[Any] = []
+
+    def check(model: Any, found: list[str], *, url: str) -> None:
+        told.append((found, url))
+        check_head(model, found, url=url)
+
+    monkeypatch.setattr(vllm_servers, "check_head", check)
+    model.save_pretrained(tmp_path)
+    opened(load_model(str(tmp_path), device=torch.device("cpu"), dtype="bfloat16"), url).close()
+    assert told == []
+    opened(load_model(str(tmp_path), device=torch.device("cpu"), dtype="bfloat16", head_dtype="float32"), url).close()
+    assert told == [(["float32"], url)]  # in which the whole server was started
 
 
 def test_turns_of_a_server(server: tuple[str, Any], model: Any) -> None:

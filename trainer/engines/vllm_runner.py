@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from agentrl.trainer.engines.base import Request
 from agentrl.trainer.engines.options import EngineConfig
-from agentrl.trainer.engines.vllm_setup import check_version, quiet_vllm
+from agentrl.trainer.engines.vllm_setup import check_head, check_version, quiet_vllm
 from agentrl.trainer.errors import ConfigError, EngineError
 from agentrl.trainer.lora import merged_weights
 
@@ -73,6 +73,7 @@ class Vllm:
             config.architectures = [type(self._model).__name__]  # a model that was never saved lacks it
             config.save_pretrained(folder)
             self._llm = LLMEngine.from_engine_args(EngineArgs(**self._arguments(folder)))
+            check_head(self._model, self._llm.collective_rpc("agentrl_head_dtype"))
             self.load()
 
     def add(self, id: str, request: Request, *, salt: str) -> None:

@@ -31,9 +31,10 @@ from transformers import PreTrainedModel
 from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.engines.vllm import TIMEOUT_S
-from agentrl.trainer.engines.vllm_setup import check_version
+from agentrl.trainer.engines.vllm_setup import check_head, check_version
 from agentrl.trainer.errors import ConfigError, EngineError
 from agentrl.trainer.lora import merged_weights
+from agentrl.trainer.model import head_dtype
 from agentrl.trainer.types import Completion
 
 __all__ = ["VllmServers"]
@@ -70,7 +71,7 @@ class _Server:
             raise EngineError(f"{self.url} refused while {what}: {answer.status_code} {answer.text[:500]}")
         return answer.json() if answer.content else None
 
-    def check(self, max_tokens: int) -> None:
+    def check(self, model: PreTrainedModel, max_tokens: int) -> None:
         """Ask what it is.
 
         Raises:
@@ -93,6 +94,10 @@ class _Server:
             self.call("GET", "/is_paused", "asking whether it is paused")
         except EngineError as error:
             raise ConfigError(f"{self.url} takes no weights; start it with VLLM_SERVER_DEV_MODE=1 ({error})") from error
+        if head_dtype(model) != model.dtype:
+            body = {"method": "agentrl_head_dtype"}
+            told = self.call("POST", "/collective_rpc", "asking for the precision of its logits", json=body)
+            check_head(model, told["results"], url=self.url)
 
     def generate(self, request: Request, version: int) -> Completion:
         """Sample one turn."""
@@ -204,7 +209,7 @@ class VllmServers(Engine):
         self._closed = False
         try:
             for server in self._servers:
-                server.check(max_tokens)
+                server.check(model, max_tokens)
             self.update_weights(0)
         except BaseException:
             self.close()

@@ -12,15 +12,17 @@ import os
 import random
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.model import head_dtype
 
-__all__ = ["FIRST", "LAST", "check_version", "quiet_vllm"]
+__all__ = ["FIRST", "LAST", "check_head", "check_version", "quiet_vllm"]
 
 FIRST, LAST = (0, 22), (0, 33)
 """Versions of vLLM that the engine is made for, both included."""
@@ -45,6 +47,32 @@ def check_version(found: str | None = None, *, where: str = "the one installed")
             f"{_dotted(LAST)}; {_INSTALL}{_INSTALL_CPU}"
         )
     return found
+
+
+def check_head(model: PreTrainedModel, found: Sequence[str], *, url: str | None = None) -> None:
+    """Compare what vLLM computes its logits in with what the trainer wants by `head_dtype`.
+
+    With one side alone in float32 the two would differ more than with neither.
+
+    Args:
+        model: The trainer's.
+        found: Of each of vLLM's workers, what `agentrl_head_dtype` says.
+        url: Of a server; None: in this process.
+
+    Raises:
+        ConfigError: The trainer's output layer is widened and vLLM's is not; says how it can be.
+    """
+    wanted = str(head_dtype(model)).removeprefix("torch.")
+    if head_dtype(model) == model.dtype or set(found) == {wanted}:
+        return
+    if url:
+        where, mend = url, f'start it with --hf-overrides \'{{"head_dtype": "{wanted}"}}\''
+    else:
+        where, mend = f"vLLM {_installed()}", "that version knows no head_dtype of models that generate, 0.32 does"
+    raise ConfigError(
+        f"head_dtype is {wanted!r}, but {where} computes logits in {', '.join(sorted(set(found)))}: {mend}; or leave "
+        "head_dtype out"
+    )
 
 
 @contextlib.contextmanager

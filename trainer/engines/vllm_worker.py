@@ -40,6 +40,13 @@ class WeightsExtension:
         _pack_again(self.model_runner.get_model())
         return {"tensors": taken}
 
+    def agentrl_head_dtype(self) -> str:
+        """Return the precision of logits, such as "float32": the model's where vLLM knows no other."""
+        model: torch.nn.Module = self.model_runner.get_model()
+        told = [getattr(part, "head_dtype", None) for part in model.modules()]
+        found = next((each for each in told if isinstance(each, torch.dtype)), next(model.parameters()).dtype)
+        return str(found).removeprefix("torch.")
+
 
 @torch.no_grad()
 def _pack_again(model: torch.nn.Module) -> None:

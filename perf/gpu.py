@@ -149,6 +149,7 @@ def _job(arguments: argparse.Namespace, shape: str, device: str, seen: Mapping[s
         "batch": arguments.batch or (8 if small else 32),
         "group": arguments.group,
         "generated": arguments.generated or (16 if small else 512),
+        "graphs": True,
         "threads": arguments.threads,
         "peak_tflops": arguments.peak_tflops or (named if dtype == "bfloat16" else 0.0),
     }
@@ -202,14 +203,19 @@ def _generation(run: _Run, shape: str, job: dict[str, Any]) -> None:
     for mark in ("", "_half"):
         tried = job | {"batch": job["batch"] // 2 if mark else job["batch"]}
         ended = {
-            run.part(f"{who}.generate", tried, f"{shape}_generate_{name}{mark}")[1]
+            who: run.part(f"{who}.generate", tried, f"{shape}_generate_{name}{mark}")[1]
             for who, name in (("agentrl", "agentrl"), ("trl", "hf"))
         }
+        if ended["agentrl"] == "failed" and job["device"] == "cuda":
+            run.figures[f"{shape}_generate_agentrl{mark}_without_graphs"] = 1.0
+            ended["agentrl"] = run.part(
+                "agentrl.generate", tried | {"graphs": False}, f"{shape}_generate_agentrl{mark}"
+            )[1]
         for workload, ratio in (("single", f"generation{mark}"), ("turns", f"generation_turns{mark}")):
             places = f"{shape}_generate_{{}}{mark}_{workload}"
             _ratio(run, f"{shape}_{ratio}_ratio", f"{places}_tokens_per_s", peer="hf")
             _ratio(run, f"{shape}_{ratio}_memory_ratio", f"{places}_peak_mb", peer="hf")
-        if "out_of_memory" not in ended:
+        if "out_of_memory" not in ended.values():
             return
 
 

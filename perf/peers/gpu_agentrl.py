@@ -10,11 +10,14 @@ import torch
 from common import SHAPES
 from engine import Plan, run_engine
 from peers.gpu_work import Job, Meter, emit, make_model, plans, sequences, training_flops
+from transformers import PreTrainedModel
 
 from agentrl.trainer.attention import NAME as ATTENTION
 from agentrl.trainer.config import TrainConfig, from_mapping
 from agentrl.trainer.determinism import torch_settings
+from agentrl.trainer.engines import torch as torch_engine
 from agentrl.trainer.engines.torch import TorchEngine
+from agentrl.trainer.model import Head
 from agentrl.trainer.types import Episode
 from agentrl.trainer.update import Updater
 
@@ -53,8 +56,13 @@ def train(job: Job) -> None:
 
 
 def generate(job: Job) -> None:
-    """Measure the torch engine, first the turn that every episode has, then several turns."""
+    """Measure the torch engine: one turn an episode, then several; its log-probabilities beside those of fresh passes.
+
+    `replayed` is the number of decoding steps that were replayed from a recording (`trainer/engines/graphs.py`).
+    """
     sys.setswitchinterval(0.0005)  # as `agentrl train` does
+    if not job.graphs:
+        torch_engine.graphs_for = lambda model: None  # type: ignore[attr-defined]
     with torch_settings(job.threads, torch.device(job.device)):
         model = make_model(job, dtype=job.dtype, attention=ATTENTION)
         meter = Meter(job.device)
@@ -64,8 +72,25 @@ def generate(job: Job) -> None:
                 run_engine(engine, _short(todo), 0)  # warms up
                 meter.now()
                 meter.forget_peak()
-                rate, _ = run_engine(engine, todo, 1)
-            emit(workload=workload, figures={"tokens_per_s": rate} | meter.peaks())
+                rate, episodes = run_engine(engine, todo, 1)
+                figures = {"tokens_per_s": rate} | meter.peaks()
+                graphs = engine._graphs
+            if graphs is not None:
+                figures["replayed"] = float(graphs.num_replayed)
+            figures["logprob_difference_nats"] = statistics.fmean(_difference(model, *each) for each in episodes[:2])
+            emit(workload=workload, figures=figures, trouble="" if graphs is None else graphs.trouble)
+
+
+@torch.inference_mode()
+def _difference(model: PreTrainedModel, ids: list[int], logprobs: list[float]) -> float:
+    """Return the mean difference between log-probabilities as sampled and those of a pass over the whole episode."""
+    seen_T = torch.tensor(logprobs[1:], device=model.device)
+    sampled_T = seen_T != 0
+    given = torch.tensor([ids], device=model.device)
+    hidden_NH = model.base_model(input_ids=given, use_cache=False).last_hidden_state[0, :-1][sampled_T]
+    all_NV = torch.log_softmax(Head(model)(hidden_NH).float(), -1)
+    fresh_N = all_NV.gather(1, given[0, 1:][sampled_T][:, None])[:, 0]
+    return float((fresh_N - seen_T[sampled_T]).abs().mean())
 
 
 def _short(todo: list[Plan]) -> list[Plan]:

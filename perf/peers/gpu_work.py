@@ -42,6 +42,7 @@ class Job:
     batch: int  # episodes generated at once
     group: int  # of them with the same prompt
     generated: int  # tokens that the longest turn samples
+    graphs: bool  # whether our engine may record decoding steps; on CUDA only
     threads: int  # of torch on the CPU
     peak_tflops: float  # of the device in this dtype; 0: unknown
 

@@ -2,21 +2,14 @@
 
 One thread runs the model. Rows decode together; an episode's cache stays in its slot while its environment works, and
 only the new tokens of the next turn are computed. The prompt of a group is computed once.
-
-When waiting rows join the batch is decided by `schedule`:
-    "exact"  where tokens alone decide it: once a quarter of the rows wait for their environments, wait for all of those
-             and admit them in order. The same weights and seeds then give the same tokens, bit by bit on a CPU.
-    "eager"  as soon as they are ready: faster with slow environments, but sums are rounded in another order each time.
+When waiting rows join the batch is told in `threaded.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import itertools
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -24,10 +17,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
+from agentrl.trainer.engines.base import Request, Schedule, Session
 from agentrl.trainer.engines.graphs import graphs_for
 from agentrl.trainer.engines.kvcache import SlotCache, check_cache
 from agentrl.trainer.engines.sampling import draw
+from agentrl.trainer.engines.threaded import Row, ThreadedEngine
 from agentrl.trainer.errors import EngineError
 from agentrl.trainer.model import Head
 from agentrl.trainer.types import Completion
@@ -35,87 +29,47 @@ from agentrl.trainer.types import Completion
 __all__ = ["TorchEngine"]
 
 _PREFILL_TOKENS = 16_384  # of one forward pass, padding included; bounds its memory
-_ADMIT_SHARE = 0.25  # of the rows: fewer waiting ones do not interrupt decoding
 
 
 @dataclass(kw_only=True, eq=False)
-class _Row:
-    """A session's place in the engine."""
+class _Row(Row):
+    """What this engine knows of a session besides."""
 
-    slot: int
     length: int = 0  # tokens in the cache
-    request: Request | None = None  # None: its environment is at work
-    future: asyncio.Future[Completion] | None = None
-    loop: asyncio.AbstractEventLoop | None = None
     uniforms: np.ndarray | None = None  # one draw from [0, 1) for each token to come
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
 
 
-class _TorchSession(Session):
-    def __init__(self, engine: TorchEngine, row: _Row) -> None:
-        self._engine = engine
-        self._row = row
-
-    async def generate(self, request: Request) -> Completion:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Completion] = loop.create_future()
-        self._engine._submit(self._row, request, future, loop)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            # The engine may be at work on this row: leave that one to it and go on with another.
-            self._row = self._engine._replace(self._row)
-            raise
-
-    def forget(self) -> None:
-        self._row.length = 0
-
-    def close(self) -> None:
-        self._engine._leave(self._row)
-
-
-class TorchEngine(Engine):
+class TorchEngine(ThreadedEngine[_Row]):
     """Sample from `model` as it is at the moment; the trainer steps the same parameters.
 
     Args:
         model: A causal language model; its attention must take a 4D mask that is added, as sdpa does.
-        schedule: "exact" or "eager", see the module.
+        schedule: "exact" or "eager", see `threaded.py`.
 
     Raises:
         ConfigError: The model has layers or an output that the engine does not know.
     """
 
     def __init__(self, model: PreTrainedModel, *, schedule: Schedule = "exact") -> None:
+        super().__init__(schedule=schedule, name="agentrl-engine")
         self._model = model
         self._head = Head(model)
-        self._schedule = schedule
         self._config = model.config.get_text_config()
         self._cache = SlotCache(self._config, 0, model.dtype)
         check_cache(model)
         self._graphs = graphs_for(model)
-        self._wake = threading.Condition()
-        self._rows: dict[int, _Row] = {}  # open sessions by slot
         self._active: list[_Row] = []
-        self._members = 0  # open sessions at the last admission
         self._outdated = False  # the cache: to be made anew at the next admission
         self._busy = False  # the model is at work
-        self._closed = False
-        self._error: BaseException | None = None
         self.num_generated = 0
         self.num_prefilled = 0
-        self._thread = threading.Thread(target=self._run, name="agentrl-engine", daemon=True)
         self._thread.start()
 
     def session(self) -> Session:
         with self._wake:
-            self._check()
             if not self._rows:  # the same requests then meet the same shapes, whatever was before
                 self._outdated = True
-            slot = next(index for index in range(len(self._rows) + 1) if index not in self._rows)
-            row = _Row(slot=slot)
-            self._rows[slot] = row
-            return _TorchSession(self, row)
+            return super().session()
 
     def update_weights(self, version: int) -> None:
         with self._wake:
@@ -127,61 +81,27 @@ class TorchEngine(Engine):
                 row.length = 0
             self.version = version
 
-    def close(self) -> None:
-        with self._wake:
-            self._closed = True
-            self._wake.notify_all()
-        self._thread.join(timeout=60)
+    # -- a session's turn ----------------------------------------------------------------------------------------
 
-    # -- called by sessions --------------------------------------------------------------------------------------
+    def _row(self, slot: int) -> _Row:
+        return _Row(slot=slot)
 
-    def _submit(
-        self, row: _Row, request: Request, future: asyncio.Future[Completion], loop: asyncio.AbstractEventLoop
-    ) -> None:
-        with self._wake:
-            self._check()
-            if self._rows.get(row.slot) is not row or row.request is not None:
-                raise EngineError("the session is closed, or still samples a turn: await that one first")
-            if request.max_new_tokens < 1 or len(request.prompt_ids) <= row.length:
-                raise EngineError(
-                    f"nothing to do: max_new_tokens={request.max_new_tokens}, {len(request.prompt_ids)} prompt tokens, "
-                    f"{row.length} of them known"
-                )
-            row.request, row.future, row.loop = request, future, loop
-            row.uniforms = np.random.Generator(np.random.PCG64(request.seed)).random(request.max_new_tokens)
-            row.tokens, row.logprobs = [], []
-            self._wake.notify_all()
+    def _begin(self, row: _Row, request: Request) -> None:
+        if request.max_new_tokens < 1 or len(request.prompt_ids) <= row.length:
+            raise EngineError(
+                f"nothing to do: max_new_tokens={request.max_new_tokens}, {len(request.prompt_ids)} prompt tokens, "
+                f"{row.length} of them known"
+            )
+        row.uniforms = np.random.Generator(np.random.PCG64(request.seed)).random(request.max_new_tokens)
 
-    def _leave(self, row: _Row) -> None:
-        with self._wake:
-            if self._rows.get(row.slot) is row:
-                del self._rows[row.slot]
-            self._wake.notify_all()
-
-    def _replace(self, row: _Row) -> _Row:
-        with self._wake:
-            fresh = _Row(slot=row.slot)
-            if self._rows.get(row.slot) is row:
-                self._rows[row.slot] = fresh
-            self._wake.notify_all()
-            return fresh
-
-    def _check(self) -> None:
-        if self._error is not None:
-            raise EngineError(f"the engine stopped: {self._error!r}") from self._error
-        if self._closed:
-            raise EngineError("the engine is closed")
+    def _forget(self, row: _Row) -> None:
+        row.length = 0
 
     # -- the engine's thread -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        try:
-            with torch.inference_mode():
-                while self._turn():
-                    pass
-        except BaseException as error:  # whatever it is, every waiting episode must hear of it
-            self._error = error
-        self._fail_all(EngineError(f"the engine stopped: {self._error!r}" if self._error else "the engine is closed"))
+        with torch.inference_mode():
+            super()._run()
 
     def _turn(self) -> bool:
         """Admit who may join, then decode one token of every active row; False when closed."""
@@ -214,24 +134,10 @@ class TorchEngine(Engine):
         self._active = [row for row in self._active if self._rows.get(row.slot) is row]
 
     def _waiting(self) -> list[_Row]:
-        waiting = [(row.request.order, row) for row in self._rows.values() if row.request and row not in self._active]
-        return [row for _, row in sorted(waiting, key=lambda pair: (pair[0], pair[1].slot))]
-
-    def _may_go_on(self) -> bool:
-        if self._schedule == "eager":
-            return any(row.request for row in self._rows.values())
-        if not self._rows:
-            return False
-        if self._active and not self._want_admission():
-            return True
-        return all(row.request for row in self._rows.values())
-
-    def _want_admission(self) -> bool:
-        # Counted from the last admission, when every row was settled: a session that closes in between changes nothing.
-        return self._members - len(self._active) >= max(1, round(_ADMIT_SHARE * self._members))
+        return self._in_order(row for row in self._rows.values() if row.request and row not in self._active)
 
     def _joining(self) -> list[_Row]:
-        if self._active and not self._want_admission() and self._schedule == "exact":
+        if not self._may_admit():
             return []
         self._members = len(self._rows)
         self._seat()
@@ -328,22 +234,10 @@ class TorchEngine(Engine):
                 end: Literal["stop", "length"] = "stop" if stopped else "length"
                 turn = Completion(token_ids=row.tokens, logprobs=row.logprobs, finish=end, version=self.version)
                 done.append((row, turn))
-        self._resolve(done)
-
-    def _resolve(self, done: list[tuple[_Row, Completion]]) -> None:
-        if not done:
-            return
-        futures = []
-        finished = {row.slot for row, _ in done}
-        self._active = [row for row in self._active if row.slot not in finished]
-        with self._wake:
-            for row, completion in done:
-                futures.append((row.loop, row.future, completion))
-                row.request = None
-        for loop, future, completion in futures:
-            if loop is not None and future is not None:
-                with contextlib.suppress(RuntimeError):  # the caller's event loop is gone
-                    loop.call_soon_threadsafe(_set_result, future, completion)
+        if done:
+            finished = {row.slot for row, _ in done}
+            self._active = [row for row in self._active if row.slot not in finished]
+            self._resolve(done)
 
     def _reserve(self) -> None:
         num_slots = 0 if self._outdated else self._cache.num_slots
@@ -366,16 +260,6 @@ class TorchEngine(Engine):
         aimed = self._cache.aim(slot_B, none_B, new_B, len(ids))
         self._forward(torch.tensor([ids], device=device), *aimed)
 
-    def _fail_all(self, error: EngineError) -> None:
-        with self._wake:
-            waiting = [(row.loop, row.future) for row in self._rows.values() if row.request]
-            for row in self._rows.values():
-                row.request = None
-        for loop, future in waiting:
-            if loop is not None and future is not None:
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(_set_error, future, error)
-
 
 def _parts(rows: list[_Row]) -> Iterator[list[_Row]]:
     """Split rows into forward passes of bounded size; rows of like length go together."""
@@ -388,13 +272,3 @@ def _parts(rows: list[_Row]) -> Iterator[list[_Row]]:
             part = []
         part.append(row)
     yield part
-
-
-def _set_result(future: asyncio.Future[Completion], completion: Completion) -> None:
-    if not future.done():
-        future.set_result(completion)
-
-
-def _set_error(future: asyncio.Future[Completion], error: EngineError) -> None:
-    if not future.done():
-        future.set_exception(error)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from agentrl.trainer.advantage import ADVANTAGES, NORMALISED, TURN_ADVANTAGES
 from agentrl.trainer.curriculum import CurriculumConfig
+from agentrl.trainer.engines.base import Schedule
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.groups import GroupsConfig
@@ -130,6 +131,8 @@ class TrainConfig:
     gamma: float | None = None  # turn, gigpo: discount a turn; none: 1 for turn, 0.95 for gigpo
     step_weight: float | None = None  # gigpo: weight of the advantage among turns before one state; none: 1
     overlong_buffer: int | None = None  # tokens before rollout.max_episode_tokens that cost up to 1 of the reward
+    asynchronous: bool = False  # play later steps while one is trained on; needs loss.correction
+    max_staleness: int | None = None  # asynchronous: steps that rollouts may run ahead; none: 1
     micro_batch_tokens: int = 16_384  # of one forward and backward pass, padding included
     gradient_checkpointing: bool = False  # keep no activations within layers; compute them again going back
     max_logp_difference: float = 0.1  # the run stops when engine and trainer differ by more, on average over a step
@@ -155,6 +158,7 @@ class TrainConfig:
         if self.group_size < 2:
             raise ConfigError(f"group_size is {self.group_size}, but a group of one has no baseline; write 8")
         self._check_advantage()
+        self._check_asynchronous()
         self.curriculum.check(self.level)
         self.replay.check(self.groups_per_step)
         if self.optim.updates_per_step > self.groups_per_step:
@@ -177,6 +181,38 @@ class TrainConfig:
             raise ConfigError(
                 f"stop_at_success is {self.stop_at_success}, but must be 0 or more and below 1: success is never above "
                 "1; leave it out to train to the end"
+            )
+
+    @property
+    def ahead(self) -> int:
+        """Steps that rollouts may run ahead; 0: a step is sampled from the weights it is trained on."""
+        return (1 if self.max_staleness is None else self.max_staleness) if self.asynchronous else 0
+
+    @property
+    def schedule(self) -> Schedule:
+        """When waiting turns join the engine's batch."""
+        free = self.asynchronous or bool(self.engine.urls)
+        return self.rollout.schedule or ("eager" if free else "exact")
+
+    def _check_asynchronous(self) -> None:
+        if self.max_staleness is not None and not self.asynchronous:
+            raise ConfigError(
+                f"max_staleness is {self.max_staleness}, which changes nothing without asynchronous; leave it out, or "
+                "write asynchronous = true"
+            )
+        if self.max_staleness is not None and self.max_staleness < 1:
+            raise ConfigError(
+                f"max_staleness is {self.max_staleness}, but must be 1 or more; for 0 leave asynchronous out"
+            )
+        if self.asynchronous and self.rollout.schedule == "exact":
+            raise ConfigError(
+                "asynchronous is true, but rollout.schedule is 'exact': rollouts that run beside the training are "
+                "never the same twice; leave rollout.schedule out"
+            )
+        if self.asynchronous and self.loss.correction == "none":
+            raise ConfigError(
+                "asynchronous is true, but loss.correction is 'none': tokens are then sampled from older weights than "
+                "those that are trained; write loss.correction = 'token_truncate'"
             )
 
     def _check_advantage(self) -> None:

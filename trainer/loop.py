@@ -6,13 +6,12 @@ draws what an unbroken one would have drawn. `Run` reads from top to bottom like
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -25,13 +24,15 @@ from agentrl.trainer.curriculum import Curriculum
 from agentrl.trainer.determinism import torch_settings
 from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.errors import ParityError, TrainerError
+from agentrl.trainer.evaluation import HeldOut, check_usable
 from agentrl.trainer.groups import Draw, Played, play_step
 from agentrl.trainer.lora import FOLDER as ADAPTERS
 from agentrl.trainer.lora import add_adapters, load_adapters
-from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics, success_rate
+from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics
 from agentrl.trainer.mixture import env_metrics, weights_of
 from agentrl.trainer.model import check_fits, load_model, load_tokenizer, pick_device
 from agentrl.trainer.parity import ParityGate
+from agentrl.trainer.pipeline import Pipeline, Upcoming
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.replay import Replay
 from agentrl.trainer.report import write_curve_svg, write_report
@@ -83,6 +84,7 @@ class Run:
         self.updater = Updater(self.model, self._reference(device), config)
         self.num_tokens, self.train_seconds, self.recent = 0, 0.0, list[float]()
         self.num_skipped = 0  # updates in a row
+        self.kept: dict[int, Upcoming] = {}  # steps that were under way at the checkpoint
         self.curriculum, self.replay = Curriculum(level=config.level), Replay()
         self.draw = Draw(
             seed=config.seed,
@@ -105,8 +107,9 @@ class Run:
                     self.model,
                     max_tokens=config.rollout.max_episode_tokens,
                     max_sessions=config.rollout.concurrency,
-                    schedule=config.rollout.schedule,
+                    schedule=config.schedule,
                     options=config.engine,
+                    beside=config.asynchronous,
                 )
             )
             self.engine.update_weights(self.step)
@@ -127,6 +130,19 @@ class Run:
                 config=config.rollout,
             )
             opened.callback(self.rollouts.close)
+            self.held_out = HeldOut(
+                config, run_dir, draw=self.draw, store=self.store, play=self._play, progress=progress
+            )
+            self.pipeline: Pipeline | None = None
+            if config.asynchronous:
+                self.pipeline = Pipeline(
+                    self.rollouts,
+                    self.engine,
+                    draw=self.draw,
+                    max_rounds=config.groups.rounds,
+                    num_workers=config.rollout.concurrency,
+                )
+                opened.callback(self.pipeline.close)
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Run:
@@ -143,11 +159,11 @@ class Run:
         """
         with self._stopper.listening():
             try:
-                before = self.held_out("eval_before")
+                before = self.held_out.play("eval_before", self.step)
                 while self.step < self.config.num_steps and not self._good_enough():
                     self.train_step()
                 self._keep()
-                after = self.held_out("eval_after")
+                after = self.held_out.play("eval_after", self.step)
             except Terminated:
                 self._keep()
                 raise
@@ -157,9 +173,8 @@ class Run:
         """One step of GRPO."""
         start = time.perf_counter()
         step = self.step + 1
-        config, level = self.config, self.curriculum.level
-        again = self.replay.draw(self.draw, step, config.replay)
-        played = play_step(self._play, self.draw, step, level=level, max_rounds=config.groups.rounds, replayed=again)
+        config = self.config
+        level, played = self._rollout(step)
         rollout_s = time.perf_counter() - start
         episodes, everything = played.kept, played.everything
         penalties, shaped = self._penalties(episodes)
@@ -167,11 +182,12 @@ class Run:
             episodes, config.advantage, gamma=config.gamma, step_weight=config.step_weight, penalties=penalties
         )
         self.store.add(everything)
-        self._check_usable(episodes, f"episodes of step {step}")
+        check_usable(episodes, f"episodes of step {step}", config, self.dir)
         stored = time.perf_counter()
         learnt = self.updater.step(episodes, step)
         self._check_finite(learnt)
-        self._check_parity(learnt, step)
+        if not config.asynchronous:  # else older weights explain a difference; the probe sees the engine's faults
+            self._check_parity(learnt, step)
         self.engine.update_weights(step)
         learnt |= self.parity.check(step)
         self.step = step
@@ -181,64 +197,22 @@ class Run:
         metrics |= learnt | shaped | (played.metrics() if config.groups.dynamic_sampling else {})
         metrics |= env_metrics(played.first)
         metrics |= self.replay.note(played, step, config.replay, level=level, seed=config.seed)
-        metrics |= _speeds(everything, rollout_s=rollout_s, update_s=time.perf_counter() - stored)
+        seconds = {"rollout_s": rollout_s, "update_s": time.perf_counter() - stored}
+        metrics |= _speeds(everything, **seconds, overlap=config.asynchronous)
         metrics |= {"num_tokens": float(self.num_tokens), "perf/train_s": self.train_seconds}
         if config.curriculum.max_level is not None and level is not None:
             metrics["curriculum/level"] = float(level)
-        self.curriculum.note(metrics.get("success"), config.curriculum)
+        if level == self.curriculum.level:  # rollouts that ran ahead may be of the level before
+            self.curriculum.note(metrics.get("success"), config.curriculum)
         self.recent = [*self.recent, metrics.get("success", 0.0)][-10:]
+        self._run_ahead()
         every = self.config.eval.every
         if every and step % every == 0 and step < self.config.num_steps:
-            metrics |= {f"eval/{name}": value for name, value in self.held_out("eval").items()}
+            metrics |= {f"eval/{name}": value for name, value in self.held_out.play("eval", step).items()}
         self.metrics.write(step, metrics)
         if step % self.config.checkpoint.every == 0 or step == self.config.num_steps:
             self.save()
         self.progress.update(metrics, step, self.config.num_steps)
-
-    def held_out(self, phase: Literal["eval_before", "eval_after", "eval"]) -> dict[str, float]:
-        """Play each environment's held-out tasks, sampled and greedy; results of `eval_before` survive a resume."""
-        evaluation = self.config.eval
-        kept = self.dir.path / f"{phase}.json"
-        if phase == "eval_before" and kept.exists():
-            loaded: dict[str, float] = json.loads(kept.read_text())
-            return loaded
-        if not evaluation.num_episodes:
-            return {}
-        self.progress.note(f"{evaluation.num_episodes} held-out episodes …")
-        result: dict[str, float] = {}
-        for member, (name, temperature) in enumerate(
-            [("success", evaluation.temperature), ("greedy", 0.0)][: 1 + evaluation.greedy]
-        ):
-            tasks = self.draw.held_out(
-                self.step,
-                num_tasks=evaluation.num_episodes,
-                split=evaluation.split,
-                level=self.config.curriculum.max_level or self.config.level,
-                member=member,
-                temperature=temperature,
-            )
-            episodes = self._play(tasks)
-            self.store.add(episodes, phase=phase)
-            self._check_usable(episodes, f"held-out episodes of {evaluation.split!r}")
-            valid = [episode for episode in episodes if episode.failure is None]
-            rate = success_rate(valid)
-            if rate is not None:
-                result[name] = rate
-            result[f"{name}_reward"] = fmean(episode.reward for episode in valid)
-            for key, value in env_metrics(episodes).items():  # success, success/<env>, reward/<env>
-                kind, slash, env = key.partition("/")
-                result[f"{name}_reward/{env}" if kind == "reward" else f"{name}{slash}{env}"] = value
-            result[f"{name}_failures"] = float(len(episodes) - len(valid))
-        self.progress.note(
-            " · ".join(
-                f"{name} {value:.1%}" if name in ("success", "greedy") else f"{name} {value:.3g}"
-                for name, value in result.items()
-                if not name.endswith("failures")
-            )
-        )
-        if phase == "eval_before":
-            self.dir.write_json(kept.name, result)
-        return result
 
     def save(self) -> None:
         """Write a checkpoint of the step done last."""
@@ -252,6 +226,7 @@ class Run:
             recent_success=self.recent,
             curriculum=asdict(self.curriculum),
             replay=asdict(self.replay),
+            queue=self.pipeline.state() if self.pipeline else [],
         )
         save_checkpoint(
             self.dir.checkpoints,
@@ -266,7 +241,28 @@ class Run:
 
     def _play(self, tasks: Sequence[Task]) -> list[Episode]:
         with self._stopper.may_leave():
-            return self.rollouts.play(tasks)
+            return (self.pipeline or self.rollouts).play(tasks)
+
+    def _rollout(self, step: int) -> tuple[int | None, Played]:
+        """Play a step's groups, or wait for those that run ahead; return their level and the episodes."""
+        if self.pipeline is not None:
+            self._run_ahead()
+            with self._stopper.may_leave():
+                upcoming, played = self.pipeline.take(step)
+            return upcoming.level, played
+        level, again = self.curriculum.level, self.replay.draw(self.draw, step, self.config.replay)
+        rounds = self.config.groups.rounds
+        return level, play_step(self._play, self.draw, step, level=level, max_rounds=rounds, replayed=again)
+
+    def _run_ahead(self) -> None:
+        """Begin the steps that may begin with the weights as they are."""
+        if self.pipeline is None:
+            return
+        for step in range(self.step + 1, min(self.step + 1 + self.config.ahead, self.config.num_steps) + 1):
+            if step not in self.pipeline.steps:
+                again = self.replay.draw(self.draw, step, self.config.replay)
+                fresh = Upcoming(step=step, level=self.curriculum.level, replayed=again)
+                self.pipeline.start(self.kept.pop(step, fresh))
 
     def _keep(self) -> None:
         if self.step and not (self.dir.checkpoints / f"step_{self.step}").exists():
@@ -305,23 +301,9 @@ class Run:
         if state.curriculum:
             self.curriculum = Curriculum(**state.curriculum)
         self.replay = Replay.restore(state.replay)
+        self.kept = {upcoming.step: upcoming for upcoming in map(Upcoming.restore, state.queue)}
         if state.cuda_rng and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state.cuda_rng)
-
-    def _check_usable(self, episodes: list[Episode], what: str) -> None:
-        failures = [episode.failure for episode in episodes if episode.failure is not None]
-        if len(failures) == len(episodes):
-            first = failures[0]
-            raise TrainerError(
-                f"all {len(episodes)} {what} failed; the first: {first['boundary']}: {first['message']}. "
-                f"Mend it, then agentrl train --resume {self.dir.path}"
-            )
-        if not any(any(episode.mask) for episode in episodes):
-            shortest = min(len(episode.token_ids) for episode in episodes if episode.failure is None)
-            raise TrainerError(
-                f"none of {len(episodes)} {what} could begin: the shortest prompt has {shortest} tokens, and "
-                f"rollout.max_episode_tokens is {self.config.rollout.max_episode_tokens}; start again with a larger one"
-            )
 
     def _check_finite(self, learnt: Mapping[str, float]) -> None:
         self.num_skipped = self.num_skipped + int(learnt["skipped_updates"]) if learnt["skipped_updates"] else 0
@@ -387,12 +369,13 @@ class Run:
         return summary
 
 
-def _speeds(episodes: list[Episode], *, rollout_s: float, update_s: float) -> dict[str, float]:
+def _speeds(episodes: list[Episode], *, rollout_s: float, update_s: float, overlap: bool) -> dict[str, float]:
+    """Return times and rates; where rollouts run beside the update, `rollout_s` is what was waited for them."""
     sampled = sum(sum(episode.mask) for episode in episodes)
     return {
         "perf/rollout_s": rollout_s,
         "perf/update_s": update_s,
         "perf/step_s": rollout_s + update_s,
         "perf/episodes_per_s": len(episodes) / (rollout_s + update_s),
-        "perf/tokens_per_s": sampled / rollout_s,
+        "perf/tokens_per_s": sampled / (rollout_s + update_s if overlap else rollout_s),
     }

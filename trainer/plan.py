@@ -90,6 +90,8 @@ def make_plan(config: TrainConfig) -> Plan:
         config,
         groups_per_step=groups,
         num_steps=_PROBE_STEPS + 1,  # the last step of a run is kept
+        asynchronous=False,  # what overlaps would be measured twice
+        max_staleness=None,
         optim=dataclasses.replace(config.optim, updates_per_step=1, warmup_steps=0),
         eval=EvalConfig(num_episodes=0),
         checkpoint=CheckpointConfig(every=_PROBE_STEPS + 1),
@@ -130,7 +132,8 @@ def _memory(model: PreTrainedModel, config: TrainConfig) -> dict[str, float]:
     token = 2 * text.num_hidden_layers * shared * head * model.dtype.itemsize
     size = sum(weight.numel() * weight.element_size() for weight in weights)
     counted = {
-        "weights_mb": size,
+        # Beside the training the torch engine samples from a copy.
+        "weights_mb": size * (2 if config.asynchronous and config.engine.name == "torch" else 1),
         # A gradient like the weight; two moments, and where weights have few bits copies of them and the gradients.
         "optimizer_mb": sum(
             weight.numel() * (weight.element_size() + _FLOAT * (4 if copied else 2)) for weight in trained

@@ -46,7 +46,7 @@ class RolloutConfig:
     turn_timeout_s: float = 60.0  # one reset or step of the environment
     episode_timeout_s: float = 600.0  # all resets and steps of an episode together, retries included
     max_retries: int = 2  # fresh attempts after an infrastructure failure
-    schedule: Schedule = "exact"  # of the torch engine: "exact" (reproducible) or "eager" (slow environments)
+    schedule: Schedule | None = None  # "exact" (reproducible) or "eager" (slow environments); none: as it must be
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "max_turn_tokens", "max_episode_tokens", "turn_timeout_s", "episode_timeout_s"):
@@ -54,7 +54,7 @@ class RolloutConfig:
                 raise ConfigError(f"rollout.{name} is {getattr(self, name)!r}, but must be above 0")
         if self.max_retries < 0:
             raise ConfigError(f"rollout.max_retries is {self.max_retries!r}, but must be 0 or more")
-        if self.schedule not in ("exact", "eager"):
+        if self.schedule not in (None, "exact", "eager"):
             raise ConfigError(f"rollout.schedule is {self.schedule!r}; choose exact or eager")
 
 
@@ -125,12 +125,7 @@ class Rollouts:
         async def work(session: Session) -> None:
             try:
                 for index in upcoming:
-                    idle = self._idle[self._env_of(tasks[index])]
-                    desk = idle.pop() if idle else self._desk(tasks[index])
-                    try:
-                        episodes[index], desk = await self._persist(tasks[index], session, desk)
-                    finally:
-                        idle.append(desk)
+                    episodes[index] = await self.play_one(tasks[index], session)
             finally:
                 session.close()
 
@@ -138,6 +133,16 @@ class Rollouts:
             for session in sessions:
                 group.create_task(work(session))
         return [episode for episode in episodes if episode is not None]
+
+    async def play_one(self, task: Task, session: Session) -> Episode:
+        """Play one task; errors as of `play`."""
+        idle = self._idle[self._env_of(task)]
+        desk = idle.pop() if idle else self._desk(task)
+        try:
+            episode, desk = await self._persist(task, session, desk)
+        finally:
+            idle.append(desk)
+        return episode
 
     async def _persist(self, task: Task, session: Session, desk: _Desk) -> tuple[Episode, _Desk]:
         """Play a task, again in a fresh environment while infrastructure fails."""
@@ -190,7 +195,7 @@ class Rollouts:
                     temperature=task.temperature,
                     seed=seed,
                     stop_ids=chat.stop_ids,
-                    order=(task.group, task.member),
+                    order=(task.step, task.group, task.member),
                 )
             )
             sampled_s += time.perf_counter() - began

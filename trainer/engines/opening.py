@@ -16,7 +16,13 @@ __all__ = ["open_engine", "open_torch"]
 
 
 def open_engine(
-    model: PreTrainedModel, *, max_tokens: int, max_sessions: int, schedule: Schedule, options: EngineConfig
+    model: PreTrainedModel,
+    *,
+    max_tokens: int,
+    max_sessions: int,
+    schedule: Schedule,
+    options: EngineConfig,
+    beside: bool = False,
 ) -> Engine:
     """Open an engine that samples from the trainer's model.
 
@@ -26,11 +32,16 @@ def open_engine(
         max_sessions: Episodes at once.
         schedule: When waiting turns join the batch.
         options: Which engine, and its options.
+        beside: Whether it samples while the model is trained, so that it needs weights of its own; vLLM always has.
 
     Raises:
         ConfigError: The engine is not installed, or does not take the model or the options.
         EngineError: It does not start.
     """
+    if beside and options.name == "torch":
+        from agentrl.trainer.engines.copied import CopiedEngine
+
+        return CopiedEngine(model, schedule=schedule)
     module, _, opener = (SERVERS if options.urls else ENGINES[options.name]).partition(":")
     engine: Engine = getattr(import_module(module), opener)(
         model, max_tokens=max_tokens, max_sessions=max_sessions, schedule=schedule, options=options

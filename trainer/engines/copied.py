@@ -1,0 +1,65 @@
+"""The torch engine with weights of its own, so that it samples while the trainer steps.
+
+An update waits for the turns under way, which end with the weights they began with; turns that ask meanwhile begin with
+the new ones, and every cache of older ones is computed anew. It costs the memory of a second model.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from transformers import PreTrainedModel
+
+from agentrl.trainer.engines.base import Schedule
+from agentrl.trainer.engines.torch import TorchEngine, _Row
+
+__all__ = ["CopiedEngine"]
+
+_LOOK_S = 1.0  # between two looks at whether the engine still runs
+
+
+class CopiedEngine(TorchEngine):
+    """Sample from a copy of `model`; `update_weights` brings it up to date.
+
+    Args:
+        model: The model that is trained.
+        schedule: As of the torch engine.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, schedule: Schedule = "eager") -> None:
+        self._trained = model
+        self._updating = False  # no turn is admitted
+        super().__init__(copy.deepcopy(model).requires_grad_(False), schedule=schedule)
+
+    def update_weights(self, version: int) -> None:
+        """Take over the weights once the turns under way are done.
+
+        Raises:
+            EngineError: The engine stopped.
+        """
+        with self._wake:
+            self._updating = True
+            try:
+                while not self._wake.wait_for(self._at_rest, _LOOK_S):
+                    self._check()
+                self._check()
+                with torch.no_grad():
+                    for own, trained in zip(self._model.parameters(), self._trained.parameters(), strict=True):
+                        if trained.requires_grad:
+                            own.copy_(trained)
+                for row in self._rows.values():
+                    row.length = 0
+                self.version = version
+            finally:
+                self._updating = False
+                self._wake.notify_all()
+
+    def _at_rest(self) -> bool:
+        return not self._busy and not any(self._rows.get(row.slot) is row for row in self._active)
+
+    def _may_go_on(self) -> bool:
+        return bool(self._active) if self._updating else super()._may_go_on()
+
+    def _joining(self) -> list[_Row]:
+        return [] if self._updating else super()._joining()

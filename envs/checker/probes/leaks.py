@@ -77,14 +77,14 @@ def _answers(subject: Subject) -> dict[Task, str]:
 def _leak(subject: Subject) -> dict[str, Any]:
     answers = _answers(subject)
     begun = {task: subject.solution(task) for task in answers}
-    systems = {task: str(each.info.get("system", "")) for task, each in begun.items()}
+    systems = {task: str(_mapping(each.info).get("system", "")) for task, each in begun.items()}
     questions = {task: str(each.observation) for task, each in begun.items()}
     about = {task: f"{systems[task]}\n{questions[task]}" for task in begun}
-    wrong_calls = {task: _wrong(each) for task, each in begun.items()}
+    wrong_calls = {task: _wrong(each.info) for task, each in begun.items()}
     for name, texts in (
         ("info at reset", {task: _info(each) for task, each in begun.items()}),
         ("the system prompt", systems),
-        ("the schema of the tools", {task: json.dumps(each.info.get("tools", "")) for task, each in begun.items()}),
+        ("the schema of the tools", {task: _tools(each) for task, each in begun.items()}),
         ("replies to turns that do nothing", _replies(subject, dict.fromkeys(answers, _NO_ACTION))),
         ("replies to calls with wrong arguments", _replies(subject, wrong_calls)),
     ):
@@ -122,32 +122,47 @@ def _not_disguised(
 
 
 def _without_texts(episode: Episode) -> dict[str, Any]:
-    return {key: value for key, value in episode.info.items() if key not in ("system", "tools")}
+    return {key: value for key, value in _mapping(episode.info).items() if key not in ("system", "tools")}
+
+
+def _tools(episode: Episode) -> str:
+    return json.dumps(_mapping(episode.info).get("tools", ""), default=str)
 
 
 def _info(episode: Episode) -> str:
     return json.dumps(_without_texts(episode), default=str, ensure_ascii=False)
 
 
-def _wrong(episode: Episode) -> Sequence[str]:
-    """Write well-formed calls whose arguments find nothing, of the tools that take one which can be wrong."""
+def _wrong(info: Any) -> Sequence[str]:
+    """Write well-formed calls whose arguments find nothing, of the tools that take one which can be wrong.
+
+    What is no list of schemas is passed over: that it is none is for the check "protocol" to say.
+    """
     calls: list[str] = []
-    for tool in episode.info.get("tools", ()):
-        function = tool.get("function", {})
-        parameters = function.get("parameters", {})
-        schemas = {name: parameters.get("properties", {}).get(name, {}) for name in parameters.get("required", ())}
-        arguments = {name: _nothing(schema) for name, schema in schemas.items()}
+    tools = _mapping(info).get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        function = _mapping(_mapping(tool).get("function"))
+        parameters = _mapping(function.get("parameters"))
+        properties, required = _mapping(parameters.get("properties")), parameters.get("required")
+        names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+        arguments = {name: _nothing(_mapping(properties.get(name))) for name in names}
         if any(value in (_NOWHERE, _NO_NUMBER) for value in arguments.values()):
-            calls.append(tool_call(function.get("name", ""), arguments))
+            calls.append(tool_call(str(function.get("name", "")), arguments))
     return calls[:_MOST_CALLS]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _nothing(schema: Mapping[str, Any]) -> Any:
     """Return a value of the right type that stands for nothing; where the schema lists the values, the first."""
-    if schema.get("enum"):
+    if isinstance(schema.get("enum"), list) and schema["enum"]:
         return schema["enum"][0]
     plain = {"string": _NOWHERE, "integer": _NO_NUMBER, "number": _NO_NUMBER, "boolean": False, "array": []}
-    return plain.get(str(schema.get("type", "string")), {})
+    kind = schema.get("type", "string")
+    kinds = kind if isinstance(kind, list) else [kind]
+    return next((value for name, value in plain.items() if name in kinds), {})  # of several one that can be wrong
 
 
 def _replies(subject: Subject, said: Mapping[Task, Sequence[str]]) -> dict[Task, str]:

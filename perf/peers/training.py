@@ -40,10 +40,10 @@ def _peak_mb() -> float:
 
 
 def _agentrl(job: Job) -> Result:
-    import torch
-
     from agentrl.trainer.config import TrainConfig, from_mapping
+    from agentrl.trainer.determinism import torch_settings
     from agentrl.trainer.loop import Run
+    from agentrl.trainer.model import pick_device
     from agentrl.trainer.progress import Progress
     from agentrl.trainer.rundir import RunDir
 
@@ -72,12 +72,11 @@ def _agentrl(job: Job) -> Result:
             "checkpoint": {"every": job["steps"]},
         },
     )
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     steps_s: list[float] = []
     success: list[float] = []
     with (
         tempfile.TemporaryDirectory() as folder,
+        torch_settings(config.threads, pick_device(config.device)),
         Run(config, RunDir.create(Path(folder), "measured", default=""), Progress()) as run,
     ):
         for _ in range(job["steps"]):

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _ANY_ENV = "gymnasium"  # the recipe for an environment without one
-_SHOWN_TURNS = 3_000  # at least, in the demonstrations that a tiny model is made from
-_BATCH_TURNS = 100  # about so many are learnt at once
-_TINY = "tiny"  # no model yet: it is made, as `agentrl coldstart` makes one
+_TINY = "tiny"  # no model yet: it is made
 _USAGE = """\
 usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME] [--any.nested.option VALUE …]
        agentrl train --env ID [options]
@@ -67,7 +65,9 @@ def run(args: Sequence[str]) -> int:
             return _planned(config)
         run_dir = RunDir.create(Path(config.out), config.name, default=Path(words[0]).stem)
         if config.model == _TINY:
-            config = dataclasses.replace(config, model=str(_made(config, run_dir)))
+            from agentrl.trainer.starter import make_starter
+
+            config = dataclasses.replace(config, model=str(make_starter(config, run_dir.path)))
         run_dir.write_text("config.toml", to_toml(config))
     return _train(config, run_dir)
 
@@ -159,47 +159,6 @@ def _without_envs(words: list[str]) -> tuple[list[str], list[str]]:
             raise ConfigError("--env has no value; type: --env FrozenLake-v1")
         envs.append(value)
     return kept, envs
-
-
-def _made(config: TrainConfig, run_dir: RunDir) -> Path:
-    """Make a tiny model that has seen the format of the environments: played by what they ship, or else at random."""
-    import itertools
-    import json
-
-    from agentrl.trainer.coldstart import ColdstartConfig, coldstart
-    from agentrl.trainer.demonstrations import played
-    from agentrl.trainer.mixture import weights_of
-
-    path = run_dir.path / "demonstrations.jsonl"
-    sources = [
-        played(env, config.env_kwargs, level=config.level, seed=config.seed + place)
-        for place, env in enumerate(weights_of(config.env))
-    ]
-    turns = 0
-    with path.open("w", encoding="utf-8") as file:
-        for number in itertools.count():
-            shown = next(sources[number % len(sources)])
-            turns += sum(message["role"] == "assistant" for message in shown.messages)
-            file.write(json.dumps({"messages": list(shown.messages), "tools": list(shown.tools)}) + "\n")
-            if turns >= _SHOWN_TURNS and number + 1 >= len(sources):
-                break
-    print(f"a tiny model is made from {number + 1} demonstrations", file=sys.stderr)
-    start = ColdstartConfig(
-        env=ColdstartConfig.env,
-        level=ColdstartConfig.level,
-        demonstrations=str(path),
-        name="start",
-        out=str(run_dir.path),
-        seed=config.seed,
-        device=config.device,
-        threads=config.threads,
-        vocab_size=400,
-        copy_steps=0,
-        num_steps=60,
-        batch_size=min(64, max(4, _BATCH_TURNS * (number + 1) // turns)),
-        max_tokens=max(config.rollout.max_episode_tokens, 4096),
-    )
-    return coldstart(start)
 
 
 def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import sqlite3
 import threading
 import time
@@ -22,6 +23,7 @@ from agentrl.trainer.config import CheckpointConfig, EvalConfig, OptimConfig, Tr
 from agentrl.trainer.curriculum import CurriculumConfig
 from agentrl.trainer.engines.base import Request
 from agentrl.trainer.engines.copied import CopiedEngine
+from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.errors import ConfigError, EngineError
 from agentrl.trainer.groups import Draw, GroupsConfig
 from agentrl.trainer.loop import train
@@ -108,6 +110,19 @@ def test_every_episode_is_trained_on_once_and_no_staler_than_allowed(
     assert stored(run_dir.path) == places(config)
     ages = [line["staleness/max"] for line in read_metrics(run_dir.path / "metrics.jsonl")]
     assert 1 <= max(ages) <= (ahead or 1)  # rollouts did run ahead, and not too far
+
+
+@pytest.mark.parametrize("in_flight", ["finish", "keep"])
+def test_vllm_samples_while_the_model_is_trained(config: TrainConfig, tmp_path: Path, in_flight: str) -> None:
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed: make .venv/installed-dev")
+    engine = EngineConfig(name="vllm", in_flight=in_flight, kv_cache_mb=8)
+    run_dir = RunDir.create(tmp_path, "run", default="")
+    train(replace(config, engine=engine), run_dir=run_dir)
+    lines = read_metrics(run_dir.path / "metrics.jsonl")
+    assert stored(run_dir.path) == places(config)
+    assert max(line["staleness/max"] for line in lines) <= 1
+    assert max(line["sampling/logp_difference"] for line in lines) < 1e-4  # each update arrived whole
 
 
 class Stopping(Progress):

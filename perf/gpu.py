@@ -7,7 +7,8 @@ so, and the others go on. The table comes at the end.
     train      a GRPO step on finished episodes, ours and `GRPOTrainer`'s, one episode a micro-batch: tokens of the
                episodes a second, share of the device's peak (mfu, recomputation not counted), peak memory.
                "apart": nothing is shared and all are equally long; "shared": one prompt; "mixed": and mixed lengths,
-               which TRL pads to the longest. TRL computes "shared" as it does "apart": only ours is measured
+               which TRL pads to the longest. TRL computes "shared" as it does "apart": only ours is measured.
+               Last, ours with every layer under torch.compile, which the trainer has no option for
     generate   --batch episodes of mixed lengths, --group with the same prompt: the torch engine and Hugging Face
                `generate` with the same weights on the batch padded at the left; then in three turns; then
                `generate` as GRPOTrainer itself calls it, on the weights that it trains
@@ -44,6 +45,8 @@ from common import SHAPES, parser, report
 _PEAK_TFLOPS = {"H100 PCIe": 756.0, "H100 NVL": 835.0, "H100": 989.0, "H200": 989.0, "A100": 312.0}
 _LEAST_S = 15.0  # a part is not begun with less left
 _CONTESTANTS = ("agentrl", "trl")
+# Of CUDA, of its matrix library, and of the CPU.
+_OUT_OF_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
 
 Figures = dict[str, dict[str, float]]  # by workload
 
@@ -102,6 +105,8 @@ def main() -> None:
     for shape, job in jobs.items():  # what may be missing when time is short
         run.part("trl.generate_in_trainer", job, f"{shape}_generate_trl")
         _ratio(run, f"{shape}_generation_ratio_to_trainer", f"{shape}_generate_{{}}_single_tokens_per_s")
+        if device == "cuda":  # what torch.compile would add: no option of the trainer
+            run.part("agentrl.train", job | {"compiled": True, "workloads": ["apart"]}, f"{shape}_train_compiled")
     report(run.figures, run.peers, arguments.json)
 
 
@@ -144,6 +149,7 @@ def _job(arguments: argparse.Namespace, shape: str, device: str, seen: Mapping[s
         "tokens": tokens,
         "prompt": arguments.prompt or tokens // 4,
         "micro_batch": arguments.micro_batch,
+        "compiled": False,
         "checkpointing": arguments.checkpointing == "yes" if arguments.checkpointing else shape == "4b",
         "steps": arguments.steps,
         "batch": arguments.batch or (8 if small else 32),
@@ -236,6 +242,8 @@ def _child(name: str, job: dict[str, Any], limit_s: float, alloc: str) -> Iterat
         "TOKENIZERS_PARALLELISM": "false",
         "TRL_EXPERIMENTAL_SILENCE": "1",
     }
+    if "," in env.get("CUDA_VISIBLE_DEVICES", "0,"):
+        env["CUDA_VISIBLE_DEVICES"] = env.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]  # TRL would take several
     if alloc:
         env |= {"PYTORCH_CUDA_ALLOC_CONF": alloc, "PYTORCH_ALLOC_CONF": alloc}
     with tempfile.TemporaryFile("w+") as errors:
@@ -281,7 +289,6 @@ def _part(name: str, values: dict[str, Any]) -> None:
         return
     from importlib import import_module
 
-    import torch
     from peers.gpu_work import Job, emit
 
     who, _, what = name.partition(".")
@@ -290,9 +297,8 @@ def _part(name: str, values: dict[str, Any]) -> None:
     except ModuleNotFoundError as error:
         emit(ended="missing", error=str(error))
     except Exception as error:
-        errors = (error, error.__cause__)
-        # The CPU's allocator has no class of its own for it.
-        if not any(isinstance(each, torch.OutOfMemoryError) or "can't allocate memory" in str(each) for each in errors):
+        said = f"{error} {error.__cause__}"  # our own error has the allocator's as its cause
+        if not any(words in said for words in _OUT_OF_MEMORY):
             raise
         emit(ended="out_of_memory", error=str(error)[:500])
 

@@ -29,6 +29,9 @@ def train(job: Job) -> None:
     with torch_settings(job.threads, torch.device(job.device)):
         model = make_model(job, dtype=job.dtype, attention=ATTENTION)
         updater = Updater(model, None, _config(job))
+        if job.compiled:  # after the probes that an updater begins with: each other shape is compiled anew
+            for layer in model.base_model.layers:
+                layer.compile(dynamic=True)
         meter, step = Meter(job.device), 0
         for workload in job.workloads:
             episodes = _episodes(job, workload)

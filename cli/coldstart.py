@@ -14,6 +14,7 @@ def run(args: Sequence[str]) -> int:
     from transformers.utils import logging
 
     from agentrl.cli.registry import find_env
+    from agentrl.cli.truths import read_truths
     from agentrl.trainer.coldstart import ColdstartConfig, coldstart
 
     config = tyro.cli(
@@ -22,6 +23,7 @@ def run(args: Sequence[str]) -> int:
         prog="agentrl coldstart",
         description="Fine-tune a model on demonstrations: the environment's own player's, or from a JSONL file.",
     )
+    config = dataclasses.replace(config, env_kwargs=read_truths(config.env_kwargs))
     if config.demonstrations is None:
         config = dataclasses.replace(config, env=find_env(config.env))
     logging.disable_progress_bar()  # Transformers' bars would tear the output

@@ -124,6 +124,7 @@ def _planned(config: TrainConfig) -> int:
 def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
     import tyro
 
+    from agentrl.cli.truths import read_truths
     from agentrl.trainer.config import TrainConfig
     from agentrl.trainer.mixture import parse_envs
 
@@ -137,6 +138,8 @@ def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
     )
     if envs:
         config = dataclasses.replace(config, env=parse_envs(envs))
+    if not recipe.env_kwargs:  # those of a recipe have a type each
+        config = dataclasses.replace(config, env_kwargs=read_truths(config.env_kwargs))
     if config.env != recipe.env and config.env_kwargs == recipe.env_kwargs:  # they were meant for the recipe's own
         config = dataclasses.replace(config, env_kwargs={})
     return config

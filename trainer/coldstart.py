@@ -30,6 +30,7 @@ from agentrl.trainer.exercises import Batch, copying
 from agentrl.trainer.model import Head, load_model, load_tokenizer, pick_device
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.rundir import RunDir
+from agentrl.trainer.textualize import Textualized, make_text_env
 from agentrl.trainer.tiny import make_tiny_model, train_tokenizer
 
 __all__ = ["ColdstartConfig", "coldstart", "weights_hash"]
@@ -96,6 +97,8 @@ def coldstart(config: ColdstartConfig, *, progress: Progress | None = None) -> P
     device = pick_device(config.device)
     own = read_conversations(Path(config.demonstrations)) if config.demonstrations else None
     # What cannot work is refused before anything is made.
+    if own is None:
+        _check_level(config)
     next(_conversations(config, own))
     if config.model != "tiny":
         Chat(load_tokenizer(config.model))
@@ -163,6 +166,14 @@ def _start(
     )
     tokenizer = train_tokenizer(texts, vocab_size=config.vocab_size)
     return tokenizer, make_tiny_model(tokenizer, seed=config.seed).to(device)
+
+
+def _check_level(config: ColdstartConfig) -> None:
+    env = make_text_env(config.env, config.env_kwargs)
+    spoken_for = isinstance(env, Textualized)
+    env.close()
+    if spoken_for and config.level is not None:
+        raise ConfigError(f"level is {config.level}, but {config.env} knows no levels; type --level None")
 
 
 def _conversations(config: ColdstartConfig, own: list[Conversation] | None) -> Iterator[Conversation]:

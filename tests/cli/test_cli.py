@@ -18,6 +18,7 @@ from gymnasium.spaces import Text
 
 from agentrl.cli.main import COMMANDS, main
 from agentrl.cli.registry import find_env, our_envs
+from agentrl.cli.train import _parsed
 from agentrl.envs.errors import UsageError
 from agentrl.trainer.config import load_recipe, recipes
 from agentrl.trainer.mixture import weights_of
@@ -202,6 +203,7 @@ REFUSED: dict[tuple[str, ...], tuple[str, ...]] = {
     ("coldstart", "--env", "Toy/Unruly-v0"): ("ships neither demonstrator() nor oracle()", "--demonstrations"),
     ("coldstart", "--demonstrations", "none.jsonl"): ("'none.jsonl' cannot be read",),
     ("coldstart", "--num-steps", "0"): ("num_steps is 0",),
+    ("coldstart", "--env", "FrozenLake-v1"): ("level is 2, but FrozenLake-v1 knows no levels", "--level None"),
     ("envs", "--jsno"): ("--jsno",),
 }
 
@@ -216,6 +218,21 @@ def test_what_is_wrong_is_said_and_leaves_nothing(
         assert part in result.err
     assert "Traceback" not in result.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_truth_values_as_people_type_them(run: Callable[..., Result]) -> None:
+    short = "--num-steps 1 --copy-steps 0 --batch-size 2 --vocab-size 320 --threads 1 --name cold".split()
+    slippery = ["--env-kwargs", "is_slippery", "false", "map_name", "4x4"]
+    done = run("coldstart", "--env", "FrozenLake-v1", "--level", "None", *slippery, *short)
+    assert done.status == 0, done.err
+    told = json.loads(Path("runs/cold/coldstart.json").read_text())["config"]
+    assert told["env_kwargs"] == {"is_slippery": False, "map_name": "4x4"}
+    typed = ["--env-kwargs", "a", "true", "b", "False", "c", "truth", "d", "1"]
+    assert repr(_parsed(load_recipe("gymnasium"), ["gymnasium", *typed]).env_kwargs) == (
+        "{'a': True, 'b': False, 'c': 'truth', 'd': 1}"
+    )
+    Path("mine.toml").write_text('[env_kwargs]\nword = "true"\n')  # a recipe says what it means
+    assert _parsed(load_recipe("mine.toml"), ["mine.toml"]).env_kwargs == {"word": "true"}
 
 
 def test_a_run_folder_that_is_there_is_refused(run: Callable[..., Result], tmp_path: Path, model_path: Path) -> None:

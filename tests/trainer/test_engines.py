@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -17,19 +16,11 @@ from agentrl.trainer.engines.base import Engine, Request, Session
 from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.errors import EngineError
-from agentrl.trainer.types import Completion
+from tests.trainer.talks import Plan, Talk, assert_right, converse, converse_all, no_pause
 
 MAX_TOKENS = 200
-STOPS = frozenset(range(5, 300, 7))
-
-
-@dataclass(kw_only=True)
-class Talk:
-    """One made-up episode: all tokens, and where each turn was sampled."""
-
-    temperature: float
-    ids: list[int] = field(default_factory=list)
-    turns: list[tuple[int, Completion]] = field(default_factory=list)  # with the length of the prompt
+WORDS = 300
+STOPS = frozenset(range(5, WORDS, 7))
 
 
 @pytest.fixture(scope="module")
@@ -51,70 +42,31 @@ def engine(request: pytest.FixtureRequest, model: Any) -> Iterator[Engine]:
         yield made
 
 
-async def converse(session: Session, number: int, rng: random.Random | None = None) -> Talk:
-    """Play an episode that its number decides; groups of three share a prompt."""
+def plan(number: int) -> Plan:
+    """An episode that its number decides; groups of three share a prompt."""
     world = random.Random(number // 3)
-    talk = Talk(temperature=(1.0, 0.6, 1.7, 0.0)[number % 4], ids=[world.randrange(2, 300) for _ in range(40)])
-    world = random.Random(1000 + number)
-    for turn in range(3):
-        limit = world.randint(1, 12)
-        request = Request(
-            prompt_ids=list(talk.ids),
-            max_new_tokens=limit,
-            temperature=talk.temperature,
-            seed=2**64 - 1 - number - 100 * turn,
-            stop_ids=STOPS,
-            order=(number,),
-        )
-        completion = await session.generate(request)
-        assert len(completion.token_ids) == len(completion.logprobs) <= limit
-        assert not STOPS.intersection(completion.token_ids[:-1])
-        assert (completion.finish == "stop") == (completion.token_ids[-1] in STOPS)
-        assert completion.finish == "stop" or len(completion.token_ids) == limit
-        talk.turns.append((len(talk.ids), completion))
-        talk.ids += completion.token_ids
-        if rng is not None:
-            await asyncio.sleep(rng.choice((0, rng.random() * 0.02)))
-        talk.ids += [world.randrange(2, 300) for _ in range(world.randint(1, 9))]
-    session.forget()
-    return talk
+    return Plan(
+        seed=number,
+        prompt=tuple(world.randrange(2, WORDS) for _ in range(40)),
+        temperature=(1.0, 0.6, 1.7, 0.0)[number % 4],
+        stops=STOPS,
+        group=number // 3,
+        vocabulary=WORDS,
+    )
 
 
-def converse_all(engine: Engine, count: int, *, sessions: int, rng: random.Random | None = None) -> list[Talk]:
-    async def run() -> list[Talk]:
-        done: dict[int, Talk] = {}
-        upcoming = iter(range(count))
-        opened = [engine.session() for _ in range(sessions)]
+def play(engine: Engine, count: int, *, sessions: int, timing: int | None = None) -> list[Talk]:
+    rng = random.Random(timing)
 
-        async def work(session: Session) -> None:
-            for number in upcoming:
-                done[number] = await converse(session, number, rng)
-            session.close()
+    async def pause() -> None:
+        await asyncio.sleep(rng.choice((0, rng.random() * 0.02)))
 
-        async with asyncio.TaskGroup() as group:
-            for session in opened:
-                group.create_task(work(session))
-        return [done[number] for number in range(count)]
-
-    return asyncio.run(asyncio.wait_for(run(), 120))
-
-
-@torch.no_grad()
-def assert_right(model: Any, talks: list[Talk]) -> None:
-    """Compare with one plain pass over each whole episode."""
-    for talk in talks:
-        logits = model(input_ids=torch.tensor([talk.ids])).logits[0].float()
-        every = torch.log_softmax(logits / (talk.temperature or 1.0), dim=-1)
-        for start, completion in talk.turns:
-            places = torch.arange(start, start + len(completion.token_ids)) - 1
-            wanted = every[places, torch.tensor(completion.token_ids)]
-            torch.testing.assert_close(torch.tensor(completion.logprobs), wanted, rtol=0, atol=1e-4)
-            if talk.temperature == 0:
-                torch.testing.assert_close(wanted, every[places].max(-1).values, rtol=0, atol=1e-4)
+    plans = [plan(number) for number in range(count)]
+    return converse_all(engine, plans, sessions=sessions, pause=no_pause if timing is None else pause)
 
 
 def said(talks: list[Talk]) -> list[Any]:
-    return [(talk.ids, [completion.logprobs for _, completion in talk.turns]) for talk in talks]
+    return [(talk.ids, talk.logprobs) for talk in talks]
 
 
 def endless(max_new_tokens: int = MAX_TOKENS - 3) -> Request:
@@ -124,51 +76,48 @@ def endless(max_new_tokens: int = MAX_TOKENS - 3) -> Request:
 
 
 def test_logprobs_are_those_of_a_fresh_pass(engine: Engine, model: Any) -> None:
-    talks = converse_all(engine, 24, sessions=7)
+    talks = play(engine, 24, sessions=7)
     assert_right(model, talks)
-    ends = {completion.finish for talk in talks for _, completion in talk.turns}
+    ends = {completion.finish for talk in talks for completion in talk.completions}
     assert ends == {"stop", "length"}
     assert len({str(talk.ids) for talk in talks}) == 24  # each request has a seed of its own
 
 
 def test_the_same_bits_whatever_the_timing(engine: Engine) -> None:
     engine.update_weights(engine.version)  # empties the caches: hits round otherwise
-    first = converse_all(engine, 24, sessions=12, rng=random.Random(1))
+    first = play(engine, 24, sessions=12, timing=1)
     engine.update_weights(engine.version)
-    assert said(converse_all(engine, 24, sessions=12, rng=random.Random(2))) == said(first)
+    assert said(play(engine, 24, sessions=12, timing=2)) == said(first)
 
 
 def test_more_sessions_than_fit_wait_their_turn(engine: Engine, model: Any) -> None:
-    assert_right(model, converse_all(engine, 24, sessions=24))
+    assert_right(model, play(engine, 24, sessions=24))
 
 
 def test_an_update_takes_over_the_weights_and_drops_the_caches(engine: Engine, model: Any) -> None:
-    before = converse_all(engine, 6, sessions=6)
+    before = play(engine, 6, sessions=6)
     with torch.no_grad():
         for parameter in model.parameters():  # the tied output layer is among them
             parameter.mul_(1.1)
     engine.update_weights(41)
-    after = converse_all(engine, 6, sessions=6)
+    after = play(engine, 6, sessions=6)
     assert_right(model, after)
-    assert (
-        {completion.version for talk in after for _, completion in talk.turns}
-        == {41}
-        != {before[0].turns[0][1].version}
-    )
+    assert {completion.version for talk in after for completion in talk.completions} == {41}
+    assert before[0].completions[0].version != 41
     with pytest.raises(AssertionError):
         assert_right(model, before)
 
 
 def test_an_update_between_two_turns_of_an_episode(engine: Engine, model: Any) -> None:
     async def run() -> Talk:
-        session, talk = engine.session(), Talk(temperature=1.0, ids=list(range(2, 60)))
+        session, talk = engine.session(), Talk(ids=list(range(2, 60)))
         for version in range(50, 53):
             request = Request(
                 prompt_ids=list(talk.ids), max_new_tokens=9, temperature=1.0, seed=version, stop_ids=frozenset()
             )
             completion = await session.generate(request)
-            talk.turns = [(len(talk.ids), completion)]
-            talk.ids += completion.token_ids
+            talk.sampled_at = list(range(len(talk.ids), len(talk.ids) + len(completion.token_ids)))
+            talk.ids, talk.logprobs = talk.ids + completion.token_ids, completion.logprobs
             assert_right(model, [talk])
             talk.ids.append(33)
             with torch.no_grad():
@@ -186,7 +135,7 @@ def test_a_cancelled_turn_does_not_disturb_its_neighbours(engine: Engine, model:
 
     async def run() -> list[Talk]:
         async def steady(number: int, session: Session) -> Talk:
-            talk = await converse(session, number)
+            talk = await converse(session, plan(number))
             session.close()
             return talk
 
@@ -199,7 +148,7 @@ def test_a_cancelled_turn_does_not_disturb_its_neighbours(engine: Engine, model:
             doomed.cancel()
             await asyncio.gather(doomed, return_exceptions=True)
             assert doomed.cancelled()
-        talk = await converse(wavering, 9)  # the session itself is as good as new
+        talk = await converse(wavering, plan(9))  # the session itself is as good as new
         wavering.close()
         return [talk, *[await neighbour for neighbour in neighbours]]
 

@@ -20,7 +20,7 @@ from agentrl.trainer.engines import graphs
 from agentrl.trainer.engines import torch as torch_engine
 from agentrl.trainer.engines.graphs import DecodeGraphs
 from agentrl.trainer.engines.torch import TorchEngine
-from tests.trainer.test_engine import CONFIGS, assert_right, converse_all, model_of, some_plans
+from tests.trainer.talks import CONFIGS, assert_right, converse_all, model_of, some_plans
 
 
 class _Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
 """Continuous batching over any Hugging Face causal model, in the trainer's own process and with its own weights.
 
 One thread runs the model. Rows decode together; an episode's cache stays in its slot while its environment works, and
-only the new tokens of the next turn are computed. The prompt of a group is computed once.
+only the new tokens of the next turn are computed. What members of a group have in common is computed once (`twins.py`).
 When waiting rows join the batch is told in `threaded.py`.
 """
 
@@ -21,7 +21,8 @@ from agentrl.trainer.engines.base import Request, Schedule, Session
 from agentrl.trainer.engines.graphs import graphs_for
 from agentrl.trainer.engines.kvcache import SlotCache, check_cache
 from agentrl.trainer.engines.sampling import draw
-from agentrl.trainer.engines.threaded import Row, ThreadedEngine
+from agentrl.trainer.engines.threaded import ThreadedEngine
+from agentrl.trainer.engines.twins import TwinRow, diverge, leave
 from agentrl.trainer.errors import EngineError
 from agentrl.trainer.model import Head
 from agentrl.trainer.types import Completion
@@ -32,10 +33,9 @@ _PREFILL_TOKENS = 16_384  # of one forward pass, padding included; bounds its me
 
 
 @dataclass(kw_only=True, eq=False)
-class _Row(Row):
+class _Row(TwinRow):
     """What this engine knows of a session besides."""
 
-    length: int = 0  # tokens in the cache
     uniforms: np.ndarray | None = None  # one draw from [0, 1) for each token to come
 
 
@@ -63,6 +63,7 @@ class TorchEngine(ThreadedEngine[_Row]):
         self._busy = False  # the model is at work
         self.num_generated = 0
         self.num_prefilled = 0
+        self.num_decoded = 0  # tokens fed one by one; rows that are the same count once
         self._thread.start()
 
     def session(self) -> Session:
@@ -131,7 +132,10 @@ class TorchEngine(ThreadedEngine[_Row]):
         return True
 
     def _drop_gone(self) -> None:
-        self._active = [row for row in self._active if self._rows.get(row.slot) is row]
+        """Forget rows that were cancelled; their slots are as they left them."""
+        staying = [row for row in self._active if self._rows.get(row.slot) is row]
+        self._copy(leave(set(self._active) - set(staying), staying))
+        self._active = staying
 
     def _waiting(self) -> list[_Row]:
         return self._in_order(row for row in self._rows.values() if row.request and row not in self._active)
@@ -176,18 +180,22 @@ class TorchEngine(ThreadedEngine[_Row]):
             for row, ids, logits_V in zip(part, new, logits_BV, strict=True):
                 row.length += len(ids)
                 logits[row.slot] = logits_V
-        for length in {leader.length for _, leader in followers}:
-            pairs = [(row.slot, leader.slot) for row, leader in followers if leader.length == length]
-            target_B, source_B = torch.tensor(pairs, device=device).T
-            self._cache.copy(source_B, target_B, length)
         for row, leader in followers:
-            row.length = leader.length
+            row.like, row.length = leader, leader.length
             logits[row.slot] = logits[leader.slot]
         self._active = sorted([*self._active, *rows], key=lambda row: row.slot)
         self._sample(rows, torch.stack([logits[row.slot] for row in rows]))
 
+    def _copy(self, pairs: Sequence[tuple[TwinRow, TwinRow]]) -> None:
+        """Give rows the cache of others; `pairs` are (from, to), both of the length of the second."""
+        for length in sorted({target.length for _, target in pairs}):
+            slots = [(source.slot, target.slot) for source, target in pairs if target.length == length]
+            source_B, target_B = torch.tensor(slots, device=self._model.device).unbind(1)
+            self._cache.copy(source_B, target_B, length)
+
     def _decode(self) -> None:
-        rows, top = self._active, self._active[-1].slot + 1
+        rows = [row for row in self._active if row.like is None]
+        top = rows[-1].slot + 1
         # (last token, cached length, new tokens); a slot that is not active takes part as padding.
         by_slot = {row.slot: (row.tokens[-1], row.length, 1) for row in rows}
         if self._graphs is not None:
@@ -198,9 +206,11 @@ class TorchEngine(ThreadedEngine[_Row]):
                 slots, top = [row.slot for row in rows], 0
             inputs_B3 = torch.tensor([by_slot.get(slot, (0, 0, 0)) for slot in slots], device=self._model.device)
             logits_BV = self._decode_slots(inputs_B3, top, 0, slots)
-        for row in rows:
+        self.num_decoded += len(rows)
+        for row in self._active:
             row.length += 1
-        self._sample(rows, logits_BV[[row.slot for row in rows]] if top else logits_BV)
+        found = {row.slot: row.slot if top else index for index, row in enumerate(rows)}
+        self._sample(self._active, logits_BV[[found[(row.like or row).slot] for row in self._active]])
 
     def _decode_slots(self, inputs_B3: Tensor, prefix: int, read_length: int, slots: Sequence[int] = ()) -> Tensor:
         ids_B, lengths_B, new_B = inputs_B3.unbind(1)
@@ -234,9 +244,14 @@ class TorchEngine(ThreadedEngine[_Row]):
                 end: Literal["stop", "length"] = "stop" if stopped else "length"
                 turn = Completion(token_ids=row.tokens, logprobs=row.logprobs, finish=end, version=self.version)
                 done.append((row, turn))
+        self._copy(diverge(rows))
         if done:
-            finished = {row.slot for row, _ in done}
-            self._active = [row for row in self._active if row.slot not in finished]
+            ended = {row for row, _ in done}
+            self._active = [row for row in self._active if row not in ended]
+            # The next turn begins with a cache of its own.
+            self._copy([(row.like, row) for row in ended if row.like is not None] + leave(ended, self._active))
+            for row in ended:
+                row.like = None
             self._resolve(done)
 
     def _reserve(self) -> None:
@@ -250,7 +265,8 @@ class TorchEngine(ThreadedEngine[_Row]):
                 if row not in self._active:
                     row.length = 0
             for row in self._active:
-                self._recompute(row)
+                if row.like is None:
+                    self._recompute(row)
 
     def _recompute(self, row: _Row) -> None:
         assert row.request is not None

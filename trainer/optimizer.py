@@ -2,11 +2,15 @@
 
 bfloat16 keeps eight bits: a usual step of 1e-6 on a weight of 0.01 is rounded away, every time. There the steps are
 taken on float32 copies, and the model gets them rounded. A float32 model is stepped itself.
+
+Copies and state are 12 bytes a weight beside the 4 of a bfloat16 model and its gradient. No more is added but for some
+weights at a time: float32 gradients of all, and the temporary tensors of an AdamW that is not fused, would be 8 more.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +18,10 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from agentrl.trainer.config import OptimConfig
 
-__all__ = ["Optimizer"]
+__all__ = ["MAX_STEPPED", "Optimizer"]
+
+MAX_STEPPED: Final = 2**28
+"""Float32 gradients that exist at once beside those of a bfloat16 model: 1 GiB."""
 
 
 class Optimizer:
@@ -23,15 +30,23 @@ class Optimizer:
     Args:
         model: All its parameters that want a gradient are trained, in place.
         config: Settings; the rate of each step is given with it.
+        max_stepped: Entries of float32 gradients that exist at once where there are copies; at least one weight's.
     """
 
-    def __init__(self, model: nn.Module, config: OptimConfig) -> None:
+    def __init__(self, model: nn.Module, config: OptimConfig, *, max_stepped: int = MAX_STEPPED) -> None:
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._precise = all(weight.dtype == torch.float32 for weight in self._weights)
         self._stepped = self._weights if self._precise else [_copy(weight) for weight in self._weights]
-        betas = (config.beta1, config.beta2)
+        self._parts = list(_parts(zip(self._weights, self._stepped, strict=True), max_stepped))
+        self._scale: Tensor | None = None  # of the gradient, from `clip`, where there are copies
+        fused = all(weight.device.type == "cuda" for weight in self._weights)
         self._adamw = torch.optim.AdamW(
-            self._stepped, lr=config.lr, betas=betas, weight_decay=config.weight_decay, foreach=True
+            self._stepped,
+            lr=config.lr,
+            betas=(config.beta1, config.beta2),
+            weight_decay=config.weight_decay,
+            foreach=not fused,
+            fused=fused,
         )
         self._max_grad_norm = config.max_grad_norm
 
@@ -41,21 +56,31 @@ class Optimizer:
             weight.grad = None
 
     def clip(self) -> float:
-        """Scale the gradient down to the largest norm allowed; return the norm it had."""
-        if not self._precise:
-            for weight, copy in zip(self._weights, self._stepped, strict=True):
-                copy.grad = None if weight.grad is None else weight.grad.float()
-                weight.grad = None
-        return float(torch.nn.utils.clip_grad_norm_(self._stepped, self._max_grad_norm))
+        """Have the next step take the gradient scaled to the largest norm allowed; return the norm it had."""
+        if self._precise:
+            return float(torch.nn.utils.clip_grad_norm_(self._weights, self._max_grad_norm))
+        grads = [weight.grad for weight in self._weights if weight.grad is not None]
+        norms = [torch.linalg.vector_norm(grad, dtype=torch.float32) for grad in grads]
+        norm = torch.linalg.vector_norm(torch.stack(norms))
+        self._scale = (self._max_grad_norm / (norm + 1e-6)).clamp(max=1.0)  # as clip_grad_norm_
+        return float(norm)
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Take a step with the learning rate `rate`, after `clip`."""
         for group in self._adamw.param_groups:
             group["lr"] = rate
-        self._adamw.step()
-        if not self._precise:
-            for weight, copy in zip(self._weights, self._stepped, strict=True):
+        if self._precise:
+            self._adamw.step()
+            return
+        assert self._scale is not None, "clip comes first"
+        for part in self._parts:
+            for weight, copy in part:
+                copy.grad = None if weight.grad is None else weight.grad.float() * self._scale
+                weight.grad = None
+            self._adamw.step()  # what has no gradient is left alone
+            for weight, copy in part:
+                copy.grad = None
                 weight.copy_(copy)
 
     def state_dict(self) -> dict[str, Any]:
@@ -70,6 +95,20 @@ class Optimizer:
         if not self._precise:
             for copy, kept in zip(self._stepped, state["copies"], strict=True):
                 copy.copy_(kept)
+
+
+def _parts(
+    pairs: Iterable[tuple[nn.Parameter, nn.Parameter]], most: int
+) -> Iterator[list[tuple[nn.Parameter, nn.Parameter]]]:
+    """Split weights and their copies into runs of bounded size, of at least one each."""
+    part: list[tuple[nn.Parameter, nn.Parameter]] = []
+    for pair in pairs:
+        if part and sum(weight.numel() for weight, _ in (*part, pair)) > most:
+            yield part
+            part = []
+        part.append(pair)
+    if part:
+        yield part
 
 
 def _copy(weight: nn.Parameter) -> nn.Parameter:

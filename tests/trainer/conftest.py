@@ -21,11 +21,16 @@ def tokenizer() -> Any:
 
 @pytest.fixture(scope="session")
 def tiny_model(tokenizer: Any) -> Callable[..., Any]:
-    """Return a maker of random models: `tiny_model(seed=…, hidden=…, layers=…)`."""
+    """Return a maker of random models: `tiny_model(seed=…, hidden=…, layers=…, scale=…)`."""
     from agentrl.trainer.tiny import make_tiny_model
 
-    def make(*, seed: int = 0, hidden: int = 32, layers: int = 1) -> Any:
-        return make_tiny_model(tokenizer, seed=seed, hidden=hidden, layers=layers).eval()
+    def make(*, seed: int = 0, hidden: int = 32, layers: int = 1, scale: float = 1.0) -> Any:
+        """Make one; with matrices larger by `scale`, a wrong token is a large difference."""
+        made = make_tiny_model(tokenizer, seed=seed, hidden=hidden, layers=layers).eval()
+        for parameter in made.parameters():
+            if parameter.ndim > 1:
+                parameter.data.mul_(scale)
+        return made
 
     return make
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from agentrl.trainer.rollout import Task
 from agentrl.trainer.types import Episode
+from tests.trainer.episodes import blank_episode
 
 FAILED = {"kind": "died", "boundary": "sandbox", "message": "gone"}
 
@@ -17,29 +18,17 @@ def player(pay: Callable[[Task], float | None]) -> tuple[Callable[[Sequence[Task
     def play(tasks: Sequence[Task]) -> list[Episode]:
         calls.append(list(tasks))
         return [
-            Episode(
+            blank_episode(
                 env_id=task.env_id or "",
                 seed=task.seed,
                 step=task.step,
                 group=task.group,
                 member=task.member,
-                attempt=0,
                 split=task.split,
                 level=task.level or 0,
-                task_id="",
-                token_ids=[1],
-                mask=[True],
-                logprobs=[0.0],
                 reward=pay(task) or 0.0,
-                rewards={},
                 success=pay(task) == 1.0,
                 failure=FAILED if pay(task) is None else None,
-                truncated_by=None,
-                messages=[],
-                num_turns=1,
-                versions=[],
-                timings={},
-                advantage=0.0,
             )
             for task in tasks
         ]

@@ -11,34 +11,21 @@ from hypothesis import strategies as st
 from agentrl.trainer.batching import micro_batches
 from agentrl.trainer.credit import token_advantages
 from agentrl.trainer.types import Episode
+from tests.trainer.episodes import blank_episode
 
 
 def episode(rng: Random, member: int) -> Episode:
     """An episode of some turns, each with an advantage of its own or all with one."""
     lengths = [rng.randint(1, 4) for _ in range(rng.randint(1, 3))]
     mask = [on for length in lengths for on in (*[False] * rng.randint(1, 3), *[True] * length)]
-    return Episode(
-        env_id="Toy",
-        seed=0,
-        step=1,
+    return blank_episode(
         group=member // 4,
         member=member % 4,
-        attempt=0,
-        split="train",
-        level=0,
-        task_id="",
         token_ids=[rng.randint(1, 99) for _ in mask],
         mask=mask,
         logprobs=[-rng.random() if on else 0.0 for on in mask],
-        reward=0.0,
-        rewards={},
-        success=None,
-        failure=None,
         truncated_by=rng.choice([None, "length", "turns"]),
-        messages=[],
         num_turns=len(lengths),
-        versions=[],
-        timings={},
         advantage=rng.gauss(0, 1),
         turn_lengths=lengths,
         turn_advantages=[rng.gauss(0, 1) for _ in lengths] if rng.random() < 0.5 else [],

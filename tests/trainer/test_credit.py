@@ -22,6 +22,7 @@ from agentrl.trainer.advantage import (
 from agentrl.trainer.credit import kl_penalties, overlong_penalty, set_advantages, token_advantages
 from agentrl.trainer.errors import TrainerError
 from agentrl.trainer.types import Episode
+from tests.trainer.episodes import blank_episode
 
 FAILED = {"kind": "died", "boundary": "sandbox", "message": "gone"}
 
@@ -30,34 +31,20 @@ def episode(rewards: Sequence[float], *, group: int = 0, member: int = 0, **chan
     """An episode whose turns have 1, 2, 3, … sampled tokens, with one token of the environment before each."""
     lengths = list(range(1, len(rewards) + 1))
     mask = [on for length in lengths for on in (False, *[True] * length)]
-    made = Episode(
-        env_id="Toy",
-        seed=group,
-        step=1,
-        group=group,
-        member=member,
-        attempt=0,
-        split="train",
-        level=0,
-        task_id="",
-        token_ids=[1] * len(mask),
-        mask=mask,
-        logprobs=[0.0] * len(mask),
-        reward=sum(rewards),
-        rewards={},
-        success=None,
-        failure=None,
-        truncated_by=None,
-        messages=[],
-        num_turns=len(rewards),
-        versions=[],
-        timings={},
-        advantage=0.0,
-        turn_rewards=list(rewards),
-        turn_lengths=lengths,
-        turn_states=[str(turn) for turn in range(len(rewards))],
-    )
-    return replace(made, **changes)
+    plain: dict[str, Any] = {
+        "seed": group,
+        "group": group,
+        "member": member,
+        "token_ids": [1] * len(mask),
+        "mask": mask,
+        "logprobs": [0.0] * len(mask),
+        "reward": sum(rewards),
+        "num_turns": len(rewards),
+        "turn_rewards": list(rewards),
+        "turn_lengths": lengths,
+        "turn_states": [str(turn) for turn in range(len(rewards))],
+    }
+    return blank_episode(**plain | changes)
 
 
 def group_of(*rewards: Sequence[float], group: int = 0) -> list[Episode]:

@@ -7,7 +7,6 @@ import math
 import resource
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +15,16 @@ import pytest
 from agentrl.trainer.errors import ConfigError, RunFolderError
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics, read_metrics
 from agentrl.trainer.types import Episode
+from tests.trainer.episodes import blank_episode
 
 
 def episode(num_sampled: int = 2, num_given: int = 3, **changes: Any) -> Episode:
-    base = Episode(
-        env_id="E",
-        seed=0,
-        step=1,
-        group=0,
-        member=0,
-        attempt=0,
-        split="train",
-        level=1,
-        task_id="t",
-        token_ids=[1] * (num_sampled + num_given),
-        mask=[False] * num_given + [True] * num_sampled,
-        logprobs=[0.0] * (num_sampled + num_given),
-        reward=0.0,
-        rewards={},
-        success=None,
-        failure=None,
-        truncated_by=None,
-        messages=[],
-        num_turns=1,
-        versions=[],
-        timings={},
-        advantage=0.0,
-    )
-    return replace(base, **changes)
+    plain: dict[str, Any] = {
+        "token_ids": [1] * (num_sampled + num_given),
+        "mask": [False] * num_given + [True] * num_sampled,
+        "logprobs": [0.0] * (num_sampled + num_given),
+    }
+    return blank_episode(**plain | changes)
 
 
 FAILED = {"kind": "timeout", "boundary": "environment", "message": "…"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections import Counter
 from typing import Any
@@ -16,17 +15,13 @@ from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.metrics import episode_metrics
 from agentrl.trainer.mixture import env_metrics, parse_envs, pick_env, weights_of
 from agentrl.trainer.types import Episode
+from tests.trainer.episodes import blank_episode
 
 WEIGHTS = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.floats(0.05, 20), min_size=1, max_size=5)
 
 
 def episode(env_id: str, reward: float, success: bool | None, **changes: Any) -> Episode:
-    plain = Episode(
-        env_id=env_id, seed=0, step=1, group=0, member=0, attempt=0, split="train", level=0, task_id="",
-        token_ids=[1], mask=[True], logprobs=[0.0], reward=reward, rewards={}, success=success, failure=None,
-        truncated_by=None, messages=[], num_turns=1, versions=[], timings={}, advantage=0.0,
-    )  # fmt: skip
-    return dataclasses.replace(plain, **changes)
+    return blank_episode(env_id=env_id, reward=reward, success=success, **changes)
 
 
 @pytest.mark.parametrize(

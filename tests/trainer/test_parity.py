@@ -21,12 +21,7 @@ TEMPERATURE = 1.3
 
 
 def made(tiny_model: Callable[..., Any]) -> Any:
-    model = tiny_model(seed=3, hidden=64, layers=2)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(3)
-    return model
+    return tiny_model(seed=3, hidden=64, layers=2, scale=3)
 
 
 @pytest.fixture

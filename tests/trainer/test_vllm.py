@@ -55,12 +55,7 @@ def test_the_pinned_build_is_among_them() -> None:
 
 @pytest.fixture(scope="module")
 def model(tiny_model: Callable[..., Any]) -> Any:
-    made = tiny_model(seed=3, hidden=64, layers=2)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(3)
-    return made
+    return tiny_model(seed=3, hidden=64, layers=2, scale=3)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from agentrl.trainer.config import OptimConfig, TrainConfig
 from agentrl.trainer.loss import LossConfig
 from agentrl.trainer.rollout import RolloutConfig
 from agentrl.trainer.types import Episode
+from tests.trainer.episodes import blank_episode
 
 TEMPERATURE = 0.8
 LONGEST = 90  # tokens of an episode, which dr_grpo divides by
@@ -63,29 +64,20 @@ def made_episodes(model: Any) -> list[Episode]:
             ids = [rng.randrange(9, 300) for _ in mask]
             failed = None if reward is not None else {"kind": "timeout", "boundary": "environment", "message": "slow"}
             made.append(
-                Episode(
-                    env_id="Toy",
+                blank_episode(
                     seed=group,
-                    step=1,
                     group=group,
                     member=member,
-                    attempt=0,
-                    split="train",
                     level=1,
                     task_id=str(group),
                     token_ids=[] if failed else ids,
                     mask=[] if failed else mask,
                     logprobs=[],
                     reward=reward or 0.0,
-                    rewards={},
-                    success=None,
                     failure=failed,
                     truncated_by="length" if (group, member) == (0, 0) else None,
-                    messages=[],
                     num_turns=2,
                     versions=[0, 0],
-                    timings={},
-                    advantage=0.0,
                 )
             )
     with torch.no_grad():

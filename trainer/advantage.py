@@ -5,15 +5,16 @@ and get 0. So does a group with fewer than two valid episodes, but for reinforce
 
     grpo, dapo            (R - mean) / deviation, in the group                   arXiv 2402.03300, section 4.1.2
     dr_grpo               R - mean, in the group                                 arXiv 2503.20783, section 3.2
-    rloo                  R - mean of the others in the group                    arXiv 2402.14740, section 3.2
-    maxrl                 (R - mean) / mean, in the group, for rewards from 0    arXiv 2602.02710, theorem 2
-    reinforce++           (R - mean) / deviation, in the batch                   arXiv 2501.03262, section 3
+    rloo                  R - mean of the others in the group                    arXiv 2402.14740
+    maxrl                 (R - mean) / mean, in the group, for rewards from 0    arXiv 2602.02710v3, algorithm 1
+    reinforce++           (R - mean) / deviation, in the batch                   arXiv 2501.03262v9, section 3
     reinforce++_baseline  R - mean in the group, / deviation of that in the batch        the same
     turn                  as grpo, of each turn's discounted sum of the rewards from it on
-    gigpo                 grpo of the episode, and of turns that answered the same state   arXiv 2505.10978, section 4
+    gigpo                 grpo of the episode, and of turns that answered the same state   arXiv 2505.10978v3, section 4
 
-The deviation is the sample deviation (n - 1) with 1e-4 added, as in TRL 1.16; the papers leave both open. A departure:
-the papers on reinforce++ also take the KL off each token's reward; here that is `loss.kl_in`.
+The deviation is the sample deviation (n - 1) with 1e-4 added, as in TRL 1.16; the papers leave both open. Departures:
+the paper on reinforce++ also takes the KL off each token's reward, here that is `loss.kl_in`; the one on maxrl has
+rewards of 0 and 1 alone.
 
 Shapes: N episodes, M turns of all of them.
 """

@@ -241,7 +241,7 @@ def test_masks_cover_exactly_what_was_sampled(
     tasks = some_tasks(6, 4)
     episodes = play(tasks, turns=3)
     for task, episode in zip(tasks, episodes, strict=True):
-        turns = engine.heard[(task.group, task.member)]
+        turns = engine.heard[(task.step, task.group, task.member)]
         assert len(turns) == episode.num_turns == 3
         rebuilt: list[int] = []
         for request, completion in turns:

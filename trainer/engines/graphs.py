@@ -109,6 +109,7 @@ class DecodeGraphs:
         top = min(cache.num_slots, _up(max(by_slot) + 1, _SLOTS))
         read = _up(max(length + new for _, length, new in by_slot.values()), _TOKENS)
         cache.reserve(read)
+        read = min(read, cache.capacity)  # a bound may leave no room for more than what is needed
         self._forget_moved(cache)
         inputs_B3 = torch.tensor([by_slot.get(slot, (0, 0, 0)) for slot in range(top)])
         shape = (top, read)
@@ -145,7 +146,7 @@ class DecodeGraphs:
 
     def _forget_moved(self, cache: SlotCache) -> None:
         """Drop the recordings when something that they read is no longer where it was."""
-        places = (cache.capacity, *(weight.data_ptr() for weight in self._model.parameters()))
+        places = (cache.num_moves, *(weight.data_ptr() for weight in self._model.parameters()))
         if self._cache() is not cache or places != self._places:
             self._recordings.clear()
             # A cache may take most of the memory: it must not stay because of this.

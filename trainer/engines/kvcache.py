@@ -1,11 +1,14 @@
 """Keys and values of many episodes in fixed slots, each row at its own length.
 
 Hugging Face models call `update` in every layer. Rows of a call may be any slots; tokens are written where each row
-stands, and what a longer row has beyond a shorter one is hidden by the mask. Padding writes to a spare slot.
+stands, and what a longer row has beyond a shorter one is hidden by the mask. Padding writes to a spare place.
 Legend: B rows, N new tokens, L cached length, H key-value heads, D head size, S slots.
 """
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +17,9 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 from agentrl.trainer.errors import ConfigError
 
-__all__ = ["SlotCache", "check_cache"]
+__all__ = ["UNBOUNDED", "SlotCache", "check_cache", "room", "token_bytes"]
+
+UNBOUNDED = sys.maxsize
 
 # Hugging Face's names; a model without `layer_types` has one kind, sliding if there is a window.
 _FULL, _SLIDING = "full_attention", "sliding_attention"
@@ -26,11 +31,15 @@ class _SlotLayer(CacheLayerMixin):
         self._owner = owner
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        # (S + 1, H, capacity, D): what a head reads of an episode is one piece of memory.
-        shape = (self._owner.num_slots + 1, key_states.shape[1], self._owner.capacity)
-        self.keys = key_states.new_zeros(*shape, key_states.shape[3])
-        self.values = value_states.new_zeros(*shape, value_states.shape[3])
+        self._flat_keys, self.keys = self._empty(key_states)
+        self._flat_values, self.values = self._empty(value_states)
         self.is_initialized = True
+
+    def _empty(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a flat buffer and its slots, (S, H, capacity, D): what a head reads of an episode is one piece."""
+        owner, num_heads, size = self._owner, like.shape[1], like.shape[3]
+        flat = like.new_zeros(owner.num_slots * num_heads * owner.capacity + 1, size)  # one more: for padding
+        return flat, flat[:-1].view(owner.num_slots, num_heads, owner.capacity, size)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
@@ -38,21 +47,31 @@ class _SlotLayer(CacheLayerMixin):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         place = self._owner.place(key_states.shape[1])
-        return self._taken(self.keys, key_states, place), self._taken(self.values, value_states, place)
+        self._flat_keys.index_copy_(0, place, key_states.flatten(0, 2))
+        self._flat_values.index_copy_(0, place, value_states.flatten(0, 2))
+        return self._taken(self.keys), self._taken(self.values)
 
-    def _taken(self, buffer: Tensor, states: Tensor, place: Tensor) -> Tensor:
-        """Write new states (B, H, N, D) and return all that the rows hold, (B, H, L, D)."""
+    def _taken(self, buffer: Tensor) -> Tensor:
+        """Return all that the rows hold, (B, H, L, D)."""
         owner = self._owner
-        buffer.flatten(0, 2).index_copy_(0, place, states.flatten(0, 2))
         if owner.prefix:  # the first rows in order: a view, nothing is copied
             return buffer[: owner.prefix, :, : owner.read_length]
         return buffer[owner.rows_B, :, : owner.read_length]
 
-    def grow(self, capacity: int) -> None:
+    def move(self, kept: Sequence[int]) -> None:
+        """Take the owner's shape; slots `kept` become the first ones."""
         if self.is_initialized:
-            extra = capacity - self.keys.shape[2]
-            self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, extra))
-            self.values = torch.nn.functional.pad(self.values, (0, 0, 0, extra))
+            # One after the other: what both hold meanwhile is little beside the whole cache.
+            self._flat_keys, self.keys = self._moved(self.keys, kept)
+            self._flat_values, self.values = self._moved(self.values, kept)
+
+    def _moved(self, old: Tensor, kept: Sequence[int]) -> tuple[Tensor, Tensor]:
+        flat, slots = self._empty(old)
+        length = min(old.shape[2], slots.shape[2])
+        first = len(kept)
+        in_place = list(kept) == list(range(first))  # then nothing is gathered in between
+        slots[:first, :, :length] = old[:first, :, :length] if in_place else old[list(kept), :, :length]
+        return flat, slots
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self._owner.read_length, 0
@@ -71,12 +90,15 @@ class SlotCache(Cache):
         config: Of the model's text part.
         num_slots: Episodes held at once; the length of each grows by itself.
         dtype: Of the model, for its attention mask.
+        max_tokens: That all slots may hold together.
 
     Raises:
         ConfigError: The model has layers that keep something else than keys and values of all tokens.
     """
 
-    def __init__(self, config: PretrainedConfig, num_slots: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, config: PretrainedConfig, num_slots: int, dtype: torch.dtype, *, max_tokens: int = UNBOUNDED
+    ) -> None:
         self._kinds = set(getattr(config, "layer_types", None) or ())
         if self._kinds - {_FULL, _SLIDING}:
             raise ConfigError(
@@ -86,7 +108,10 @@ class SlotCache(Cache):
         self._window: int | None = getattr(config, "sliding_window", None)
         self.num_slots = num_slots
         self.dtype = dtype
-        self.capacity = 256
+        self.max_tokens = max_tokens
+        self.capacity = min(256, max_tokens // max(1, num_slots))
+        self.num_moves = 0
+        """Changes with what the addresses of keys and values change with."""
         self.prefix = 0
         self.read_length = 0
         self.rows_B = torch.empty(0, dtype=torch.long)
@@ -141,19 +166,40 @@ class SlotCache(Cache):
             far
         )
 
+    @property
+    def num_tokens(self) -> int:
+        """What all slots can hold."""
+        return self.num_slots * self.capacity
+
     def reserve(self, length: int) -> None:
-        """Make room for so many tokens in each slot."""
+        """Make room for so many tokens in each slot, or for as many as all slots can have within the bound."""
         if length > self.capacity:
-            self.capacity = _room(length)
+            capacity = min(room(length), self.max_tokens // max(1, self.num_slots))
+            self.reshape(self.num_slots, max(self.capacity, capacity), range(self.num_slots))
+
+    def reshape(self, num_slots: int, capacity: int, kept: Sequence[int]) -> None:
+        """Have other slots; those of `kept` become the first, in this order, with what they hold.
+
+        Raises:
+            torch.OutOfMemoryError: The device has no more; the cache is then useless, and `num_tokens` what it had.
+        """
+        before = self.num_slots, self.capacity
+        self.num_slots, self.capacity = num_slots, capacity
+        self.num_moves += 1
+        try:
             for layer in self.layers:
-                layer.grow(self.capacity)
+                layer.move(kept)
+        except torch.OutOfMemoryError:
+            self.num_slots, self.capacity = before
+            raise
 
     def place(self, num_heads: int) -> Tensor:
         """Return where the new tokens' states go, counted in tokens over all slots and heads, flat over (B, H, N)."""
         if num_heads not in self._places:
             head_H1 = torch.arange(num_heads, device=self._write_at_BN.device)[:, None]
             row_BHN = self._write_rows_BN[:, None] * num_heads + head_H1
-            self._places[num_heads] = (row_BHN * self.capacity + self._write_at_BN[:, None]).flatten()
+            place_BHN = row_BHN * self.capacity + self._write_at_BN[:, None]
+            self._places[num_heads] = place_BHN.flatten().clamp_max_(num_heads * self.num_tokens)
         return self._places[num_heads]
 
     def _added(self, hidden: Tensor) -> Tensor:
@@ -166,13 +212,20 @@ class SlotCache(Cache):
             layer.values[target_B, :, :length] = layer.values[source_B, :, :length]
 
 
-def _room(length: int) -> int:
+def room(length: int) -> int:
     """Return for how many tokens a slot is made once it has to hold `length`.
 
     Doubled, 32 episodes of 8k tokens would take up to 70 GB with a 4B model, where 45 are enough. Copying all of it
     once in an eighth more is little beside what the passes between read.
     """
     return -(-(length + max(256, length // 8)) // 64) * 64
+
+
+def token_bytes(config: PretrainedConfig, dtype: torch.dtype) -> int:
+    """Return what the keys and values of one token take, for the text part of a model's configuration."""
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * size * dtype.itemsize)
 
 
 @torch.no_grad()

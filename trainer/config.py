@@ -137,6 +137,7 @@ class TrainConfig:
     gradient_checkpointing: bool = False  # keep no activations within layers; compute them again going back
     max_logp_difference: float = 0.1  # the run stops when engine and trainer differ by more, on average over a step
     max_probe_difference: float | None = None  # after each update, on fixed prompts; none: 1e-4 in float32, else 0.1
+    max_memory_mb: float | None = None  # of this process; past it environments are made anew; none: 0.9 of all there is
     stop_at_success: float | None = None  # end early once the mean success of the last ten steps is above
     tensorboard: bool = False
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -153,8 +154,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         weights_of(self.env)
         _positive(self, "", "num_steps", "groups_per_step", "temperature", "micro_batch_tokens", "max_logp_difference")
-        if self.max_probe_difference is not None:
-            _positive(self, "", "max_probe_difference")
+        _positive(
+            self, "", *(name for name in ("max_probe_difference", "max_memory_mb") if getattr(self, name) is not None)
+        )
         if self.group_size < 2:
             raise ConfigError(f"group_size is {self.group_size}, but a group of one has no baseline; write 8")
         self._check_advantage()

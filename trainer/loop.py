@@ -28,6 +28,7 @@ from agentrl.trainer.evaluation import HeldOut, check_usable
 from agentrl.trainer.groups import Draw, Played, play_step
 from agentrl.trainer.lora import FOLDER as ADAPTERS
 from agentrl.trainer.lora import add_adapters, load_adapters
+from agentrl.trainer.memory import MemoryWatch
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics
 from agentrl.trainer.mixture import env_metrics, weights_of
 from agentrl.trainer.model import check_fits, load_model, load_tokenizer, pick_device
@@ -130,6 +131,7 @@ class Run:
                 config=config.rollout,
             )
             opened.callback(self.rollouts.close)
+            self.memory = MemoryWatch(config.max_memory_mb, self.rollouts.close)
             self.held_out = HeldOut(
                 config, run_dir, draw=self.draw, store=self.store, play=self._play, progress=progress
             )
@@ -173,7 +175,7 @@ class Run:
         """One step of GRPO."""
         start = time.perf_counter()
         step = self.step + 1
-        config = self.config
+        config, watched = self.config, self._watch_memory()
         level, played = self._rollout(step)
         rollout_s = time.perf_counter() - start
         episodes, everything = played.kept, played.everything
@@ -193,7 +195,7 @@ class Run:
         self.step = step
         self.train_seconds += time.perf_counter() - start
         self.num_tokens += sum(len(episode.token_ids) for episode in everything)
-        metrics = episode_metrics(played.first, version=step - 1) | drop_metrics(self._dropped(played))
+        metrics = watched | episode_metrics(played.first, version=step - 1) | drop_metrics(self._dropped(played))
         metrics |= learnt | shaped | (played.metrics() if config.groups.dynamic_sampling else {})
         metrics |= env_metrics(played.first)
         metrics |= self.replay.note(played, step, config.replay, level=level, seed=config.seed)
@@ -263,6 +265,13 @@ class Run:
                 again = self.replay.draw(self.draw, step, self.config.replay)
                 fresh = Upcoming(step=step, level=self.curriculum.level, replayed=again)
                 self.pipeline.start(self.kept.pop(step, fresh))
+
+    def _watch_memory(self) -> dict[str, float]:
+        try:
+            return self.memory.check(", ".join(self.envs))
+        except TrainerError as error:
+            self._keep()
+            raise TrainerError(f"{error}; then go on with: agentrl train --resume {self.dir.path}") from None
 
     def _keep(self) -> None:
         if self.step and not (self.dir.checkpoints / f"step_{self.step}").exists():

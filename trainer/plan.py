@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from agentrl.trainer.config import CheckpointConfig, EvalConfig, TrainConfig
 from agentrl.trainer.determinism import torch_settings
+from agentrl.trainer.engines.kvcache import token_bytes
 from agentrl.trainer.logprobs import MAX_LOGITS
 from agentrl.trainer.loop import Run
 from agentrl.trainer.metrics import read_metrics
@@ -45,7 +46,7 @@ class Plan:
     weights_mb: float
     optimizer_mb: float  # gradients, both moments, and float32 copies where the model has fewer bits
     reference_mb: float  # the frozen copy of a KL term
-    cache_mb: float  # keys and values of `rollout.concurrency` episodes at their longest, in the torch engine
+    cache_mb: float  # keys and values of `rollout.concurrency` episodes at their longest, up to `engine.kv_cache_mb`
     logits_mb: float  # one chunk, in float32
     probe_episodes: int
     probe_peak_mb: float  # of the process, or of the GPU
@@ -127,9 +128,7 @@ def _memory(model: PreTrainedModel, config: TrainConfig) -> dict[str, float]:
     trained = [weight for weight in weights if weight.requires_grad]
     copied = any(weight.dtype != torch.float32 for weight in trained)
     text = model.config.get_text_config()
-    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    shared = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    token = 2 * text.num_hidden_layers * shared * head * model.dtype.itemsize
+    cache = token_bytes(text, model.dtype) * config.rollout.concurrency * config.rollout.max_episode_tokens
     size = sum(weight.numel() * weight.element_size() for weight in weights)
     counted = {
         # Beside the training the torch engine samples from a copy.
@@ -139,7 +138,7 @@ def _memory(model: PreTrainedModel, config: TrainConfig) -> dict[str, float]:
             weight.numel() * (weight.element_size() + _FLOAT * (4 if copied else 2)) for weight in trained
         ),
         "reference_mb": size if config.loss.beta > 0 else 0,
-        "cache_mb": token * config.rollout.concurrency * config.rollout.max_episode_tokens,
+        "cache_mb": cache if config.engine.kv_cache_mb is None else min(cache, config.engine.kv_cache_mb << 20),
         "logits_mb": _FLOAT * min(MAX_LOGITS, config.micro_batch_tokens * text.vocab_size),
     }
     return {name: value / 2**20 for name, value in counted.items()}

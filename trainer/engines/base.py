@@ -70,6 +70,10 @@ class Engine(ABC):
             EngineError: When a turn is being sampled.
         """
 
+    def metrics(self) -> dict[str, float]:
+        """Return figures of the time since the last call, `engine/…`; none unless an engine has some to tell."""
+        return {}
+
     @abstractmethod
     def close(self) -> None:
         """Stop; may be called twice."""

@@ -25,12 +25,16 @@ class CopiedEngine(TorchEngine):
     Args:
         model: The model that is trained.
         schedule: As of the torch engine.
+        kv_cache_mb: The same.
     """
 
-    def __init__(self, model: PreTrainedModel, *, schedule: Schedule = "eager") -> None:
+    def __init__(
+        self, model: PreTrainedModel, *, schedule: Schedule = "eager", kv_cache_mb: float | None = None
+    ) -> None:
         self._trained = model
-        self._updating = False  # no turn is admitted
-        super().__init__(copy.deepcopy(model).requires_grad_(False), schedule=schedule)
+        self._updating = False  # no turn begins
+        own = copy.deepcopy(model).requires_grad_(False)
+        super().__init__(own, schedule=schedule, kv_cache_mb=kv_cache_mb)
 
     def update_weights(self, version: int) -> None:
         """Take over the weights once the turns under way are done.
@@ -48,18 +52,21 @@ class CopiedEngine(TorchEngine):
                     for own, trained in zip(self._model.parameters(), self._trained.parameters(), strict=True):
                         if trained.requires_grad:
                             own.copy_(trained)
-                for row in self._rows.values():
-                    row.length = 0
+                self._forget_all()
                 self.version = version
             finally:
                 self._updating = False
                 self._wake.notify_all()
 
     def _at_rest(self) -> bool:
-        return not self._busy and not any(self._rows.get(row.slot) is row for row in self._active)
+        return not self._busy and not self._under_way()
+
+    def _under_way(self) -> list[_Row]:
+        """Return rows whose turn has begun, those that were put back included."""
+        return [row for row in self._rows.values() if row.request and row.tokens]
 
     def _may_go_on(self) -> bool:
-        return bool(self._active) if self._updating else super()._may_go_on()
+        return bool(self._under_way()) if self._updating else super()._may_go_on()
 
-    def _joining(self) -> list[_Row]:
-        return [] if self._updating else super()._joining()
+    def _waiting(self) -> list[_Row]:
+        return [row for row in super()._waiting() if row.tokens or not self._updating]

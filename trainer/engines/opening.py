@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agentrl.trainer.engines import ENGINES, SERVERS
 from agentrl.trainer.engines.base import Engine, Schedule
 from agentrl.trainer.engines.options import EngineConfig
+from agentrl.trainer.errors import ConfigError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,9 +41,14 @@ def open_engine(
         EngineError: It does not start.
     """
     if beside and options.name == "torch":
-        from agentrl.trainer.engines.copied import CopiedEngine
-
-        return CopiedEngine(model, schedule=schedule)
+        return open_torch(
+            model,
+            max_tokens=max_tokens,
+            max_sessions=max_sessions,
+            schedule=schedule,
+            options=options,
+            beside=True,
+        )
     module, _, opener = (SERVERS if options.urls else ENGINES[options.name]).partition(":")
     engine: Engine = getattr(import_module(module), opener)(
         model, max_tokens=max_tokens, max_sessions=max_sessions, schedule=schedule, options=options
@@ -50,9 +57,28 @@ def open_engine(
 
 
 def open_torch(
-    model: PreTrainedModel, *, max_tokens: int, max_sessions: int, schedule: Schedule, options: EngineConfig
+    model: PreTrainedModel,
+    *,
+    max_tokens: int,
+    max_sessions: int,
+    schedule: Schedule,
+    options: EngineConfig,
+    beside: bool = False,
 ) -> Engine:
-    """Open the torch engine, which grows with what is asked of it and has no options."""
+    """Open the torch engine, which grows with what is asked of it, up to `engine.kv_cache_mb`.
+
+    Raises:
+        ConfigError: That is too small for one episode, or the model is not taken.
+    """
+    from agentrl.trainer.engines.copied import CopiedEngine
+    from agentrl.trainer.engines.kvcache import token_bytes
     from agentrl.trainer.engines.torch import TorchEngine
 
-    return TorchEngine(model, schedule=schedule)
+    bound = options.kv_cache_mb
+    needed_mb = math.ceil(max_tokens * token_bytes(model.config.get_text_config(), model.dtype) / 2**20)
+    if bound is not None and bound < needed_mb:
+        raise ConfigError(
+            f"engine.kv_cache_mb is {bound}, but one episode of rollout.max_episode_tokens={max_tokens} takes "
+            f"{needed_mb} MiB of keys and values: write --engine.kv_cache_mb {needed_mb} or more"
+        )
+    return (CopiedEngine if beside else TorchEngine)(model, schedule=schedule, kv_cache_mb=bound)

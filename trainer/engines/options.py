@@ -26,7 +26,7 @@ class EngineConfig:
     weights_dir: str | None = None  # vllm with urls: folder that the servers see too; none: a temporary one
     in_flight: str | None = None  # vllm: turns under way at an update: finish (default), keep or abort
     timeout_s: float | None = None  # vllm: of one turn once it runs, and of one update; none: 600
-    kv_cache_mb: int | None = None  # vllm in process, on a CPU: of keys and values; none: for all episodes, up to 4096
+    kv_cache_mb: int | None = None  # torch, or vllm in process on a CPU: of keys and values; none: for all episodes
     gpu_memory_utilization: float | None = None  # vllm in process, on CUDA: share of the memory; none: 0.3
     sleep_level: int | None = None  # vllm in process, on CUDA: 1 (weights to the host) or 2 (dropped) while training
 
@@ -36,10 +36,11 @@ class EngineConfig:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"engine.name is {self.name!r}{hint}; there are {', '.join(ENGINES)}")
         given = [each.name for each in fields(self)[1:] if getattr(self, each.name) not in (None, ())]
-        if self.name == "torch" and given:
+        foreign = [name for name in given if name != "kv_cache_mb"] if self.name == "torch" else []
+        if foreign:
             raise ConfigError(
-                f"engine.{given[0]} is {getattr(self, given[0])!r}, which changes nothing with engine.name 'torch'; "
-                "leave it out, or write name = 'vllm'"
+                f"engine.{foreign[0]} is {getattr(self, foreign[0])!r}, which changes nothing with engine.name "
+                "'torch'; leave it out, or write name = 'vllm'"
             )
         unused = ("kv_cache_mb", "gpu_memory_utilization", "sleep_level") if self.urls else ("weights_dir",)
         for name in unused:

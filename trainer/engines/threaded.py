@@ -54,7 +54,7 @@ class ThreadedEngine(Engine, Generic[R]):
         self._schedule = schedule
         self._wake = threading.Condition()
         self._rows: dict[int, R] = {}  # open sessions by slot
-        self._members = 0  # open sessions at the last admission
+        self._members = 0  # rows in the batch after the last admission
         self._closed = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -171,10 +171,11 @@ class ThreadedEngine(Engine, Generic[R]):
 
     def _fail_all(self, error: EngineError) -> None:
         with self._wake:
-            waiting = [row for row in self._rows.values() if row.request]
-            for row in waiting:
-                row.request = None
-        for row in waiting:
+            self._fail([row for row in self._rows.values() if row.request], error)
+
+    def _fail(self, rows: Iterable[R], error: EngineError) -> None:
+        for row in rows:
+            row.request = None
             _tell(row.loop, row.future, error)
 
 

@@ -2,12 +2,13 @@
 
 One thread runs the model. Rows decode together; an episode's cache stays in its slot while its environment works, and
 only the new tokens of the next turn are computed. What members of a group have in common is computed once (`twins.py`).
-When waiting rows join the batch is told in `threaded.py`.
+When waiting rows join the batch is told in `threaded.py`, and who gives way when memory is short in `eviction.py`.
 """
 
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,8 +19,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from agentrl.trainer.engines.base import Request, Schedule, Session
+from agentrl.trainer.engines.eviction import KeptRow, Slots, staying
 from agentrl.trainer.engines.graphs import graphs_for
-from agentrl.trainer.engines.kvcache import SlotCache, check_cache
+from agentrl.trainer.engines.kvcache import UNBOUNDED, check_cache
 from agentrl.trainer.engines.sampling import draw
 from agentrl.trainer.engines.threaded import ThreadedEngine
 from agentrl.trainer.engines.twins import TwinRow, diverge, leave
@@ -33,7 +35,7 @@ _PREFILL_TOKENS = 16_384  # of one forward pass, padding included; bounds its me
 
 
 @dataclass(kw_only=True, eq=False)
-class _Row(TwinRow):
+class _Row(KeptRow):
     """What this engine knows of a session besides."""
 
     uniforms: np.ndarray | None = None  # one draw from [0, 1) for each token to come
@@ -45,17 +47,19 @@ class TorchEngine(ThreadedEngine[_Row]):
     Args:
         model: A causal language model; its attention must take a 4D mask that is added, as sdpa does.
         schedule: "exact" or "eager", see `threaded.py`.
+        kv_cache_mb: Of keys and values, see `eviction.py`; None: as many as there is memory for on CUDA, else any.
 
     Raises:
         ConfigError: The model has layers or an output that the engine does not know.
     """
 
-    def __init__(self, model: PreTrainedModel, *, schedule: Schedule = "exact") -> None:
+    def __init__(
+        self, model: PreTrainedModel, *, schedule: Schedule = "exact", kv_cache_mb: float | None = None
+    ) -> None:
         super().__init__(schedule=schedule, name="agentrl-engine")
         self._model = model
         self._head = Head(model)
-        self._config = model.config.get_text_config()
-        self._cache = SlotCache(self._config, 0, model.dtype)
+        self._slots: Slots[_Row] = Slots(model, kv_cache_mb)
         check_cache(model)
         self._graphs = graphs_for(model)
         self._active: list[_Row] = []
@@ -64,6 +68,8 @@ class TorchEngine(ThreadedEngine[_Row]):
         self.num_generated = 0
         self.num_prefilled = 0
         self.num_decoded = 0  # tokens fed one by one; rows that are the same count once
+        self._num_steps = 0
+        self._reported = (0, 0)  # `num_evicted` and `num_recomputed` at the last call of `metrics`
         self._thread.start()
 
     def session(self) -> Session:
@@ -78,9 +84,25 @@ class TorchEngine(ThreadedEngine[_Row]):
             if any(row.request for row in self._rows.values()):
                 raise EngineError("weights cannot change while a turn is being sampled; await the running turns first")
             self._wake.wait_for(lambda: not self._busy)  # what it still computes is for a turn that was cancelled
-            for row in self._rows.values():
-                row.length = 0
+            self._forget_all()
             self.version = version
+
+    def metrics(self) -> dict[str, float]:
+        if self._slots.max_tokens == UNBOUNDED:
+            return {}
+        before, self._reported = self._reported, (self.num_evicted, self.num_recomputed)
+        evicted, recomputed = (now - then for now, then in zip(self._reported, before, strict=True))
+        return {"engine/evicted": float(evicted), "engine/recomputed_tokens": float(recomputed)}
+
+    @property
+    def num_evicted(self) -> int:
+        """Rows that had to give way because memory was short."""
+        return self._slots.num_evicted
+
+    @property
+    def num_recomputed(self) -> int:
+        """Tokens that were computed once more because of that."""
+        return self._slots.num_recomputed
 
     # -- a session's turn ----------------------------------------------------------------------------------------
 
@@ -96,7 +118,11 @@ class TorchEngine(ThreadedEngine[_Row]):
         row.uniforms = np.random.Generator(np.random.PCG64(request.seed)).random(request.max_new_tokens)
 
     def _forget(self, row: _Row) -> None:
-        row.length = 0
+        row.length = row.lost = 0
+
+    def _forget_all(self) -> None:
+        for row in self._rows.values():
+            self._forget(row)
 
     # -- the engine's thread -------------------------------------------------------------------------------------
 
@@ -119,10 +145,7 @@ class TorchEngine(ThreadedEngine[_Row]):
         if training:
             self._model.eval()
         try:
-            if joining:
-                self._prefill(joining)
-            elif self._active:
-                self._decode()
+            self._step(joining)
         finally:
             if training:
                 self._model.train()
@@ -130,6 +153,24 @@ class TorchEngine(ThreadedEngine[_Row]):
                 self._busy = False
                 self._wake.notify_all()
         return True
+
+    def _step(self, joining: list[_Row]) -> None:
+        self._num_steps += 1
+        try:
+            if joining:
+                rows, logits_BV = joining, self._prefill(joining)
+            else:
+                self._let_grow()
+                rows = self._active
+                if not rows:
+                    return
+                logits_BV = self._decode()
+        except torch.OutOfMemoryError:
+            rows = []  # what the error keeps alive must be gone before anything else is tried
+        if rows:
+            self._sample(rows, logits_BV)
+        else:
+            self._make_do()
 
     def _drop_gone(self) -> None:
         """Forget rows that were cancelled; their slots are as they left them."""
@@ -143,63 +184,57 @@ class TorchEngine(ThreadedEngine[_Row]):
     def _joining(self) -> list[_Row]:
         if not self._may_admit():
             return []
-        self._members = len(self._rows)
-        self._seat()
-        self._reserve()
-        return self._waiting()
+        waiting = self._waiting()
+        joining = self._slots.admit(self._active, waiting, list(self._rows.values()))
+        if waiting and not joining and not self._active:
+            self._fail(waiting[:1], self._slots.too_long(waiting[0]))
+        self._members = len(self._active) + len(joining)
+        return joining
 
-    def _seat(self) -> None:
-        """Give rows without a cache the lowest free slots, in order: which session has which task is chance."""
-        fresh = [row for row in self._waiting() if row.length == 0]
-        seats = {row.slot: row for row in self._rows.values() if row not in fresh}
-        free = (slot for slot in itertools.count() if slot not in seats)
-        for row, slot in zip(fresh, list(itertools.islice(free, len(fresh))), strict=True):
-            row.slot = slot
-            seats[slot] = row
-        self._rows = seats
-
-    def _prefill(self, rows: list[_Row]) -> None:
-        """Compute the new tokens of some rows and sample the first token of each."""
+    def _prefill(self, rows: list[_Row]) -> Tensor:
+        """Compute the new tokens of some rows; return the logits of the next one of each, (B, V)."""
+        self._hold([*self._active, *rows])
         device = self._model.device
         leaders: dict[tuple[int, ...], _Row] = {}  # rows of the same tokens so far share one computation
         followers: list[tuple[_Row, _Row]] = []
         for row in sorted(rows, key=lambda row: -row.length):  # who knows most has least to compute
-            assert row.request is not None
-            leader = leaders.setdefault(tuple(row.request.prompt_ids), row)
+            leader = leaders.setdefault(tuple(row.ids), row)
             if leader is not row:
                 followers.append((row, leader))
         logits: dict[int, Tensor] = {}
         for part in _parts(list(leaders.values())):
-            new = [list(row.request.prompt_ids[row.length :]) for row in part if row.request]
+            new = [row.ids[row.length :] for row in part]
             width = max(map(len, new))
             ids_BN = torch.tensor([[0] * (width - len(ids)) + ids for ids in new], device=device)
             known = [(row.slot, row.length, len(ids)) for row, ids in zip(part, new, strict=True)]
             slots_B, lengths_B, new_B = torch.tensor(known, device=device).unbind(1)
-            logits_BV = self._forward(ids_BN, *self._cache.aim(slots_B, lengths_B, new_B, width))
+            logits_BV = self._forward(ids_BN, *self._slots.cache.aim(slots_B, lengths_B, new_B, width))
             self.num_prefilled += sum(map(len, new))
             for row, ids, logits_V in zip(part, new, logits_BV, strict=True):
                 row.length += len(ids)
+                self._slots.note_computed(row)
                 logits[row.slot] = logits_V
         for row, leader in followers:
-            row.like, row.length = leader, leader.length
+            row.like, row.length, row.lost = leader, leader.length, 0
             logits[row.slot] = logits[leader.slot]
         self._active = sorted([*self._active, *rows], key=lambda row: row.slot)
-        self._sample(rows, torch.stack([logits[row.slot] for row in rows]))
+        return torch.stack([logits[row.slot] for row in rows])
 
     def _copy(self, pairs: Sequence[tuple[TwinRow, TwinRow]]) -> None:
         """Give rows the cache of others; `pairs` are (from, to), both of the length of the second."""
         for length in sorted({target.length for _, target in pairs}):
             slots = [(source.slot, target.slot) for source, target in pairs if target.length == length]
             source_B, target_B = torch.tensor(slots, device=self._model.device).unbind(1)
-            self._cache.copy(source_B, target_B, length)
+            self._slots.cache.copy(source_B, target_B, length)
 
-    def _decode(self) -> None:
+    def _decode(self) -> Tensor:
+        """Compute the last token of every active row; return the logits of the next one of each, (B, V)."""
         rows = [row for row in self._active if row.like is None]
         top = rows[-1].slot + 1
         # (last token, cached length, new tokens); a slot that is not active takes part as padding.
         by_slot = {row.slot: (row.tokens[-1], row.length, 1) for row in rows}
         if self._graphs is not None:
-            logits_BV = self._graphs.step(self._cache, by_slot, self._decode_slots)
+            logits_BV = self._graphs.step(self._slots.cache, by_slot, self._decode_slots)
         else:
             slots = list(range(top))
             if 3 * top > 4 * len(rows):  # mostly empty: the cache is copied; else every slot runs up to the last
@@ -210,12 +245,12 @@ class TorchEngine(ThreadedEngine[_Row]):
         for row in self._active:
             row.length += 1
         found = {row.slot: row.slot if top else index for index, row in enumerate(rows)}
-        self._sample(self._active, logits_BV[[found[(row.like or row).slot] for row in self._active]])
+        return logits_BV[[found[(row.like or row).slot] for row in self._active]]
 
     def _decode_slots(self, inputs_B3: Tensor, prefix: int, read_length: int, slots: Sequence[int] = ()) -> Tensor:
         ids_B, lengths_B, new_B = inputs_B3.unbind(1)
         slots_B = torch.arange(prefix, device=ids_B.device) if prefix else torch.tensor(slots, device=ids_B.device)
-        aimed = self._cache.aim(slots_B, lengths_B, new_B, 1, prefix=prefix, read_length=read_length)
+        aimed = self._slots.cache.aim(slots_B, lengths_B, new_B, 1, prefix=prefix, read_length=read_length)
         return self._forward(ids_B[:, None], *aimed)
 
     def _forward(self, ids_BN: Tensor, positions_BN: Tensor, mask: Tensor | dict[str, Tensor]) -> Tensor:
@@ -223,7 +258,7 @@ class TorchEngine(ThreadedEngine[_Row]):
             input_ids=ids_BN,
             position_ids=positions_BN,
             attention_mask=mask,
-            past_key_values=self._cache,
+            past_key_values=self._slots.cache,
             use_cache=True,
         )
         return self._head(output.last_hidden_state[:, -1])
@@ -251,38 +286,66 @@ class TorchEngine(ThreadedEngine[_Row]):
             # The next turn begins with a cache of its own.
             self._copy([(row.like, row) for row in ended if row.like is not None] + leave(ended, self._active))
             for row in ended:
-                row.like = None
+                row.like, row.used = None, self._num_steps
             self._resolve(done)
 
-    def _reserve(self) -> None:
-        num_slots = 0 if self._outdated else self._cache.num_slots
-        needed = max(self._rows, default=0) + 1
-        if needed > num_slots:
-            # New slots start empty; cached rows are rare at this moment and simply computed again.
-            self._cache = SlotCache(self._config, max(needed, 2 * num_slots), self._model.dtype)
-            self._outdated = False
-            for row in self._rows.values():
-                if row not in self._active:
-                    row.length = 0
-            for row in self._active:
-                if row.like is None:
-                    self._recompute(row)
+    # -- memory --------------------------------------------------------------------------------------------------
 
-    def _recompute(self, row: _Row) -> None:
-        assert row.request is not None
-        ids = [*row.request.prompt_ids, *row.tokens][: row.length]
-        device = self._model.device
-        slot_B, none_B, new_B = torch.tensor([[row.slot], [0], [len(ids)]], device=device)
-        aimed = self._cache.aim(slot_B, none_B, new_B, len(ids))
-        self._forward(torch.tensor([ids], device=device), *aimed)
+    def _let_grow(self) -> None:
+        """Make room for one more token of every active row; rows for which there is none are put back."""
+        if all(row.length < self._slots.cache.capacity for row in self._active):
+            return
+        in_order = self._in_order(self._active)
+        rows = staying(in_order, self._slots.max_tokens)
+        gone = in_order[len(rows) :]
+        self._copy(leave(gone, rows))
+        self._put_back(gone)
+        if rows:
+            self._hold(self._active)
+        else:
+            with self._wake:
+                self._fail(in_order[:1], self._slots.too_long(in_order[0]))
+
+    def _put_back(self, rows: Sequence[_Row]) -> None:
+        """Have active rows wait; they go on from the tokens they have."""
+        gone = set(rows)
+        self._active = [row for row in self._active if row not in gone]
+        self._members -= len(gone)
+        for row in rows:
+            row.like = None
+        self._slots.evict(rows)
+
+    def _hold(self, rows: Sequence[_Row]) -> None:
+        """Give these rows a slot; fresh ones the lowest free, in order: which session has which task is chance."""
+        if self._outdated:
+            self._outdated = False
+            self._slots.renew()
+        with self._wake:
+            every = set(self._rows.values())
+            old = self._slots.hold(rows)
+            taken = {row.slot for row in old}
+            fresh = [row for row in rows if not row.length]
+            others = [row for row in self._rows.values() if row not in {*old, *fresh}]
+            free = (slot for slot in itertools.count() if slot not in taken)
+            for row, slot in zip([*fresh, *others], free, strict=False):
+                row.slot = slot
+            self._rows = {row.slot: row for row in [*old, *fresh, *others] if row in every}
+
+    def _make_do(self) -> None:
+        """Go on with less memory: what was under way waits, and goes on from the tokens it has."""
+        message = self._slots.shrink()
+        with self._wake:
+            self._put_back(self._active)
+            self._slots.evict(self._rows.values())
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 def _parts(rows: list[_Row]) -> Iterator[list[_Row]]:
     """Split rows into forward passes of bounded size; rows of like length go together."""
-    rows = sorted(rows, key=lambda row: len(row.request.prompt_ids) - row.length if row.request else 0)
+    rows = sorted(rows, key=lambda row: row.needed - row.length)
     part: list[_Row] = []
     for row in rows:
-        width = len(row.request.prompt_ids) - row.length if row.request else 0
+        width = row.needed - row.length
         if part and width * (len(part) + 1) > _PREFILL_TOKENS:
             yield part
             part = []

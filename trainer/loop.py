@@ -197,7 +197,7 @@ class Run:
         self.num_tokens += sum(len(episode.token_ids) for episode in everything)
         metrics = watched | episode_metrics(played.first, version=step - 1) | drop_metrics(self._dropped(played))
         metrics |= learnt | shaped | (played.metrics() if config.groups.dynamic_sampling else {})
-        metrics |= env_metrics(played.first)
+        metrics |= env_metrics(played.first) | self.engine.metrics()
         metrics |= self.replay.note(played, step, config.replay, level=level, seed=config.seed)
         seconds = {"rollout_s": rollout_s, "update_s": time.perf_counter() - stored}
         metrics |= _speeds(everything, **seconds, overlap=config.asynchronous)

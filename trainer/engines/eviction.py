@@ -6,7 +6,8 @@ Slots are as long as the longest row needs, and together hold `max_tokens` at mo
     Waiting rows join in order, as many as fit; nobody overtakes.
     Active rows that outgrow the bound are put back to the waiting ones, the last in order first. What they sampled and
     what they will draw stays as it is, so that they go on as they would have gone on.
-Nothing here looks at a clock, or at whether an environment has answered: tokens alone decide.
+Tokens alone decide, not when an environment answers. So that this holds with the schedule "exact", those that found no
+room join before any others do, and without waiting for them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class KeptRow(TwinRow):
 
     used: int = 0  # the step in which it was computed last
     lost: int = 0  # tokens dropped from the cache and not computed again yet
-    queued: bool = False  # it waited at the last admission, and was not admitted
+    size: int = 0  # tokens in the cache at that time; unlike `length` it stays as it is until the row joins again
+    queued: bool = False  # it waited at an admission and found no room, or was put back
 
     @property
     def ids(self) -> list[int]:
@@ -115,7 +117,7 @@ def arranged(
     if serves and not (growing and num_slots >= _WORTH * shape.num_slots):
         return shape, lasting[: shape.num_slots - len(rows)]
     capacity = min(room(length), max_tokens // num_slots)
-    kept = [row for row in lasting if row.length <= capacity]
+    kept = [row for row in lasting if row.size <= capacity]
     return Shape(num_slots=num_slots, capacity=capacity), kept[: num_slots - len(rows)]
 
 
@@ -132,8 +134,8 @@ class Slots(Generic[K]):
         self._config = model.config.get_text_config()
         self._token_bytes = token_bytes(self._config, model.dtype)
         self.max_tokens = UNBOUNDED if kv_cache_mb is None else int(kv_cache_mb * 2**20) // self._token_bytes
-        self._held: list[K] = []  # rows with something in the cache; at the last admission, whatever came of them
-        self._num_open = 0  # sessions, at the last admission
+        self._held: list[K] = []  # rows that held something when `note` was called, whatever came of them since
+        self._num_open = 0  # sessions at the same time
         self.num_evicted = 0  # rows that had to give way
         self.num_recomputed = 0  # tokens computed once more because of that
         self.renew()
@@ -143,20 +145,18 @@ class Slots(Generic[K]):
         self.cache = SlotCache(self._config, 0, self._model.dtype, max_tokens=self.max_tokens)
         self._held = []
 
-    def admit(self, active: Sequence[K], waiting: Sequence[K], every: Sequence[K]) -> list[K]:
-        """Return which of the waiting rows, given in order, join the active ones.
+    def note(self, rows: Iterable[K]) -> None:
+        """Take note of the rows of all open sessions, at a time that does not depend on environments."""
+        every = list(rows)
+        self._held, self._num_open = [row for row in every if row.length], len(every)
 
-        Args:
-            active: Rows in the batch.
-            waiting: Rows that want to join.
-            every: Those of all open sessions.
-        """
+    def admit(self, active: Sequence[K], waiting: Sequence[K]) -> list[K]:
+        """Return which of the waiting rows, given in order, join the active ones."""
         joining = admitted(active, waiting, self.max_tokens)
         for row in waiting:
             row.queued = True
         for row in joining:
             row.queued = False
-        self._held, self._num_open = [row for row in every if row.length], len(every)
         return joining
 
     def hold(self, rows: Sequence[K]) -> list[K]:

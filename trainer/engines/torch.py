@@ -115,6 +115,7 @@ class TorchEngine(ThreadedEngine[_Row]):
                 f"nothing to do: max_new_tokens={request.max_new_tokens}, {len(request.prompt_ids)} prompt tokens, "
                 f"{row.length} of them known"
             )
+        row.queued = False
         row.uniforms = np.random.Generator(np.random.PCG64(request.seed)).random(request.max_new_tokens)
 
     def _forget(self, row: _Row) -> None:
@@ -174,18 +175,28 @@ class TorchEngine(ThreadedEngine[_Row]):
 
     def _drop_gone(self) -> None:
         """Forget rows that were cancelled; their slots are as they left them."""
-        staying = [row for row in self._active if self._rows.get(row.slot) is row]
-        self._copy(leave(set(self._active) - set(staying), staying))
-        self._active = staying
+        remaining = [row for row in self._active if self._rows.get(row.slot) is row]
+        self._copy(leave(set(self._active) - set(remaining), remaining))
+        self._active = remaining
 
     def _waiting(self) -> list[_Row]:
         return self._in_order(row for row in self._rows.values() if row.request and row not in self._active)
 
+    def _queue(self) -> list[_Row]:
+        """Return who joins before all others; their environments are not waited for then."""
+        return [row for row in self._waiting() if row.queued] if self._schedule == "exact" else []
+
+    def _may_go_on(self) -> bool:
+        return super()._may_go_on() or bool(self._queue())
+
     def _joining(self) -> list[_Row]:
         if not self._may_admit():
             return []
-        waiting = self._waiting()
-        joining = self._slots.admit(self._active, waiting, list(self._rows.values()))
+        waiting = self._queue()
+        if not waiting:
+            self._slots.note(self._rows.values())
+            waiting = self._waiting()
+        joining = self._slots.admit(self._active, waiting)
         if waiting and not joining and not self._active:
             self._fail(waiting[:1], self._slots.too_long(waiting[0]))
         self._members = len(self._active) + len(joining)
@@ -286,7 +297,7 @@ class TorchEngine(ThreadedEngine[_Row]):
             # The next turn begins with a cache of its own.
             self._copy([(row.like, row) for row in ended if row.like is not None] + leave(ended, self._active))
             for row in ended:
-                row.like, row.used = None, self._num_steps
+                row.like, row.used, row.size = None, self._num_steps, row.length
             self._resolve(done)
 
     # -- memory --------------------------------------------------------------------------------------------------
@@ -312,7 +323,7 @@ class TorchEngine(ThreadedEngine[_Row]):
         self._active = [row for row in self._active if row not in gone]
         self._members -= len(gone)
         for row in rows:
-            row.like = None
+            row.like, row.queued = None, True
         self._slots.evict(rows)
 
     def _hold(self, rows: Sequence[_Row]) -> None:

@@ -161,6 +161,10 @@ class TrainConfig:
             raise ConfigError(f"group_size is {self.group_size}, but a group of one has no baseline; write 8")
         self._check_advantage()
         self._check_asynchronous()
+        if self.engine.adapters and not self.lora.rank:
+            raise ConfigError(
+                "engine.adapters is true, but there are no adapters: write lora.rank = 16, or leave engine.adapters out"
+            )
         self.curriculum.check(self.level)
         self.replay.check(self.groups_per_step)
         if self.optim.updates_per_step > self.groups_per_step:

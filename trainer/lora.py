@@ -99,15 +99,19 @@ def add_adapters(model: PreTrainedModel, config: LoraConfig, *, seed: int) -> No
             weight.data = weight.data.float()
 
 
-def merged_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
-    """Yield the name and value of every weight as a model without adapters has them, adapters added in.
+def merged_weights(model: PreTrainedModel, *, adapters: bool = True) -> Iterator[tuple[str, Tensor]]:
+    """Yield the name and value of every weight as a model without adapters has them.
 
     Without adapters these are `model.state_dict()`'s. Tied weights come under each of their names.
+
+    Args:
+        model: With adapters or without.
+        adapters: Whether they are added in, or left out.
     """
     deltas = {
         name: part.get_delta_weight("default")
         for name, part in model.named_modules()
-        if hasattr(part, "get_delta_weight")
+        if adapters and hasattr(part, "get_delta_weight")
     }
     for name, weight in model.state_dict().items():
         if ".lora_" in name:
@@ -115,7 +119,7 @@ def merged_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
         owner, inside, last = name.partition(_INSIDE)
         if not inside:
             yield name, weight
-        elif last == "weight":
+        elif last == "weight" and owner in deltas:
             yield f"{owner}.weight", (weight.float() + deltas[owner].float()).to(weight.dtype)
         else:
             yield f"{owner}.{last}", weight

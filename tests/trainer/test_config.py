@@ -42,7 +42,7 @@ optim.max_skipped
 rollout.concurrency rollout.max_turn_tokens rollout.max_episode_tokens rollout.turn_timeout_s rollout.episode_timeout_s
 rollout.max_retries rollout.schedule
 engine.name engine.urls engine.weights_dir engine.in_flight engine.timeout_s engine.kv_cache_mb
-engine.gpu_memory_utilization engine.sleep_level
+engine.gpu_memory_utilization engine.adapters engine.sleep_level
 groups.dynamic_sampling groups.max_rounds
 curriculum.max_level curriculum.raise_at curriculum.window
 replay.share replay.capacity

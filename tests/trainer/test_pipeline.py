@@ -112,11 +112,10 @@ def test_every_episode_is_trained_on_once_and_no_staler_than_allowed(
     assert 1 <= max(ages) <= (ahead or 1)  # rollouts did run ahead, and not too far
 
 
-@pytest.mark.parametrize("in_flight", ["finish", "keep"])
-def test_vllm_samples_while_the_model_is_trained(config: TrainConfig, tmp_path: Path, in_flight: str) -> None:
+def test_vllm_samples_while_the_model_is_trained(config: TrainConfig, tmp_path: Path) -> None:
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed: make .venv/installed-dev")
-    engine = EngineConfig(name="vllm", in_flight=in_flight, kv_cache_mb=8)
+    engine = EngineConfig(name="vllm", in_flight="keep", kv_cache_mb=8)
     run_dir = RunDir.create(tmp_path, "run", default="")
     train(replace(config, engine=engine), run_dir=run_dir)
     lines = read_metrics(run_dir.path / "metrics.jsonl")

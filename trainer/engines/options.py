@@ -28,6 +28,7 @@ class EngineConfig:
     timeout_s: float | None = None  # vllm: of one turn once it runs, and of one update; none: 600
     kv_cache_mb: int | None = None  # torch, or vllm in process on a CPU: of keys and values; none: for all episodes
     gpu_memory_utilization: float | None = None  # vllm in process, on CUDA: share of the memory; none: 0.3
+    adapters: bool | None = None  # vllm in process, with lora.rank: push adapters alone, and let vLLM add them in
     sleep_level: int | None = None  # vllm in process, on CUDA: 1 (weights to the host) or 2 (dropped) while training
 
     def __post_init__(self) -> None:
@@ -42,7 +43,8 @@ class EngineConfig:
                 f"engine.{foreign[0]} is {getattr(self, foreign[0])!r}, which changes nothing with engine.name "
                 "'torch'; leave it out, or write name = 'vllm'"
             )
-        unused = ("kv_cache_mb", "gpu_memory_utilization", "sleep_level") if self.urls else ("weights_dir",)
+        local = ("kv_cache_mb", "gpu_memory_utilization", "adapters", "sleep_level")
+        unused = local if self.urls else ("weights_dir",)
         for name in unused:
             if name in given:
                 where = (
@@ -55,6 +57,12 @@ class EngineConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"engine.{name} is {value!r}, but must be above 0")
+        if self.adapters and (self.in_flight == "keep" or self.sleep_level == 2):
+            other = "in_flight = 'keep'" if self.in_flight == "keep" else "sleep_level = 2"
+            why = (
+                "a turn ends with the adapters it began with" if self.in_flight == "keep" else "weights are not pushed"
+            )
+            raise ConfigError(f"engine.adapters does not go with engine.{other}: {why}; leave one of them out")
         share = self.gpu_memory_utilization
         if share is not None and not 0 < share < 1:
             raise ConfigError(f"engine.gpu_memory_utilization is {share!r}, but must lie between 0 and 1")

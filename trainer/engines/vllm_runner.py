@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
+import shutil
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
@@ -19,7 +22,7 @@ from agentrl.trainer.engines.base import Request
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.engines.vllm_setup import check_head, check_version, quiet_vllm
 from agentrl.trainer.errors import ConfigError, EngineError
-from agentrl.trainer.lora import merged_weights
+from agentrl.trainer.lora import merged_weights, save_adapters
 
 __all__ = ["Vllm"]
 
@@ -27,6 +30,7 @@ _BATCH_TOKENS = 16_384  # of one prefill
 _CPU_BLOCK = 32  # vLLM's 128 would share little of short episodes
 _CPU_CACHE_MB = 4096  # at most, unless said otherwise
 _GPU_SHARE = 0.3  # the trainer needs the rest
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # those of adapters that vLLM 0.32 makes room for
 _EXTENSION = "agentrl.trainer.engines.vllm_worker.WeightsExtension"
 
 
@@ -58,6 +62,9 @@ class Vllm:
         self._max_tokens, self._max_sessions = max_tokens, max_sessions
         self._llm: Any = None
         self._asleep = False
+        self._adapters: Any = None  # vLLM's name for those pushed last
+        self._numbers = itertools.count(1)
+        self._folder = tempfile.TemporaryDirectory(prefix="agentrl-adapters-")
 
     def start(self) -> None:
         """Load vLLM and make the engine, with the model's weights."""
@@ -72,6 +79,8 @@ class Vllm:
             config = copy.deepcopy(self._model.config)
             config.architectures = [type(self._model).__name__]  # a model that was never saved lacks it
             config.save_pretrained(folder)
+            if self._options.adapters:  # layers that adapters are added to cannot be filled later
+                self._model.save_pretrained(folder, state_dict=dict(merged_weights(self._model, adapters=False)))
             self._llm = LLMEngine.from_engine_args(EngineArgs(**self._arguments(folder)))
             check_head(self._model, self._llm.collective_rpc("agentrl_head_dtype"))
             self.load()
@@ -92,7 +101,8 @@ class Vllm:
             detokenize=False,
             output_kind=RequestOutputKind.DELTA if self._partial else RequestOutputKind.FINAL_ONLY,
         )
-        self._llm.add_request(id, {"prompt_token_ids": list(request.prompt_ids), "cache_salt": salt}, params)
+        prompt = {"prompt_token_ids": list(request.prompt_ids), "cache_salt": salt}
+        self._llm.add_request(id, prompt, params, lora_request=self._adapters)
 
     def step(self) -> list[Any]:
         """Decode a token of every turn; return vLLM's outputs."""
@@ -104,7 +114,7 @@ class Vllm:
         self._llm.abort_request(list(ids))
 
     def load(self) -> None:
-        """Push the model's weights, then drop what older ones computed, of turns under way too.
+        """Push the model's weights, or its adapters, then drop what older ones computed, of turns under way too.
 
         Raises:
             EngineError: Not all were taken, or the prefix cache was not emptied.
@@ -112,12 +122,31 @@ class Vllm:
         if self._asleep:
             self._rouse()
             return
+        if self._options.adapters:
+            self._push_adapters()
+        else:
+            self._push_weights()
+        if not self._llm.reset_prefix_cache(reset_running_requests=True):
+            raise EngineError("vLLM would not empty its prefix cache, which older weights have filled")
+
+    def _push_weights(self) -> None:
         weights = list(merged_weights(self._model))  # adapters added in, names as in a checkpoint
         taken = self._llm.collective_rpc("agentrl_load", args=(iter(weights),))
         if any(each["tensors"] != len(weights) for each in taken):
             raise EngineError(f"vLLM took {taken} of {len(weights)} weight tensors")
-        if not self._llm.reset_prefix_cache(reset_running_requests=True):
-            raise EngineError("vLLM would not empty its prefix cache, which older weights have filled")
+
+    def _push_adapters(self) -> None:
+        from vllm.lora.request import LoRARequest
+
+        before, folder = self._adapters, Path(self._folder.name) / f"{next(self._numbers)}"
+        save_adapters(self._model, folder)
+        number = int(folder.name)
+        self._adapters = LoRARequest(lora_name=folder.name, lora_int_id=number, lora_path=str(folder))
+        if not self._llm.add_lora(self._adapters):
+            raise EngineError(f"vLLM did not take the adapters of update {number}")
+        if before is not None:
+            self._llm.remove_lora(before.lora_int_id)
+            shutil.rmtree(before.lora_path)
 
     @property
     def may_sleep(self) -> bool:
@@ -131,6 +160,7 @@ class Vllm:
 
     def close(self) -> None:
         """End vLLM and its process group; may be called twice."""
+        self._folder.cleanup()
         llm, self._llm = self._llm, None
         if llm is None:
             return
@@ -152,7 +182,7 @@ class Vllm:
     def _arguments(self, folder: str) -> dict[str, Any]:
         arguments: dict[str, Any] = {
             "model": folder,
-            "load_format": "dummy",  # the weights come from the trainer
+            "load_format": "auto" if self._options.adapters else "dummy",  # else the weights come from the trainer
             "skip_tokenizer_init": True,
             "dtype": str(self._model.dtype).removeprefix("torch."),
             "max_model_len": self._max_tokens,
@@ -164,6 +194,10 @@ class Vllm:
             "disable_log_stats": True,
             "worker_extension_cls": _EXTENSION,
         }
+        if self._options.adapters:
+            settings: Any = self._model.peft_config
+            rank = next(size for size in _RANKS if size >= settings["default"].r)
+            arguments |= {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1, "max_cpu_loras": 2}
         if self._model.device.type == "cpu":
             return arguments | {
                 "enforce_eager": True,

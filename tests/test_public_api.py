@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOUSES = ("cli", "envs", "sandboxes", "trainer")
+HOUSES = ("bench", "cli", "envs", "sandboxes", "trainer")
 PATHS = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py"))
 
 

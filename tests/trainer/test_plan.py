@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from agentrl.trainer.config import EvalConfig, TrainConfig
+from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.loss import LossConfig
-from agentrl.trainer.plan import Plan, make_plan
+from agentrl.trainer.model import load_model
+from agentrl.trainer.plan import Plan, _memory, make_plan
 from agentrl.trainer.rollout import RolloutConfig
 
 PARAMETERS = 1_049_984  # of the bundled model, float32: 4 layers, 2 key-value heads of 32, 2,048 words
@@ -42,6 +46,18 @@ def test_what_is_counted(plan: Plan) -> None:
     assert plan.cache_mb == pytest.approx(2 * 4 * 2 * 32 * 4 * 8 * 320 / 2**20)
     assert plan.logits_mb == pytest.approx(4 * 1000 * 2048 / 2**20)
     assert plan.most_tokens_per_step == 6 * 2 * 320
+
+
+def test_a_bound_of_the_cache_is_counted() -> None:
+    config = TrainConfig(
+        model="bundled:search-tiny",
+        engine=EngineConfig(kv_cache_mb=3),
+        rollout=RolloutConfig(concurrency=8, max_turn_tokens=32, max_episode_tokens=320),
+    )
+    model = load_model(config.model, device=torch.device("cpu"))
+    assert _memory(model, config)["cache_mb"] == 3
+    wide = replace(config, engine=EngineConfig(kv_cache_mb=99))
+    assert _memory(model, wide)["cache_mb"] == pytest.approx(5)
 
 
 def test_what_is_measured(plan: Plan) -> None:

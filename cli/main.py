@@ -21,6 +21,7 @@ COMMANDS = {
     "play": ("agentrl.cli.play", "play an environment yourself, or watch its oracle"),
     "check": ("agentrl.cli.check", "find what poisons training in an environment, yours or ours"),
     "new": ("agentrl.cli.new", "write a new environment with tests and card, to start from"),
+    "bench": ("agentrl.cli.bench", "run an agent over environments: scores with intervals, every episode kept"),
     "train": ("agentrl.cli.train", "train a model with GRPO, from a recipe; or resume a run"),
     "coldstart": ("agentrl.cli.coldstart", "fine-tune a model on demonstrations, before training"),
     "sandbox": ("agentrl.cli.sandbox", "run code that you do not trust: doctor, run, build, prune"),
@@ -60,9 +61,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _is_for_the_user(error: Exception) -> bool:
-    # The roots of the three error trees, by name: importing them here would make every command slow.
+    # The roots of the four error trees, by name: importing them here would make every command slow.
     return any(
-        kind.__name__ in ("TrainerError", "EnvError", "SandboxError") and kind.__module__.startswith("agentrl.")
+        kind.__name__ in ("TrainerError", "EnvError", "SandboxError", "BenchError")
+        and kind.__module__.startswith("agentrl.")
         for kind in type(error).__mro__
     )
 

@@ -235,7 +235,7 @@ class Trouble(gymnasium.Env[str, str]):
 
 def test_failures_of_an_environment_are_no_scores(tmp_path: Path, module: Callable[[str], None]) -> None:
     module("def yes(messages):\n    return 'yes'\n")
-    gymnasium.register(id="BenchTrouble-v0", entry_point=Trouble, disable_env_checker=True)
+    gymnasium.register(id="BenchTrouble-v0", entry_point=lambda **kwargs: Trouble(), disable_env_checker=True)
     try:
         settings = Settings(
             envs=("BenchTrouble-v0",), agent="python:mine:yes", num_tasks=5, deadline_s=0.5, max_retries=1

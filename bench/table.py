@@ -1,0 +1,91 @@
+"""A run's figures as a table for a terminal; a narrow one drops the columns that can be missed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from agentrl.bench.stats import Estimate
+from agentrl.bench.summary import Summary
+
+__all__ = ["notes_of", "passes_of", "table_of"]
+
+_ROOMY = 110  # columns of a terminal that shows everything
+
+
+def table_of(summaries: Sequence[Summary], *, width: int = 200) -> Table:
+    """Return the table of a run.
+
+    Args:
+        summaries: As `summarize` returned them.
+        width: Of the terminal; a narrow one shows neither turns nor latencies.
+    """
+    roomy = width >= _ROOMY
+    table = _table("level", "tasks", "success %", "reward", *(("turns", "p50 s", "p99 s") if roomy else ()), "failed")
+    for each in summaries:
+        tasks = each.reward.num_tasks if each.reward else 0
+        cells = [str(tasks), _interval(each.success, 100, 1), _interval(each.reward, 1, 3)]
+        if roomy:
+            cells += [_plain(each.num_turns, 1), _plain(each.latency_p50_s, 3), _plain(each.latency_p99_s, 3)]
+        _add(table, each, *cells, str(each.num_failures))
+    return table
+
+
+def passes_of(summaries: Sequence[Summary]) -> Table | None:
+    """Return the table of pass@k and pass^k in percent; None where no k was asked for."""
+    ks = list(dict.fromkeys(k for each in summaries for k in each.pass_at))
+    if not ks:
+        return None
+    table = _table("level", *(f"pass@{k}" for k in ks), *(f"pass^{k}" for k in ks))
+    for each in summaries:
+        shares = [passes.get(k) for passes in (each.pass_at, each.pass_hat) for k in ks]
+        _add(table, each, *(_plain(None if share is None else 100 * share, 1) for share in shares))
+    return table
+
+
+def notes_of(summaries: Sequence[Summary]) -> list[str]:
+    """Return what has to be said beside the table: failures by kind, with the bounds of the score."""
+    notes = []
+    for each in summaries:
+        if not each.num_failures or (each.level is not None and any(_covers(other, each) for other in summaries)):
+            continue
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(each.failures.items()))
+        bounds = ""
+        if each.bounds:
+            low, high = each.bounds
+            bounds = f"; success is {100 * low:.1f} % if they count as failures, {100 * high:.1f} % if as successes"
+        failed = (
+            f"{each.num_failures} episodes failed and count" if each.num_failures > 1 else "1 episode failed and counts"
+        )
+        notes.append(f"{each.env_id or 'all'}: {failed} for nothing ({kinds}){bounds}")
+    return notes
+
+
+def _covers(wide: Summary, narrow: Summary) -> bool:
+    return wide is not narrow and wide.env_id == narrow.env_id and wide.level is None
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("environment", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _add(table: Table, summary: Summary, *cells: str) -> None:
+    name = summary.env_id.rpartition(":")[2].removeprefix("AgentRL/") or "all"
+    level = "all" if summary.level is None else str(summary.level or "-")
+    table.add_row(name, level, *cells, style="" if summary.env_id else "bold")
+
+
+def _interval(estimate: Estimate | None, scale: int, digits: int) -> str:
+    if estimate is None:
+        return "-"
+    value, low, high = (f"{scale * each:.{digits}f}" for each in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _plain(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

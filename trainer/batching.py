@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from agentrl.trainer.prefixes import MAX_PAIRS, Costs, Forest, Tree, plant
 from agentrl.trainer.types import Episode
 
 __all__ = ["MicroBatch", "micro_batches"]
+
+_BATCH: Final = 64.0  # tokens: what a micro-batch costs besides
+_LIKE: Final = (0.0, 0.5, 0.7, 0.85)  # the smallest tree of a micro-batch may have that share of the largest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +66,8 @@ def micro_batches(
         trees = [] if costs is None else _grow(members, max_tokens, costs)
         grown += trees
         alone += [] if trees else members
-    yield from _forests(grown, max_tokens, device)
+    if costs is not None and grown:
+        yield from (_planted(rows, device) for rows in _forests(grown, max_tokens, costs))
     left = sorted(alone, key=lambda episode: (-len(episode.token_ids), episode.group, episode.member))
     while left:
         count = max(1, max_tokens // len(left[0].token_ids))
@@ -92,23 +97,39 @@ def _grow(members: list[Episode], max_tokens: int, costs: Costs) -> list[_Grown]
     return [_Grown(tree=tree, episodes=members)] if pays else []
 
 
-def _forests(grown: list[_Grown], max_tokens: int, device: torch.device) -> Iterator[MicroBatch]:
-    """Put each tree, large ones first, into the first row that has room, and rows into micro-batches."""
-    rows: list[list[_Grown]] = []
+def _forests(grown: list[_Grown], max_tokens: int, costs: Costs) -> list[list[list[_Grown]]]:
+    """Put trees into rows and rows into micro-batches, in the cheapest of a few ways.
+
+    A row is as wide as the largest tree of its micro-batch: small ones beside large ones leave less padding, and small
+    ones by themselves have fewer pairs to attend to.
+    """
+
+    def cost(batches: list[list[list[_Grown]]]) -> float:
+        return sum(_BATCH + len(rows) * costs.masked(len(rows[0][0].tree)) for rows in batches)
+
+    ordered = sorted(grown, key=lambda each: (-len(each.tree), each.episodes[0].group, each.episodes[0].member))
+    return min((_packed(ordered, max_tokens, like) for like in _LIKE), key=cost)
+
+
+def _packed(ordered: list[_Grown], max_tokens: int, like: float) -> list[list[list[_Grown]]]:
+    """Put each tree, large ones first, into the first row that has room; a micro-batch has trees of like size."""
+    batches: list[list[list[_Grown]]] = []
     width = 0
-    for each in sorted(grown, key=lambda each: (-len(each.tree), each.episodes[0].group, each.episodes[0].member)):
+    for each in ordered:
         size = len(each.tree)
+        rows = batches[-1] if batches else []
+        fits = (
+            size >= like * width and (len(rows) + 1) * width <= max_tokens and (len(rows) + 1) * width**2 <= MAX_PAIRS
+        )
         row = next((row for row in rows if sum(len(other.tree) for other in row) + size <= width), None)
-        if row is not None:
+        if row is not None and size >= like * width:
             row.append(each)
-            continue
-        if rows and ((len(rows) + 1) * width > max_tokens or (len(rows) + 1) * width**2 > MAX_PAIRS):
-            yield _planted(rows, device)
-            rows = []
-        width = width if rows else size
-        rows.append([each])
-    if rows:
-        yield _planted(rows, device)
+        elif rows and fits:
+            rows.append([each])
+        else:
+            batches.append([[each]])
+            width = size
+    return batches
 
 
 def _planted(rows: list[list[_Grown]], device: torch.device) -> MicroBatch:

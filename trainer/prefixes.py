@@ -21,9 +21,6 @@ from transformers import PreTrainedModel
 
 __all__ = ["MAX_PAIRS", "Costs", "Forest", "Tree", "forest_inputs", "plant"]
 
-_MASKED: Final = 4.0
-"""What a pair of places costs under a mask beside one of plain causal attention, which computes half of them."""
-
 MAX_PAIRS: Final = 2**25
 """Entries of a forest's mask: 128 MiB in float32."""
 
@@ -152,10 +149,17 @@ class Costs:
         # Two products of 2 * size operations a head and pair, against 2 a weight and token.
         return cls(pair=2 * config.num_hidden_layers * config.num_attention_heads * size / max(1, inside))
 
+    def masked(self, places: int) -> float:
+        """Return what a row of a forest costs, in tokens. Measured on a CPU: under a mask all pairs are computed."""
+        return places + self.pair * places * places
+
+    def alone(self, length: int) -> float:
+        """Return what a row costs that causal attention sees by itself, in tokens: half of the pairs are computed."""
+        return length + self.pair * length * length / 2
+
     def pays(self, lengths: Sequence[int], places: int) -> bool:
         """Return whether a tree of `places` costs less than rows of these lengths, each alone."""
-        alone = sum(length + self.pair * length * length / 2 for length in lengths)
-        return places * places <= MAX_PAIRS and places + _MASKED * self.pair * places * places / 2 < alone
+        return places * places <= MAX_PAIRS and self.masked(places) < sum(map(self.alone, lengths))
 
 
 def _common(first: np.ndarray, second: np.ndarray) -> int:

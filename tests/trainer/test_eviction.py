@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
+from agentrl.trainer.config import EvalConfig, TrainConfig
 from agentrl.trainer.engines.base import Request, Schedule, Session
 from agentrl.trainer.engines.copied import CopiedEngine
 from agentrl.trainer.engines.eviction import KeptRow, Shape, admitted, arranged, staying
@@ -25,6 +27,10 @@ from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.errors import ConfigError, EngineError
+from agentrl.trainer.loop import train
+from agentrl.trainer.metrics import read_metrics
+from agentrl.trainer.rollout import RolloutConfig
+from agentrl.trainer.rundir import RunDir
 from tests.trainer.talks import Plan, Talk, converse, converse_all, fresh_logprobs, model_of, some_plans
 
 Engines = type[TorchEngine]
@@ -398,3 +404,21 @@ def test_slots_that_move_keep_what_they_hold(model: PreTrainedModel) -> None:
         assert layer.keys.shape[2] == 64
         assert torch.equal(layer.keys[:2, :, :3], keys[[3, 1], :, :3])
         assert torch.equal(layer.values[:2, :, :3], values[[3, 1], :, :3])
+
+
+def test_a_run_tells_how_often_rows_gave_way(model_folder: Path, tmp_path: Path) -> None:
+    config = TrainConfig(
+        env="FrozenLake-v1",
+        model=str(model_folder),
+        num_steps=1,
+        groups_per_step=4,
+        group_size=4,
+        engine=EngineConfig(kv_cache_mb=1),
+        rollout=RolloutConfig(concurrency=16, max_turn_tokens=8, max_episode_tokens=1500),
+        eval=EvalConfig(num_episodes=0),
+    )
+    run_dir = RunDir.create(tmp_path, "run", default="x")
+    train(config, run_dir=run_dir)
+    (row,) = read_metrics(run_dir.path / "metrics.jsonl")
+    assert row["engine/evicted"] > 0
+    assert row["engine/recomputed_tokens"] > 0

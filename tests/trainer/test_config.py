@@ -195,7 +195,7 @@ NO_EFFECT = {
     "[replay]\ncapacity = 9": "replay.capacity is 9, which changes nothing without replay.share",
     "groups_per_step = 1\n[replay]\nshare = 0.1": "changes nothing while groups_per_step is 1",
     "advantage = 'gigpo'\nstep_weight = 0.0": "step_weight is 0.0, but must be a number above 0",
-    "[engine]\nkv_cache_mb = 64\ntimeout_s = 9.0": "engine.timeout_s is 9.0, which changes nothing with engine.name",
+    "[engine]\nkv_cache_mb = 64\nsleep_level = 1": "engine.sleep_level is 1, which changes nothing with engine.name",
     "[engine]\nname = 'vllm'\nweights_dir = 'w'": "engine.weights_dir is 'w', which changes nothing without",
     "[engine]\nname = 'vllm'\nurls = ['http://a']\nsleep_level = 1": "engine.sleep_level is 1, which changes",
     "stop_at_success = 1.0": "stop_at_success is 1.0, but must be 0 or more and below 1",

@@ -24,6 +24,7 @@ from agentrl.trainer.curriculum import CurriculumConfig
 from agentrl.trainer.engines.base import Request
 from agentrl.trainer.engines.copied import CopiedEngine
 from agentrl.trainer.engines.options import EngineConfig
+from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.errors import ConfigError, EngineError
 from agentrl.trainer.groups import Draw, GroupsConfig
 from agentrl.trainer.loop import train
@@ -337,3 +338,22 @@ def test_an_update_of_a_closed_engine_is_refused(tiny_model: Callable[..., Any])
 def test_what_does_not_go_together_is_refused(config: TrainConfig, values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         replace(config, **values)
+
+
+@pytest.mark.parametrize("kind", [TorchEngine, CopiedEngine])
+def test_an_engine_that_hangs_is_named(tiny_model: Callable[..., Any], kind: type[TorchEngine]) -> None:
+    model, may_end = tiny_model(), threading.Event()
+
+    def hang(*_: Any) -> None:
+        may_end.wait(60)
+
+    with kind(model, timeout_s=0.5) as engine:
+        engine._model.base_model.register_forward_pre_hook(hang)
+        session = engine.session()
+        with pytest.raises(EngineError, match=r"a pass of the torch engine did not end within engine.timeout_s=0.5"):
+            asyncio.run(session.generate(request([5, 6, 7], 3)))
+        with pytest.raises(EngineError, match=r"timeout_s=0.5: it computes 1 episodes"):
+            engine.update_weights(1)
+        may_end.set()
+        engine.update_weights(1)  # it did come back
+        session.close()

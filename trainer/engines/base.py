@@ -10,11 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from agentrl.trainer.types import Completion
 
-__all__ = ["Engine", "Request", "Schedule", "Session"]
+__all__ = ["TIMEOUT_S", "Engine", "Request", "Schedule", "Session"]
+
+TIMEOUT_S: Final = 600.0
+"""Of what an engine is asked for, unless `engine.timeout_s` says otherwise."""
 
 Schedule = Literal["exact", "eager"]
 """When waiting turns join the batch: where tokens alone decide it (reproducible), or as soon as they are ready."""

@@ -11,12 +11,10 @@ import copy
 import torch
 from transformers import PreTrainedModel
 
-from agentrl.trainer.engines.base import Schedule
-from agentrl.trainer.engines.torch import TorchEngine, _Row
+from agentrl.trainer.engines.base import TIMEOUT_S, Schedule
+from agentrl.trainer.engines.torch import LOOK_S, TorchEngine, _Row
 
 __all__ = ["CopiedEngine"]
-
-_LOOK_S = 1.0  # between two looks at whether the engine still runs
 
 
 class CopiedEngine(TorchEngine):
@@ -26,27 +24,34 @@ class CopiedEngine(TorchEngine):
         model: The model that is trained.
         schedule: As of the torch engine.
         kv_cache_mb: The same.
+        timeout_s: The same.
     """
 
     def __init__(
-        self, model: PreTrainedModel, *, schedule: Schedule = "eager", kv_cache_mb: float | None = None
+        self,
+        model: PreTrainedModel,
+        *,
+        schedule: Schedule = "eager",
+        kv_cache_mb: float | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._trained = model
         self._updating = False  # no turn begins
         own = copy.deepcopy(model).requires_grad_(False)
-        super().__init__(own, schedule=schedule, kv_cache_mb=kv_cache_mb)
+        super().__init__(own, schedule=schedule, kv_cache_mb=kv_cache_mb, timeout_s=timeout_s)
 
     def update_weights(self, version: int) -> None:
         """Take over the weights once the turns under way are done.
 
         Raises:
-            EngineError: The engine stopped.
+            EngineError: The engine stopped, or does not get on.
         """
         with self._wake:
             self._updating = True
             try:
-                while not self._wake.wait_for(self._at_rest, _LOOK_S):
+                while not self._wake.wait_for(self._at_rest, LOOK_S):
                     self._check()
+                    self._check_pass()
                 self._check()
                 with torch.no_grad():
                     for own, trained in zip(self._model.parameters(), self._trained.parameters(), strict=True):

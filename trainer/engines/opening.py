@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agentrl.trainer.engines import ENGINES, SERVERS
-from agentrl.trainer.engines.base import Engine, Schedule
+from agentrl.trainer.engines.base import TIMEOUT_S, Engine, Schedule
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.errors import ConfigError
 
@@ -81,4 +81,5 @@ def open_torch(
             f"engine.kv_cache_mb is {bound}, but one episode of rollout.max_episode_tokens={max_tokens} takes "
             f"{needed_mb} MiB of keys and values: write --engine.kv_cache_mb {needed_mb} or more"
         )
-    return (CopiedEngine if beside else TorchEngine)(model, schedule=schedule, kv_cache_mb=bound)
+    kind, timeout_s = CopiedEngine if beside else TorchEngine, options.timeout_s or TIMEOUT_S
+    return kind(model, schedule=schedule, kv_cache_mb=bound, timeout_s=timeout_s)

@@ -25,7 +25,7 @@ class EngineConfig:
     urls: tuple[str, ...] = ()  # vllm: addresses of servers that run already; none: in the trainer's own process
     weights_dir: str | None = None  # vllm with urls: folder that the servers see too; none: a temporary one
     in_flight: str | None = None  # vllm: turns under way at an update: finish (default), keep or abort
-    timeout_s: float | None = None  # vllm: of one turn once it runs, and of one update; none: 600
+    timeout_s: float | None = None  # of one pass (torch), or of one turn once it runs and one update (vllm); none: 600
     kv_cache_mb: int | None = None  # torch, or vllm in process on a CPU: of keys and values; none: for all episodes
     gpu_memory_utilization: float | None = None  # vllm in process, on CUDA: share of the memory; none: 0.3
     adapters: bool | None = None  # vllm in process, with lora.rank: push adapters alone, and let vLLM add them in
@@ -37,7 +37,7 @@ class EngineConfig:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"engine.name is {self.name!r}{hint}; there are {', '.join(ENGINES)}")
         given = [each.name for each in fields(self)[1:] if getattr(self, each.name) not in (None, ())]
-        foreign = [name for name in given if name != "kv_cache_mb"] if self.name == "torch" else []
+        foreign = [name for name in given if name not in ("kv_cache_mb", "timeout_s")] if self.name == "torch" else []
         if foreign:
             raise ConfigError(
                 f"engine.{foreign[0]} is {getattr(self, foreign[0])!r}, which changes nothing with engine.name "

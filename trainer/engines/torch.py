@@ -7,7 +7,9 @@ When waiting rows join the batch is told in `threaded.py`, and who gives way whe
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from agentrl.trainer.engines.base import Request, Schedule, Session
+from agentrl.trainer.engines.base import TIMEOUT_S, Request, Schedule, Session
 from agentrl.trainer.engines.eviction import KeptRow, Slots, staying
 from agentrl.trainer.engines.graphs import graphs_for
 from agentrl.trainer.engines.kvcache import UNBOUNDED, check_cache
@@ -31,6 +33,7 @@ from agentrl.trainer.types import Completion
 
 __all__ = ["TorchEngine"]
 
+LOOK_S = 1.0  # between two looks at whether the thread still gets on
 _PREFILL_TOKENS = 16_384  # of one forward pass, padding included; bounds its memory
 
 
@@ -48,13 +51,19 @@ class TorchEngine(ThreadedEngine[_Row]):
         model: A causal language model; its attention must take a 4D mask that is added, as sdpa does.
         schedule: "exact" or "eager", see `threaded.py`.
         kv_cache_mb: Of keys and values, see `eviction.py`; None: as many as there is memory for on CUDA, else any.
+        timeout_s: Of one pass through the model.
 
     Raises:
         ConfigError: The model has layers or an output that the engine does not know.
     """
 
     def __init__(
-        self, model: PreTrainedModel, *, schedule: Schedule = "exact", kv_cache_mb: float | None = None
+        self,
+        model: PreTrainedModel,
+        *,
+        schedule: Schedule = "exact",
+        kv_cache_mb: float | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         super().__init__(schedule=schedule, name="agentrl-engine")
         self._model = model
@@ -65,6 +74,8 @@ class TorchEngine(ThreadedEngine[_Row]):
         self._active: list[_Row] = []
         self._outdated = False  # the cache: to be made anew at the next admission
         self._busy = False  # the model is at work
+        self._since = 0.0  # when it began
+        self._timeout_s = timeout_s
         self.num_generated = 0
         self.num_prefilled = 0
         self.num_decoded = 0  # tokens fed one by one; rows that are the same count once
@@ -83,7 +94,8 @@ class TorchEngine(ThreadedEngine[_Row]):
             self._check()
             if any(row.request for row in self._rows.values()):
                 raise EngineError("weights cannot change while a turn is being sampled; await the running turns first")
-            self._wake.wait_for(lambda: not self._busy)  # what it still computes is for a turn that was cancelled
+            while not self._wake.wait_for(lambda: not self._busy, LOOK_S):  # it computes for a turn that was cancelled
+                self._check_pass()
             self._forget_all()
             self.version = version
 
@@ -125,6 +137,23 @@ class TorchEngine(ThreadedEngine[_Row]):
         for row in self._rows.values():
             self._forget(row)
 
+    async def _outcome(self, row: _Row, future: asyncio.Future[Completion]) -> Completion:
+        while not (await asyncio.wait({future}, timeout=min(LOOK_S, self._timeout_s / 4)))[0]:
+            self._check_pass()
+        return future.result()
+
+    def _check_pass(self) -> None:
+        """Give up on a pass through the model that does not come back.
+
+        Raises:
+            EngineError: It is late.
+        """
+        if self._busy and time.monotonic() - self._since > self._timeout_s:
+            raise EngineError(
+                f"a pass of the torch engine did not end within engine.timeout_s={self._timeout_s:g}: it computes "
+                f"{len(self._rows)} episodes, {len(self._active)} of them in the middle of a turn"
+            )
+
     # -- the engine's thread -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -141,7 +170,7 @@ class TorchEngine(ThreadedEngine[_Row]):
             if self._closed:
                 return False
             joining = self._joining()
-            self._busy = True
+            self._busy, self._since = True, time.monotonic()
         training = self._model.training
         if training:
             self._model.eval()

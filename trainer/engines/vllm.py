@@ -21,17 +21,14 @@ from typing import Literal
 
 from transformers import PreTrainedModel
 
-from agentrl.trainer.engines.base import Request, Schedule
+from agentrl.trainer.engines.base import TIMEOUT_S, Request, Schedule
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.engines.threaded import Row, ThreadedEngine
 from agentrl.trainer.engines.vllm_runner import Vllm
 from agentrl.trainer.errors import ConfigError, EngineError
 from agentrl.trainer.types import Completion
 
-__all__ = ["TIMEOUT_S", "VllmEngine"]
-
-TIMEOUT_S = 600.0
-"""Of a turn and of an update, unless `engine.timeout_s` says otherwise."""
+__all__ = ["VllmEngine"]
 
 
 @dataclass(kw_only=True, eq=False)

@@ -28,9 +28,8 @@ import httpx
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
+from agentrl.trainer.engines.base import TIMEOUT_S, Engine, Request, Schedule, Session
 from agentrl.trainer.engines.options import EngineConfig
-from agentrl.trainer.engines.vllm import TIMEOUT_S
 from agentrl.trainer.engines.vllm_setup import check_head, check_version
 from agentrl.trainer.errors import ConfigError, EngineError
 from agentrl.trainer.lora import merged_weights

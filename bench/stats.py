@@ -296,7 +296,7 @@ def smallest_difference(moves: Sequence[float], *, alpha: float = 0.05, power: f
         The difference; None where so few tasks could not have shown even the largest.
 
     >>> round(smallest_difference([1.0] * 30 + [-1.0] * 20 + [0.0] * 50), 3)
-    0.198
+    0.197
     """
     needed = math.ceil(1 - math.log2(alpha) - 1e-9)
     if len(moves) < needed:

@@ -19,6 +19,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from agentrl.trainer.engines.base import Request
+from agentrl.trainer.engines.kvcache import token_bytes
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.engines.vllm_setup import check_head, check_version, quiet_vllm
 from agentrl.trainer.errors import ConfigError, EngineError
@@ -211,10 +212,7 @@ class Vllm:
         }
 
     def _cache_bytes(self) -> int:
-        config = self._model.config.get_text_config()
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        of_token = 2 * config.num_hidden_layers * heads * size * self._model.dtype.itemsize
+        of_token = token_bytes(self._model.config.get_text_config(), self._model.dtype)
         num_blocks = -(-self._max_tokens // _CPU_BLOCK) * self._max_sessions + 1
         wanted = 2 * of_token * num_blocks * _CPU_BLOCK  # twice: what episodes have said stays while they wait
         megabytes = self._options.kv_cache_mb

@@ -1,37 +1,40 @@
 """Who plays: what an environment ships, the random floor, or a function of the user.
 
-An agent's name says all: `oracle`, `noop`, `cheat:NAME`, `random`, `python:MODULE:CALLABLE`. A function is called once
-a turn with the messages so far, each `{"role", "content"}` with a "name" beside the role "tool", and returns the
-assistant's whole text. It may be async. Of `tools` (schemas in the OpenAI function format), `seed` and `sample` (which
-episode of the task it is) it is given those that it names as parameters.
+An agent's name says all: `oracle`, `noop`, `cheat:NAME`, `random`, `python:MODULE:CALLABLE`, or `openai:MODEL` behind
+any OpenAI-compatible endpoint. A function is called once a turn with the messages so far, each `{"role", "content"}`
+with a "name" beside the role "tool", and returns the assistant's whole text. It may be async. Of `tools` (schemas in
+the OpenAI function format), `seed` and `sample` (which episode of the task it is) it is given those that it names as
+parameters.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from agentrl.bench.conversation import Conversation
 from agentrl.bench.errors import AgentError, UsageError
+from agentrl.bench.eventloop import LoopThread
 from agentrl.bench.types import Job
 from agentrl.envs.checker.cheats import Scene, standard_cheats
 from agentrl.envs.checker.players import random_player
 from agentrl.envs.errors import nearest
 from agentrl.envs.protocol import Policy
 
+if TYPE_CHECKING:
+    from agentrl.bench.endpoint import EndpointSettings
+
 __all__ = ["AGENTS", "Agent", "open_agent"]
 
-AGENTS = ("oracle", "noop", "random", "cheat:NAME", "python:MODULE:CALLABLE")
+AGENTS = ("oracle", "noop", "random", "cheat:NAME", "openai:MODEL", "python:MODULE:CALLABLE")
 
 _GIVEN = ("tools", "seed", "sample")
 
@@ -62,17 +65,23 @@ class Agent(ABC):
         self.close()
 
 
-def open_agent(name: str, *, turn_s: float = 300.0) -> Agent:
+def open_agent(name: str, *, turn_s: float = 300.0, endpoint: EndpointSettings | None = None, key: str = "") -> Agent:
     """Return the agent of a name.
 
     Args:
         name: One of `AGENTS`, with its words in capitals filled in.
-        turn_s: Seconds after which a turn of an async function is cancelled.
+        turn_s: Seconds after which a turn of an endpoint or an async function is cancelled.
+        endpoint: Where and how a model is asked; of `openai:MODEL` alone.
+        key: Of the endpoint.
 
     Raises:
         UsageError: There is no such agent, module or function; names the nearest.
     """
     kind, colon, rest = name.partition(":")
+    if kind == "openai" and rest:
+        return _OpenAI(rest, turn_s, endpoint, key)
+    if endpoint is not None or key:
+        raise UsageError(f"agent {name!r} asks no endpoint; leave its settings out, or name openai:MODEL")
     if name in ("oracle", "noop"):
         return _Shipped(name)
     if name == "random":
@@ -81,7 +90,7 @@ def open_agent(name: str, *, turn_s: float = 300.0) -> Agent:
         return _Cheat(rest)
     if kind == "python" and rest:
         return _Function(_load(name, rest), turn_s)
-    hint = nearest(name, ("oracle", "noop", "random")) or nearest(kind + colon, ("cheat:", "python:"))
+    hint = nearest(name, ("oracle", "noop", "random")) or nearest(kind + colon, ("cheat:", "openai:", "python:"))
     raise UsageError(f"agent {name!r} does not exist{hint}; there are {', '.join(AGENTS)}")
 
 
@@ -143,10 +152,8 @@ class _Function(Agent):
 
     def __init__(self, function: Callable[..., Any], turn_s: float) -> None:
         self._function = function
-        self._turn_s = turn_s
         self._wanted = _wanted(function)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.Lock()
+        self._loop = LoopThread(turn_s)
 
     def player(self, job: Job) -> str | Policy:
         talk: Conversation | None = None
@@ -161,7 +168,7 @@ class _Function(Agent):
             messages = [dict(message) for message in talk.messages]
             said = self._function(messages, **{name: given[name] for name in self._wanted})
             if inspect.iscoroutine(said):
-                said = self._wait(said)
+                said = self._loop.wait(said)
             if not isinstance(said, str):
                 raise AgentError(
                     f"the agent's function returned {said!r:.80}, a {type(said).__name__}; return the assistant's text"
@@ -172,26 +179,26 @@ class _Function(Agent):
         return policy
 
     def close(self) -> None:
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.call_soon_threadsafe(loop.stop)
-
-    def _wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_serve, args=(self._loop,), name="bench-agent", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(coroutine, self._turn_s), self._loop).result()
+        self._loop.close()
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    try:
-        loop.run_forever()
-    finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
+class _OpenAI(Agent):
+    """A model behind an endpoint."""
+
+    def __init__(self, model: str, turn_s: float, settings: EndpointSettings | None, key: str) -> None:
+        from agentrl.bench.endpoint import Endpoint, EndpointSettings  # httpx is loaded where a model is asked for
+
+        self._loop = LoopThread(turn_s)
+        self._endpoint = Endpoint(model, settings or EndpointSettings(), key, self._loop)
+
+    def player(self, job: Job) -> str | Policy:
+        from agentrl.bench.endpoint import EndpointPlayer
+
+        return EndpointPlayer(self._endpoint)
+
+    def close(self) -> None:
+        self._endpoint.close()
+        self._loop.close()
 
 
 def _scene(observation: str, info: dict[str, Any]) -> Scene:

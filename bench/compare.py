@@ -24,6 +24,7 @@ __all__ = ["METRICS", "Comparison", "Flip", "Metric", "NotComparableError", "Row
 Metric = Literal["success", "reward"]
 METRICS: tuple[Metric, ...] = ("success", "reward")
 
+_NO_MATTER = ("agent", "agent_settings", "versions")  # what may differ; versions are looked at one by one
 _SHOWN = 5  # tasks or settings named in a message
 
 
@@ -162,7 +163,7 @@ def _comparison(first: _Run, second: _Run, metric: Metric, force: bool) -> Compa
 
 def _unlike(first: _Run, second: _Run) -> list[str]:
     """Return what differs beside the agent."""
-    found = [each for each in _flat(first.identity, second.identity) if not each.startswith("agent was ")]
+    found = _flat(first.identity, second.identity)
     for run in (first, second):
         if run.num_stored < run.num_expected:
             found.append(
@@ -178,7 +179,7 @@ def _unlike(first: _Run, second: _Run) -> list[str]:
 
 def _flat(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     """Name the differences; of the versions only those that differ."""
-    plain = [{name: value for name, value in each.items() if name != "versions"} for each in (first, second)]
+    plain = [{name: value for name, value in each.items() if name not in _NO_MATTER} for each in (first, second)]
     return [*differences(*plain), *differences(first.get("versions") or {}, second.get("versions") or {})]
 
 

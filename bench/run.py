@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium
 
@@ -28,6 +28,9 @@ from agentrl.bench.types import Episode, Job
 from agentrl.envs.errors import nearest
 from agentrl.envs.protocol import SPLITS, Failure, Policy
 from agentrl.envs.runner import EpisodeRecord, Runner
+
+if TYPE_CHECKING:
+    from agentrl.bench.endpoint import EndpointSettings
 
 __all__ = ["Settings", "run"]
 
@@ -52,7 +55,9 @@ class Settings:
     seed: int = 0  # of the first task; the others follow
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     deadline_s: float = 60.0  # of one reset or step
-    turn_s: float = 300.0  # of one turn of an async agent
+    turn_s: float = 300.0  # of one turn of an endpoint or an async function
+    endpoint: EndpointSettings | None = None  # of the agent openai:MODEL
+    key: str = field(default="", repr=False)  # of the endpoint
     max_retries: int = 2  # after a failure
     concurrency: int = 4  # episodes at once
     workers: Literal["threads", "processes"] = "threads"
@@ -83,6 +88,7 @@ class Settings:
         """Return what makes two runs the same: all that may change a score, and no speed."""
         return {
             "agent": self.agent,
+            "agent_settings": self.endpoint.identity() if self.endpoint is not None else {},
             "envs": list(self.envs),
             "levels": list(self.levels),
             "split": self.split,
@@ -121,7 +127,7 @@ def run(
         AgentError: The agent's function returned what is no text.
         BenchError: Twenty episodes failed one after another. What was played is kept.
     """
-    with open_agent(settings.agent, turn_s=settings.turn_s) as agent:
+    with open_agent(settings.agent, turn_s=settings.turn_s, endpoint=settings.endpoint, key=settings.key) as agent:
         for env_id in settings.envs:
             _check(env_id, settings, agent)
         with BenchStore(folder, settings.identity()) as store:
@@ -238,7 +244,7 @@ class _Bench:
             self.close()  # the runner has closed itself
             failure = Failure(kind="error", boundary="agent", message=f"{type(error).__name__}: {error}")
             talk = watch.talk if watch is not None else None
-            return Episode(
+            episode = Episode(
                 job=job,
                 task_id=str(job.seed),
                 prompt=talk.prompt if talk else "",
@@ -247,7 +253,13 @@ class _Bench:
                 seconds=time.monotonic() - began,
                 messages=tuple(talk.messages) if talk else (),
             )
-        return _episode(job, record, attempt, tuple(watch.latencies) if watch is not None else ())
+        else:
+            episode = _episode(job, record, attempt, tuple(watch.latencies) if watch is not None else ())
+        return replace(
+            episode,
+            prompt_tokens=getattr(player, "prompt_tokens", None),
+            completion_tokens=getattr(player, "completion_tokens", None),
+        )
 
     def _open(self, env_id: str) -> Runner:
         if self._runner is None or self._env_id != env_id:

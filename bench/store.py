@@ -39,6 +39,8 @@ _COLUMNS = {  # column -> SQL type; the first four are the key
     "num_attempts": "INTEGER NOT NULL",
     "seconds": "REAL NOT NULL",
     "latencies": "TEXT NOT NULL",
+    "prompt_tokens": "INTEGER",
+    "completion_tokens": "INTEGER",
     "messages": "TEXT NOT NULL",
 }
 _KEY = ("env_id", "level", "seed", "sample")
@@ -201,6 +203,8 @@ def _row(episode: Episode) -> tuple[Any, ...]:
         episode.num_attempts,
         episode.seconds,
         json.dumps([round(each, 6) for each in episode.latencies]),
+        episode.prompt_tokens,
+        episode.completion_tokens,
         json.dumps(episode.messages),  # ASCII with escapes: half a surrogate pair in a text is kept, not refused
     )
 
@@ -224,5 +228,7 @@ def _episode(values: tuple[Any, ...]) -> Episode:
         num_attempts=row["num_attempts"],
         seconds=row["seconds"],
         latencies=tuple(json.loads(row["latencies"])),
+        prompt_tokens=row["prompt_tokens"],
+        completion_tokens=row["completion_tokens"],
         messages=tuple(json.loads(row["messages"])),
     )

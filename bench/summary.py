@@ -37,6 +37,8 @@ class Summary:
     num_turns: float | None  # mean of an episode
     latency_p50_s: float | None  # of the agent's turns; None where it plays inside the environment
     latency_p99_s: float | None
+    prompt_tokens: int | None  # of all episodes, failed ones included; None where nobody counted
+    completion_tokens: int | None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -72,7 +74,7 @@ def summarize(episodes: Iterable[Episode], *, ks: Sequence[int] = ()) -> list[Su
 class _Outcome:
     """What of an episode is counted: without its messages, so that 100,000 fit."""
 
-    __slots__ = ("env_id", "failure", "latencies", "level", "num_turns", "reward", "success", "task")
+    __slots__ = ("env_id", "failure", "latencies", "level", "num_turns", "reward", "success", "task", "tokens")
 
     def __init__(self, episode: Episode) -> None:
         job = episode.job
@@ -80,6 +82,7 @@ class _Outcome:
         self.failure = f"{episode.failure['boundary']}: {episode.failure['kind']}" if episode.failure else ""
         self.reward, self.success = episode.reward, episode.success
         self.num_turns, self.latencies = episode.num_turns, episode.latencies
+        self.tokens = episode.prompt_tokens, episode.completion_tokens
 
 
 def _summary(env_id: str, level: int | None, outcomes: Sequence[_Outcome], ks: Sequence[int]) -> Summary:
@@ -117,7 +120,14 @@ def _summary(env_id: str, level: int | None, outcomes: Sequence[_Outcome], ks: S
         num_turns=sum(each.num_turns for each in played) / len(played) if played else None,
         latency_p50_s=float(np.percentile(latencies, 50)) if latencies else None,
         latency_p99_s=float(np.percentile(latencies, 99)) if latencies else None,
+        prompt_tokens=_total([each.tokens[0] for each in outcomes]),
+        completion_tokens=_total([each.tokens[1] for each in outcomes]),
     )
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    counted = [count for count in counts if count is not None]
+    return sum(counted) if counted else None
 
 
 def _passes(tasks: Sequence[Sequence[bool]], ks: Sequence[int]) -> tuple[dict[int, float], dict[int, float]]:

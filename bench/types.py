@@ -36,4 +36,6 @@ class Episode:
     num_attempts: int = 1
     seconds: float = 0.0  # of the last attempt, agent included
     latencies: tuple[float, ...] = ()  # seconds of each turn of the agent; empty where it plays inside the environment
+    prompt_tokens: int | None = None  # of all turns of the last attempt, as a server counted them
+    completion_tokens: int | None = None
     messages: tuple[dict[str, Any], ...] = ()

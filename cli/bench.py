@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,9 @@ from agentrl.bench.errors import UsageError
 from agentrl.cli.registry import find_env, our_envs
 
 if TYPE_CHECKING:
+    from agentrl.bench.endpoint import EndpointSettings
     from agentrl.bench.run import Settings
+    from agentrl.bench.summary import Summary
     from agentrl.bench.types import Episode
 
 __all__ = ["run"]
@@ -24,6 +27,7 @@ _EXAMPLES = """agents:
   oracle, noop               what the environment ships: its solution, and its floor
   random                     arbitrary calls and guesses
   cheat:NAME                 a cheat of the environment, or one that agentrl check tries
+  openai:MODEL               a model behind any OpenAI-compatible endpoint: --base-url, --key-env
   python:MODULE:CALLABLE     your function: messages in, the assistant's text out; may be async, and may
                              name the parameters tools, seed and sample
 
@@ -31,6 +35,7 @@ examples:
   agentrl bench --env AgentRL/Math-v0 --agent oracle -n 20
   agentrl bench --env Math-v0,ToolUse-v0 --agent random -n 50 --level 1,2 --k 1,4 --out runs/random
   agentrl bench --env AgentRL/Math-v0 --agent python:mine:answer -n 100 --concurrency 16
+  agentrl bench --env AgentRL/ToolUse-v0 --agent openai:my-model --base-url http://127.0.0.1:8000/v1
 
 The same command with the same --out goes on where it was stopped. Compare two: agentrl compare A B"""
 
@@ -46,6 +51,7 @@ def run(args: Sequence[str]) -> int:
     from agentrl.bench.table import notes_of, passes_of, table_of
 
     ks = _numbers("--k", options.k, least=1)
+    prices = _prices(options.price)
     settings = _settings(options, ks)
     folder = Path(options.out) if options.out else _folder(settings)
     with _progress(settings, quiet=options.json) as (on_start, on_episode):
@@ -53,9 +59,11 @@ def run(args: Sequence[str]) -> int:
     with BenchStore(folder) as store:
         summaries = summarize(store.episodes(), ks=ks)
         identity = store.identity
+    tokens, cost = _spent(summaries[-1], prices)
     if options.json:
         rows = [each.as_dict() for each in summaries]
-        print(json.dumps({"folder": str(folder), "identity": identity, "summaries": rows}, indent=2))
+        told = {"folder": str(folder), "identity": identity, "summaries": rows, "cost": cost}
+        print(json.dumps(told, indent=2))
     else:
         from rich.console import Console
 
@@ -65,6 +73,8 @@ def run(args: Sequence[str]) -> int:
             console.print(passes)
         for note in notes_of(summaries):
             console.print(note, markup=False, style="yellow")
+        if tokens:
+            console.print(tokens, markup=False)
         console.print(f"95 % intervals; every episode is in {folder}", markup=False, style="dim")
     return 1 if summaries[-1].num_failures else 0
 
@@ -110,8 +120,20 @@ def _parser() -> argparse.ArgumentParser:
         "--deadline", type=float, default=60.0, metavar="S", help="seconds of a reset or step (default 60)"
     )
     parser.add_argument(
-        "--turn-deadline", type=float, default=300.0, metavar="S", help="seconds of an async agent's turn (default 300)"
+        "--turn-deadline",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="seconds of a turn of an endpoint or an async function (default 300)",
     )
+    parser.add_argument("--base-url", metavar="URL", help="of openai:MODEL (default https://api.openai.com/v1)")
+    parser.add_argument("--key-env", metavar="NAME", help="variable that holds the key (default OPENAI_API_KEY)")
+    parser.add_argument(
+        "--tools", choices=("auto", "native", "text"), help="how openai:MODEL calls tools (default auto)"
+    )
+    parser.add_argument("--temperature", type=float, help="of openai:MODEL (default: the server's own)")
+    parser.add_argument("--max-tokens", type=int, help="of one turn of openai:MODEL (default: the server's own)")
+    parser.add_argument("--price", metavar="IN,OUT", help="of a million tokens, to count the cost (0.15,0.60)")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default runs/bench-AGENT-ENV…)")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     return parser
@@ -139,7 +161,43 @@ def _settings(options: argparse.Namespace, ks: list[int]) -> Settings:
         max_retries=options.retries,
         concurrency=options.concurrency,
         workers=options.workers,
+        endpoint=_endpoint(options),
+        key=os.environ.get(options.key_env or "OPENAI_API_KEY", "") if options.agent.startswith("openai:") else "",
     )
+
+
+def _endpoint(options: argparse.Namespace) -> EndpointSettings | None:
+    """Return the settings of an endpoint that were given; its own defaults for the others."""
+    given = {name: getattr(options, name) for name in ("base_url", "tools", "temperature", "max_tokens")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not options.agent.startswith("openai:"):
+        for name in [*given, *(["key_env"] if options.key_env else [])]:
+            raise UsageError(f"--{name.replace('_', '-')} has no effect on {options.agent}; it is of openai:MODEL")
+        return None
+    from agentrl.bench.endpoint import EndpointSettings
+
+    return EndpointSettings(**given)
+
+
+def _prices(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        prompt, completion = map(float, text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--price {text!r} must be two numbers; type --price 0.15,0.60") from error
+    return prompt, completion
+
+
+def _spent(summary: Summary, prices: tuple[float, float] | None) -> tuple[str, float | None]:
+    """Return what the run took in tokens, as a line, and what that cost; nothing where nobody counted."""
+    if summary.prompt_tokens is None or summary.completion_tokens is None:
+        return "", None
+    text = f"{summary.prompt_tokens:,} tokens read, {summary.completion_tokens:,} written"
+    if prices is None:
+        return text, None
+    cost = (summary.prompt_tokens * prices[0] + summary.completion_tokens * prices[1]) / 1e6
+    return f"{text}; cost {cost:.4f}", cost
 
 
 def _folder(settings: Settings) -> Path:

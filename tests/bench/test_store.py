@@ -33,6 +33,8 @@ def _made(seed: int = 0, **changes: object) -> Episode:
         num_attempts=2,
         seconds=1.25,
         latencies=(0.25, 0.5),
+        prompt_tokens=7,
+        completion_tokens=0,
         messages=({"role": "user", "content": "half \ud800"},),
     )
     return replace(episode, **changes)  # type: ignore[arg-type]

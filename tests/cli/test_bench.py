@@ -7,9 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -84,6 +87,46 @@ def test_failures_are_told_and_end_with_1(run: Run) -> None:
     assert "1 episode failed and counts for nothing (1 agent: error)" in " ".join(out.split())
 
 
+class _Model(BaseHTTPRequestHandler):
+    """Gives one answer to all, and counts tokens as a server would."""
+
+    keys: ClassVar[list[str | None]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.keys.append(self.headers["Authorization"])
+        message = {"role": "assistant", "content": "<answer>1</answer>"}
+        usage = {"prompt_tokens": 1000, "completion_tokens": 200}
+        body = json.dumps({"choices": [{"message": message}], "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_model_behind_an_endpoint_with_its_cost(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "k")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Model) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            words = ["--env", "Math-v0", "--agent", "openai:m", "-n", "5", "--key-env", "MY_KEY", "--price", "2,10"]
+            words += ["--base-url", f"http://127.0.0.1:{server.server_address[1]}/v1"]
+            status, out, err = run(*words)
+            told = json.loads(run(*words, "--json")[1])
+        finally:
+            server.shutdown()
+            thread.join()
+    assert (status, err) == (0, "")
+    assert "5,000 tokens read, 1,000 written; cost 0.0200" in out
+    assert told["cost"] == pytest.approx(0.02)
+    assert told["identity"]["agent_settings"]["tools"] == "auto"
+    assert _Model.keys == ["Bearer k"] * 5
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -96,6 +139,10 @@ def test_failures_are_told_and_end_with_1(run: Run) -> None:
         (("--env", "Math-v0", "--agent", "oracle", "--k", "0"), "--k '0' must be 1 or more"),
         (("--env", "Math-v0", "--agent", "oracle", "--level", "7"), "has no level 7; there are 1, 2, 3, 4, 5"),
         (("--env", "Math-v0", "--agent", "oracle", "--split", "tset"), "did you mean 'test'"),
+        (("--env", "Math-v0", "--agent", "oracle", "--base-url", "http://x"), "--base-url has no effect on oracle"),
+        (("--env", "Math-v0", "--agent", "oracle", "--key-env", "X"), "--key-env has no effect on oracle"),
+        (("--env", "Math-v0", "--agent", "openai:m", "--base-url", "x:1"), "base_url='x:1' is no address"),
+        (("--env", "Math-v0", "--agent", "openai:m", "--price", "1"), "--price '1' must be two numbers"),
         (("--env", "Math-v0", "--agent", "oracle", "--kwargs", "[]"), "--kwargs '[]' is not a JSON object"),
     ],
 )

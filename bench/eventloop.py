@@ -1,0 +1,62 @@
+"""One event loop in a thread of its own, so that threads that play can wait for coroutines side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+__all__ = ["LoopThread"]
+
+
+class LoopThread:
+    """Runs coroutines for other threads; started by the first, ended by `close`.
+
+    Args:
+        turn_s: Seconds after which a coroutine is cancelled.
+    """
+
+    def __init__(self, turn_s: float) -> None:
+        self._turn_s = turn_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Return what a coroutine returns; called from any thread.
+
+        Raises:
+            TimeoutError: It took longer than a turn may.
+            Exception: What it raised.
+        """
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=_serve, args=(self._loop,), name="bench-agent", daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(self._timed(coroutine), self._loop).result()
+
+    def close(self) -> None:
+        """Cancel what runs and end the thread; calling it again does nothing."""
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+
+    async def _timed(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        task = asyncio.ensure_future(coroutine)
+        done, _ = await asyncio.wait([task], timeout=self._turn_s)
+        if not done:
+            task.cancel()
+            raise TimeoutError(f"the agent did not answer within {self._turn_s:g} s")
+        return task.result()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=5.0))
+        loop.close()

@@ -9,11 +9,13 @@ parameters.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -32,7 +34,7 @@ from agentrl.envs.protocol import Policy
 if TYPE_CHECKING:
     from agentrl.bench.endpoint import EndpointSettings
 
-__all__ = ["AGENTS", "Agent", "open_agent"]
+__all__ = ["AGENTS", "Agent", "open_agent", "source_of"]
 
 AGENTS = ("oracle", "noop", "random", "cheat:NAME", "openai:MODEL", "python:MODULE:CALLABLE")
 
@@ -92,6 +94,24 @@ def open_agent(name: str, *, turn_s: float = 300.0, endpoint: EndpointSettings |
         return _Function(_load(name, rest), turn_s)
     hint = nearest(name, ("oracle", "noop", "random")) or nearest(kind + colon, ("cheat:", "openai:", "python:"))
     raise UsageError(f"agent {name!r} does not exist{hint}; there are {', '.join(AGENTS)}")
+
+
+def source_of(name: str) -> str:
+    """Return a digest of the file that holds a `python:` agent, empty for others: an edited agent is another one.
+
+    What its module imports is not looked at.
+    """
+    kind, _, place = name.partition(":")
+    module = place.partition(":")[0]
+    if kind != "python" or not module:
+        return ""
+    _find_here(module)
+    try:
+        spec = find_spec(module)
+        source = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
+    except (ImportError, OSError, ValueError):  # `open_agent` says what is wrong
+        return ""
+    return hashlib.sha256(source).hexdigest()[:16] if source else ""
 
 
 class _Shipped(Agent):
@@ -215,9 +235,7 @@ def _load(agent: str, place: str) -> Callable[..., Any]:
     module, _, name = place.partition(":")
     if not module or not name:
         raise UsageError(f"agent {agent!r} names no function; type python:MODULE:CALLABLE, such as python:mine:answer")
-    here, top = Path.cwd(), module.partition(".")[0]
-    if str(here) not in sys.path and ((here / f"{top}.py").is_file() or (here / top).is_dir()):
-        sys.path.append(str(here))  # as `python -m` would; what is installed comes first
+    _find_here(module)
     try:
         found: Any = import_module(module)
     except ImportError as error:
@@ -232,6 +250,13 @@ def _load(agent: str, place: str) -> Callable[..., Any]:
         raise UsageError(f"agent {agent!r} is a {type(found).__name__}; name a function that takes messages")
     function: Callable[..., Any] = found
     return function
+
+
+def _find_here(module: str) -> None:
+    """Let a module of the current folder be imported, as `python -m` would; what is installed comes first."""
+    here, top = Path.cwd(), module.partition(".")[0]
+    if str(here) not in sys.path and ((here / f"{top}.py").is_file() or (here / top).is_dir()):
+        sys.path.append(str(here))
 
 
 def _wanted(function: Callable[..., Any]) -> Sequence[str]:

@@ -121,7 +121,7 @@ def _load(folder: Path, metric: Metric) -> _Run:
     reads: dict[_Task, tuple[str, str]] = {}
     num_stored = 0
     with BenchStore(folder) as store:
-        for episode in store.episodes():
+        for episode in store.episodes(with_messages=False):
             num_stored += 1
             if episode.failure is not None:
                 continue

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium
 
-from agentrl.bench.agents import Agent, open_agent
+from agentrl.bench.agents import Agent, open_agent, source_of
 from agentrl.bench.conversation import Conversation, transcript
 from agentrl.bench.errors import AgentError, BenchError, UsageError
 from agentrl.bench.store import BenchStore
@@ -88,7 +88,7 @@ class Settings:
         """Return what makes two runs the same: all that may change a score, and no speed."""
         return {
             "agent": self.agent,
-            "agent_settings": self.endpoint.identity() if self.endpoint is not None else {},
+            "agent_settings": self._agent_settings(),
             "envs": list(self.envs),
             "levels": list(self.levels),
             "split": self.split,
@@ -104,6 +104,12 @@ class Settings:
                 "python": platform.python_version(),
             },
         }
+
+    def _agent_settings(self) -> dict[str, Any]:
+        if self.endpoint is not None:
+            return self.endpoint.identity()
+        source = source_of(self.agent)
+        return {"source": source} if source else {}
 
 
 def run(

@@ -143,7 +143,7 @@ def clustered_mean(tasks: Sequence[Sequence[float]], rng: np.random.Generator, *
         paired=True,
         vectorized=True,
         confidence_level=confidence,
-        n_resamples=_RESAMPLES,
+        n_resamples=_resamples(len(kept)),
         batch=_batch(len(kept)),
         method="percentile",
         rng=rng,
@@ -215,7 +215,7 @@ def sign_flip(differences: Sequence[float], rng: np.random.Generator) -> float:
     """Return the two-sided p-value that a difference is as likely to point up as down: a permutation test over tasks.
 
     With differences of -1, 0 and 1 this is McNemar's exact test. All sign patterns are tried where they are at most
-    9,999, else as many are drawn.
+    9,999, else as many are drawn; fewer, 999 at least, for more than 10,000 tasks that moved.
 
     Args:
         differences: One for each task.
@@ -235,7 +235,7 @@ def sign_flip(differences: Sequence[float], rng: np.random.Generator) -> float:
         mean,
         permutation_type="samples",
         vectorized=True,
-        n_resamples=_RESAMPLES,
+        n_resamples=_resamples(len(moved)),
         batch=_batch(len(moved)),
         rng=rng,
     )
@@ -342,6 +342,11 @@ def _checked(num: int, successes: int, k: int) -> None:
 def _flips(moves: Sequence[float]) -> bool:
     """Whether differences are those of one success or failure a task."""
     return all(move in (-1, 0, 1) for move in moves)
+
+
+def _resamples(size: int) -> int:
+    """Return how many resamples are drawn: fewer of very many tasks, so that 100,000 take seconds."""
+    return max(999, min(_RESAMPLES, 10**8 // size))
 
 
 def _batch(size: int) -> int:

@@ -98,12 +98,17 @@ class BenchStore:
             query = f"SELECT {', '.join(_KEY)} FROM episodes WHERE failure IS NULL"
             return {_job(row) for row in self._connection().execute(query)}
 
-    def episodes(self) -> Iterator[Episode]:
-        """Yield all episodes in the order of environment, level, seed and sample, a page at a time."""
+    def episodes(self, *, with_messages: bool = True) -> Iterator[Episode]:
+        """Yield all episodes in the order of environment, level, seed and sample, a page at a time.
+
+        Args:
+            with_messages: False leaves the messages out, which is several times as fast.
+        """
+        columns = [name if with_messages or name != "messages" else "'[]'" for name in _COLUMNS]
         after: tuple[Any, ...] = ()
         while True:
             where = f"WHERE ({', '.join(_KEY)}) > (?, ?, ?, ?)" if after else ""
-            query = f"SELECT {', '.join(_COLUMNS)} FROM episodes {where} ORDER BY {', '.join(_KEY)} LIMIT {_PAGE}"
+            query = f"SELECT {', '.join(columns)} FROM episodes {where} ORDER BY {', '.join(_KEY)} LIMIT {_PAGE}"
             with self._explained(), self._lock:
                 rows = self._connection().execute(query, after).fetchall()
             yield from map(_episode, rows)

@@ -54,15 +54,19 @@ def run(args: Sequence[str]) -> int:
     prices = _prices(options.price)
     settings = _settings(options, ks)
     folder = Path(options.out) if options.out else _folder(settings)
-    with _progress(settings, quiet=options.json) as (on_start, on_episode):
-        bench(settings, folder, on_start=on_start, on_episode=on_episode)
+    try:
+        with _progress(settings, quiet=options.json) as (on_start, on_episode):
+            num_played = bench(settings, folder, on_start=on_start, on_episode=on_episode)
+    except KeyboardInterrupt:
+        print(f"\nwhat was played is in {folder}; type the same command to go on", file=sys.stderr)
+        raise
     with BenchStore(folder) as store:
-        summaries = summarize(store.episodes(), ks=ks)
+        summaries = summarize(store.episodes(with_messages=False), ks=ks)
         identity = store.identity
     tokens, cost = _spent(summaries[-1], prices)
     if options.json:
         rows = [each.as_dict() for each in summaries]
-        told = {"folder": str(folder), "identity": identity, "summaries": rows, "cost": cost}
+        told = {"folder": str(folder), "identity": identity, "num_played": num_played, "summaries": rows, "cost": cost}
         print(json.dumps(told, indent=2))
     else:
         from rich.console import Console
@@ -73,6 +77,8 @@ def run(args: Sequence[str]) -> int:
             console.print(passes)
         for note in notes_of(summaries):
             console.print(note, markup=False, style="yellow")
+        if num_played < sum(1 for _ in settings.jobs()):
+            console.print(f"{num_played} episodes were played now, the others earlier: another --out plays all anew")
         if tokens:
             console.print(tokens, markup=False)
         console.print(f"95 % intervals; every episode is in {folder}", markup=False, style="dim")

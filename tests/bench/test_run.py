@@ -188,6 +188,8 @@ def flaky(messages, seed):
     return "<answer>1</answer>"
 def dead(messages):
     raise ConnectionError("the line is down")
+def alive(messages):
+    return "<answer>1</answer>"
 """
 
 
@@ -207,7 +209,7 @@ def test_a_dead_agent_stops_the_bench_and_what_failed_is_tried_again(
     with pytest.raises(BenchError, match=r"20 episodes failed one after another.*the line is down.*same command"):
         run(settings, tmp_path / "run")
     assert len(_stored(tmp_path / "run")) == 20
-    module(FLAKY.replace('raise ConnectionError("the line is down")', 'return "<answer>1</answer>"'))
+    sys.modules["mine"].dead = sys.modules["mine"].alive  # type: ignore[attr-defined]
     assert run(settings, tmp_path / "run") == 40
     assert [each.failure for each in _stored(tmp_path / "run")] == [None] * 40
 
@@ -253,6 +255,17 @@ def test_failures_of_an_environment_are_no_scores(tmp_path: Path, module: Callab
     assert episodes[1].failure is not None
     assert episodes[1].failure["message"] == "OSError: the disk is gone"
     assert [each.task_id for each in episodes] == ["0", "1", "2", "3", "4"]
+
+
+def test_an_agent_that_was_edited_is_another(tmp_path: Path, module: Callable[[str], None]) -> None:
+    module(FLAKY)
+    settings = _settings("python:mine:alive", num_tasks=1)
+    run(settings, tmp_path / "run")
+    before = settings.identity()
+    module(FLAKY + "# edited\n")
+    assert settings.identity() != before
+    with pytest.raises(StoreError, match=r'agent_settings was {"source": "\w{16}"} and is'):
+        run(settings, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         assert first == _made(task_id="t0\\ud800")
         assert second.failure == {"kind": "k", "boundary": "b", "message": "m"}
         assert store.done() == {first.job}
+        assert [(each.reward, each.messages) for each in store.episodes(with_messages=False)] == [(0.5, ())] * 2
 
 
 def test_an_episode_is_there_once_and_only_a_failure_gives_way(tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def test_json_for_machines_and_the_same_command_plays_nothing_again(run: Run) ->
     (row,) = told["summaries"]
     assert (row["num_episodes"], row["success"]["num_tasks"], list(row["pass_at"])) == (6, 3, ["2"])
     before = Path(told["folder"], "bench.sqlite").stat().st_size
-    assert json.loads(run(*words)[1]) == told
+    assert told["num_played"] == 6
+    assert json.loads(run(*words)[1]) == {**told, "num_played": 0}
+    assert "0 episodes were played now, the others earlier" in run(*words[:-1])[1]
     assert Path(told["folder"], "bench.sqlite").stat().st_size == before
     assert str(Path(told["folder"]).parent) == "runs"
 

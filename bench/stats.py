@@ -251,6 +251,9 @@ def paired_difference(
 ) -> Difference:
     """Compare two agents on the same tasks: difference, interval from a paired bootstrap over tasks, p-value.
 
+    Where all tasks move alike a bootstrap knows of nothing else and gives a point. For successes of single episodes
+    Wilson's bound on how many other tasks there may be takes its place, those taken to move the worst way.
+
     Args:
         first: For each task the values of its episodes, at least one.
         second: The same tasks in the same order, as the other agent did them.
@@ -268,10 +271,15 @@ def paired_difference(
     found = clustered_mean([[move] for move in moves], rng, confidence=confidence)
     num_up, num_down = sum(move > 0 for move in moves), sum(move < 0 for move in moves)
     single = all(len(task) == 1 and task[0] in (0, 1) for tasks in (first, second) for task in tasks)
+    low, high = found.low, found.high
+    if single and low == high:
+        others = wilson(0, len(moves), confidence=confidence)[1]
+        worst = 2 * others if moves[0] else others  # a task that moves back takes away twice what one that stays does
+        low, high = max(-1.0, found.value - worst), min(1.0, found.value + worst)
     return Difference(
         value=found.value,
-        low=found.low,
-        high=found.high,
+        low=low,
+        high=high,
         num_tasks=len(moves),
         num_up=num_up,
         num_down=num_down,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_ROOMY = 110  # columns of a terminal that shows everything
 _EXAMPLES = """examples:
   agentrl compare runs/one runs/two
   agentrl compare runs/one runs/two runs/three --metric reward --json"""
@@ -36,7 +37,7 @@ def run(args: Sequence[str]) -> int:
         console.print(
             f"{each.first} ({each.agents[0]}) and {each.second} ({each.agents[1]}): {each.metric}", markup=False
         )
-        console.print(_table(each))
+        console.print(_table(each, width=console.width))
         for note in _notes(each, options.flips):
             console.print(note, markup=False)
         console.print()
@@ -62,12 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _table(comparison: Comparison) -> Table:
+def _table(comparison: Comparison, *, width: int) -> Table:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("environment", overflow="fold")
-    for name in ("tasks", "first", "second", "difference", "up", "down", "p", "least shown"):
+    table.add_column("environment", overflow="fold", min_width=10)
+    roomy = width >= _ROOMY
+    for name in ("tasks", "first", "second", "difference", *(("up", "down") if roomy else ()), "p", "least"):
         table.add_column(name, justify="right", no_wrap=True)
     scale, digits = (100, 1) if comparison.metric == "success" else (1, 3)
     for row in comparison.rows:
@@ -79,8 +81,7 @@ def _table(comparison: Comparison) -> Table:
             f"{scale * row.first:.{digits}f}",
             f"{scale * row.second:.{digits}f}",
             f"{value} [{low}, {high}]",
-            str(each.num_up),
-            str(each.num_down),
+            *((str(each.num_up), str(each.num_down)) if roomy else ()),
             f"{row.p_adjusted:.2g}",
             "-" if each.smallest is None else f"{scale * each.smallest:.{digits}f}",
             style="" if row.env_id else "bold",
@@ -94,7 +95,7 @@ def _notes(comparison: Comparison, num_flips: int) -> list[str]:
     unit = "percentage points" if comparison.metric == "success" else "reward"
     notes = [
         _verdict(last.p_adjusted, last.difference.value),
-        f"difference in {unit}, 95 % interval over tasks; p by Holm",
+        f"difference in {unit}, 95 % interval over tasks; p by Holm; least: what 80 % power shows",
     ]
     if comparison.unlike:
         notes.append(f"forced, though they differ: {'; '.join(comparison.unlike)}")
@@ -114,4 +115,4 @@ def _notes(comparison: Comparison, num_flips: int) -> list[str]:
 def _verdict(p: float, value: float) -> str:
     if p < 0.05:
         return f"the second is {'better' if value > 0 else 'worse'} (p = {p:.2g})"
-    return f"no difference is shown (p = {p:.2g}); one smaller than 'least shown' could hardly have been"
+    return f"no difference is shown (p = {p:.2g}); one below 'least' could hardly have been"

@@ -183,6 +183,17 @@ def test_a_paired_difference_of_single_episodes() -> None:
     assert found.smallest == pytest.approx((1.959964 + 0.841621) * deviation / math.sqrt(40), abs=1e-5)
 
 
+def test_a_paired_difference_where_all_tasks_move_alike() -> None:
+    others = wilson(0, 10)[1]  # 27.8 % of other tasks may exist that none of ten is
+    up = paired_difference([[0.0]] * 10, [[1.0]] * 10, _rng())
+    assert (up.value, up.high) == (1.0, 1.0)
+    assert up.low == pytest.approx(1 - 2 * others)
+    none = paired_difference([[1.0]] * 10, [[1.0]] * 10, _rng())
+    assert (none.low, none.high) == pytest.approx((-others, others))
+    rewards = paired_difference([[0.25]] * 10, [[0.5]] * 10, _rng())
+    assert (rewards.low, rewards.high) == (0.25, 0.25)
+
+
 def test_a_paired_difference_of_several_episodes_a_task() -> None:
     first = [[0.0, 1.0]] * 12
     second = [[1.0, 1.0]] * 8 + [[0.0, 1.0]] * 4

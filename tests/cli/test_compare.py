@@ -30,14 +30,21 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     return call
 
 
-def test_a_table_for_people_json_for_machines_and_a_refusal(run: Run) -> None:
+def test_a_table_for_people_json_for_machines_and_a_refusal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     status, out, err = run("noop", "oracle", "--flips", "1")
     assert (status, err) == (0, "")
     assert "noop (noop) and oracle (oracle): success" in out
     row = next(line for line in out.splitlines() if line.startswith("all"))
-    assert row.split()[:8] == ["all", "16", "0.0", "100.0", "+100.0", "[+100.0,", "+100.0]", "16"]
+    assert row.split()[:8] == ["all", "16", "0.0", "100.0", "+100.0", "[+61.3,", "+100.0]", "16"]
     assert "the second is better (p = 9.2e-05)" in out  # 3 * 2 / 2**16
     assert "better on AgentRL/Math-v0 level 0 seed 0, and 15 more" in out
+
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = [
+        line for line in run("noop", "oracle")[1].splitlines() if line.startswith(("Math-v0", "ToolUse-v0", "all"))
+    ]
+    assert len(narrow) == 3
+    assert all("100.0 [+" in line for line in narrow)
 
     (found,) = json.loads(run("noop", "oracle", "--json")[1])
     assert [each["env_id"] for each in found["rows"]] == ["AgentRL/Math-v0", "AgentRL/ToolUse-v0", ""]

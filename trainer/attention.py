@@ -37,7 +37,8 @@ def grouped_attention(
     """
     batch, heads, num_queries, size = query.shape
     shared = key.shape[1]
-    if num_queries != 1 or heads == shared or attention_mask is None or kwargs.get("dropout"):
+    plain = attention_mask is None or attention_mask.shape[1] != 1  # or a mask for each head
+    if num_queries != 1 or heads == shared or plain or kwargs.get("dropout"):
         usual: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, **kwargs
         )

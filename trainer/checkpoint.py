@@ -39,6 +39,7 @@ class TrainerState:
     recent_success: list[float]  # of the last ten steps
     curriculum: dict[str, Any] = field(default_factory=dict)  # of the Curriculum; empty in older checkpoints
     replay: dict[str, Any] = field(default_factory=dict)  # of the Replay; empty in older checkpoints
+    unwritten: dict[str, float] = field(default_factory=dict)  # metrics of the step, where its evaluation was left
     queue: list[dict[str, Any]] = field(default_factory=list)  # asynchronous: each Upcoming under way
 
 

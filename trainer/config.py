@@ -59,7 +59,7 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "optim", "lr", "max_grad_norm", "updates_per_step")
-        if min(self.warmup_steps, self.weight_decay, self.max_skipped) < 0:
+        if min(self.warmup_steps, self.max_skipped) < 0 or not 0 <= self.weight_decay < math.inf:
             raise ConfigError(
                 f"optim.warmup_steps, weight_decay and max_skipped are {self.warmup_steps}, {self.weight_decay} and "
                 f"{self.max_skipped}, but must be 0 or more"

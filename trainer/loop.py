@@ -85,6 +85,7 @@ class Run:
         self.updater = Updater(self.model, self._reference(device), config)
         self.num_tokens, self.train_seconds, self.recent = 0, 0.0, list[float]()
         self.num_skipped = 0  # updates in a row
+        self.unwritten: dict[str, float] = {}  # metrics of the step done last, until they are on disk
         self.kept: dict[int, Upcoming] = {}  # steps that were under way at the checkpoint
         self.curriculum, self.replay = Curriculum(level=config.level), Replay()
         self.draw = Draw(
@@ -102,7 +103,7 @@ class Run:
             self.metrics = opened.enter_context(log)
             # What was done after the checkpoint is done again, the same.
             self.store.drop_after(self.step)
-            self.metrics.truncate_after(self.step)
+            self.metrics.truncate_after(self.step - bool(self.unwritten))
             self.engine = opened.enter_context(
                 open_engine(
                     self.model,
@@ -162,6 +163,8 @@ class Run:
         with self._stopper.listening():
             try:
                 before = self.held_out.play("eval_before", self.step)
+                if self.unwritten:
+                    self._finish_step()
                 while self.step < self.config.num_steps and not self._good_enough():
                     self.train_step()
                 self._keep()
@@ -208,10 +211,16 @@ class Run:
             self.curriculum.note(metrics.get("success"), config.curriculum)
         self.recent = [*self.recent, metrics.get("success", 0.0)][-10:]
         self._run_ahead()
-        every = self.config.eval.every
+        self.unwritten = metrics
+        self._finish_step()
+
+    def _finish_step(self) -> None:
+        """Evaluate where it is time, and write the step's metrics; a resume does what a stop in there left undone."""
+        step, metrics, every = self.step, dict(self.unwritten), self.config.eval.every
         if every and step % every == 0 and step < self.config.num_steps:
             metrics |= {f"eval/{name}": value for name, value in self.held_out.play("eval", step).items()}
         self.metrics.write(step, metrics)
+        self.unwritten = {}
         if step % self.config.checkpoint.every == 0 or step == self.config.num_steps:
             self.save()
         self.progress.update(metrics, step, self.config.num_steps)
@@ -229,6 +238,7 @@ class Run:
             curriculum=asdict(self.curriculum),
             replay=asdict(self.replay),
             queue=self.pipeline.state() if self.pipeline else [],
+            unwritten=self.unwritten,
         )
         save_checkpoint(
             self.dir.checkpoints,
@@ -309,7 +319,7 @@ class Run:
         torch.set_rng_state(state.torch_rng)
         if state.curriculum:
             self.curriculum = Curriculum(**state.curriculum)
-        self.replay = Replay.restore(state.replay)
+        self.replay, self.unwritten = Replay.restore(state.replay), dict(state.unwritten)
         self.kept = {upcoming.step: upcoming for upcoming in map(Upcoming.restore, state.queue)}
         if state.cuda_rng and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state.cuda_rng)

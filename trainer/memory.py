@@ -36,6 +36,7 @@ class MemoryWatch:
         self._limit_mb = _SHARE * available_mb() if limit_mb is None else limit_mb
         self._renew = renew
         self._given = limit_mb is not None
+        self._late = False  # past the limit at the last check, too, though all was made anew
 
     def check(self, envs: str) -> dict[str, float]:
         """Return `perf/memory_mb`, and `environments_renewed` where that was needed; nothing without /proc.
@@ -44,17 +45,20 @@ class MemoryWatch:
             envs: Who is to be named.
 
         Raises:
-            TrainerError: The process is past the limit with fresh environments, too.
+            TrainerError: The process is past the limit twice in a row, with fresh environments too.
         """
         used = resident_mb()
         if used is None:
             return {}
         if used <= self._limit_mb:
+            self._late = False
             return {"perf/memory_mb": used}
         self._renew()
         _give_back()
         after = resident_mb() or used
-        if after > self._limit_mb:
+        # Environments that were at work are made anew when they come back: that is seen at the next check.
+        late, self._late = self._late, after > self._limit_mb
+        if late and self._late:
             limit = "max_memory_mb" if self._given else "nine tenths of what there is; max_memory_mb sets another limit"
             raise TrainerError(
                 f"the process holds {used:,.0f} MiB, and {after:,.0f} once environments are made anew: more than "

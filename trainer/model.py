@@ -220,6 +220,12 @@ def load_model(
             f"model={name!r}: {type(model).__name__} has an attention of its own that is not supported; try a Qwen3, "
             "Llama or Mistral model"
         )
+    cap = getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
+    if cap:  # Transformers' sdpa leaves it out without a word
+        raise ConfigError(
+            f"model={name!r}: {type(model).__name__} caps its attention (attn_logit_softcapping={cap:g}), which is not "
+            "supported; try a Qwen3, Llama, Mistral or Gemma 3 model"
+        )
     if head_dtype:
         model.config.head_dtype = head_dtype
     return model

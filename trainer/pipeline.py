@@ -150,9 +150,10 @@ class Pipeline:
 
     def _play_of(self, upcoming: Upcoming, tasks: Sequence[Task]) -> list[Episode]:
         """Play what is not finished."""
-        jobs = [_Job(task=task, of=upcoming) for task in tasks if (task.group, task.member) not in upcoming.finished]
+        finished = upcoming.finished
+        jobs = [_Job(task=task, of=upcoming) for task in tasks if not _is_of(finished.get(_place(task)), task)]
         self._results(jobs, upcoming.step)
-        return [upcoming.finished[task.group, task.member] for task in tasks]
+        return [finished[_place(task)] for task in tasks]
 
     def _results(self, jobs: Sequence[_Job], priority: int) -> list[Episode]:
         entries = [(priority, next(self._numbers), job) for job in jobs]
@@ -199,6 +200,20 @@ class Pipeline:
     def _cancel(self) -> None:
         for worker in self._workers:
             worker.cancel()
+
+
+def _place(task: Task) -> tuple[int, int]:
+    return task.group, task.member
+
+
+def _is_of(episode: Episode | None, task: Task) -> bool:
+    """Return whether an episode is of a task: a configuration that was changed by hand draws others."""
+    return (
+        episode is not None
+        and (episode.seed, episode.split) == (task.seed, task.split)
+        and task.env_id in (None, episode.env_id)
+        and task.level in (None, episode.level)
+    )
 
 
 def _closed() -> EngineError:

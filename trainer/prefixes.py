@@ -25,6 +25,10 @@ MAX_PAIRS: Final = 2**25
 """Entries of a forest's mask: 128 MiB in float32."""
 
 
+_WINDOWS: Final = ("window_size", "attention_layers", "keep_window_size", "attention_chunk_size")
+"""What families of models call a window beside `sliding_window`, which counts where no layers are named."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tree:
     """Distinct beginnings of some rows of tokens, each after the one it extends."""
@@ -140,7 +144,9 @@ class Costs:
         """
         config = model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-        windowed = getattr(config, "sliding_window", None) is not None and getattr(config, "layer_types", None) is None
+        named = getattr(config, "layer_types", None) is not None
+        windows = _WINDOWS if named else ("sliding_window", *_WINDOWS)
+        windowed = any(getattr(config, name, None) is not None for name in windows)
         if kinds != {"full_attention"} or windowed or not _attends_along(model):
             return None
         inside = sum(weight.numel() for weight in model.base_model.parameters())

@@ -8,32 +8,26 @@ infrastructure is never a reward of 0.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import queue
-import threading
+import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import gymnasium
 import numpy as np
 
-from agentrl.trainer.answers import AnswerError, Opening, Outcome, read_reset, read_step
+from agentrl.trainer.answers import Opening, Outcome, read_reset, read_step
 from agentrl.trainer.chat import Chat
+from agentrl.trainer.desk import Allowance, Desk, Desks, EnvFailure
 from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.textualize import make_text_env
 from agentrl.trainer.types import Episode
 
 __all__ = ["RolloutConfig", "Rollouts", "Task", "make_text_env"]
-
-T = TypeVar("T")
-
-_CLOSE_S = 5.0  # for all environments together: one that hangs is left to its daemon thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +44,8 @@ class RolloutConfig:
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "max_turn_tokens", "max_episode_tokens", "turn_timeout_s", "episode_timeout_s"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"rollout.{name} is {getattr(self, name)!r}, but must be above 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"rollout.{name} is {getattr(self, name)!r}, but must be a number above 0")
         if self.max_retries < 0:
             raise ConfigError(f"rollout.max_retries is {self.max_retries!r}, but must be 0 or more")
         if self.schedule not in (None, "exact", "eager"):
@@ -91,8 +85,7 @@ class Rollouts:
         self._engine = engine
         self._chat = chat
         self._config = config
-        # By environment id; desks are kept between calls: an environment is reset, not made anew.
-        self._idle: defaultdict[str, list[_Desk]] = defaultdict(list)
+        self._desks = Desks(lambda env_id: make_text_env(env_id, self._env_kwargs))
 
     def play(self, tasks: Sequence[Task]) -> list[Episode]:
         """Play every task; return the episodes in the order of the tasks, failed ones with `failure` set.
@@ -107,14 +100,11 @@ class Rollouts:
             raise group.exceptions[0] from None
 
     def close(self) -> None:
-        """Close the environments, waiting at most five seconds; may be called twice."""
-        desks = [desk for idle in self._idle.values() for desk in idle]
-        self._idle.clear()
-        for desk in desks:
-            desk.abandon()
-        deadline = time.monotonic() + _CLOSE_S
-        for desk in desks:
-            desk.join(deadline - time.monotonic())
+        """Close the environments, those at work once their episode is over; what is played later has new ones.
+
+        Waits at most five seconds; may be called twice.
+        """
+        self._desks.close()
 
     async def _play(self, tasks: Sequence[Task]) -> list[Episode]:
         episodes: list[Episode | None] = [None] * len(tasks)
@@ -136,38 +126,36 @@ class Rollouts:
 
     async def play_one(self, task: Task, session: Session) -> Episode:
         """Play one task; errors as of `play`."""
-        idle = self._idle[self._env_of(task)]
-        desk = idle.pop() if idle else self._desk(task)
+        env_id = self._env_of(task)
+        desk = self._desks.lend(env_id)
         try:
             episode, desk = await self._persist(task, session, desk)
         finally:
-            idle.append(desk)
+            self._desks.take_back(env_id, desk)
         return episode
 
-    async def _persist(self, task: Task, session: Session, desk: _Desk) -> tuple[Episode, _Desk]:
+    async def _persist(self, task: Task, session: Session, desk: Desk) -> tuple[Episode, Desk]:
         """Play a task, again in a fresh environment while infrastructure fails."""
         # Time spent waiting for others is not counted: one straggler must not make its neighbours late.
-        allowance = _Allowance(turn_s=self._config.turn_timeout_s, episode_s=self._config.episode_timeout_s)
+        allowance = Allowance(turn_s=self._config.turn_timeout_s, episode_s=self._config.episode_timeout_s)
         for attempt in range(self._config.max_retries + 1):
             episode = _blank(self._env_of(task), task, attempt)
             start = time.perf_counter()
             try:
                 await self._episode(episode, task, session, desk, allowance)
-            except _EnvFailure as failure:
+            except EnvFailure as failure:
                 episode.failure = failure.as_dict()
             session.forget()
             episode.timings["episode_s"] = time.perf_counter() - start
             if episode.failure is None:
                 break
             desk.abandon()
-            desk = self._desk(task)
+            desk = self._desks.fresh(self._env_of(task))
             if allowance.left_s <= 0:
                 break
         return episode, desk
 
-    async def _episode(
-        self, episode: Episode, task: Task, session: Session, desk: _Desk, allowance: _Allowance
-    ) -> None:
+    async def _episode(self, episode: Episode, task: Task, session: Session, desk: Desk, allowance: Allowance) -> None:
         chat, config = self._chat, self._config
         options = {"split": task.split, **({} if task.level is None else {"level": task.level})}
         opening = await desk.call(partial(_reset, seed=task.seed, options=options), allowance, "reset")
@@ -200,7 +188,7 @@ class Rollouts:
             )
             sampled_s += time.perf_counter() - began
             if completion.finish == "abort":  # half a turn is no answer: the episode is played again
-                raise _EnvFailure("aborted", "engine", "a weight update ended the turn (engine.in_flight is 'abort')")
+                raise EnvFailure("aborted", "engine", "a weight update ended the turn (engine.in_flight is 'abort')")
             ids = ids + completion.token_ids
             mask += [True] * len(completion.token_ids)
             logprobs += completion.logprobs
@@ -212,7 +200,7 @@ class Rollouts:
             outcome = await desk.call(partial(_step, action=action), allowance, "step")
             env_s += time.perf_counter() - began
             if outcome.failure is not None:
-                raise _EnvFailure(**outcome.failure)
+                raise EnvFailure(**outcome.failure)
             episode.reward += outcome.reward
             episode.turn_rewards.append(outcome.reward)
             episode.turn_lengths.append(len(completion.token_ids))
@@ -239,96 +227,6 @@ class Rollouts:
     def _env_of(self, task: Task) -> str:
         return task.env_id or self._env_id
 
-    def _desk(self, task: Task) -> _Desk:
-        return _Desk(lambda: make_text_env(self._env_of(task), self._env_kwargs))
-
-
-class _EnvFailure(Exception):
-    """Infrastructure failed during an episode."""
-
-    def __init__(self, kind: str, boundary: str, message: str) -> None:
-        super().__init__(message)
-        self.kind, self.boundary = kind, boundary
-
-    def as_dict(self) -> dict[str, str]:
-        return {"kind": self.kind, "boundary": self.boundary, "message": str(self)}
-
-
-@dataclass(kw_only=True)
-class _Allowance:
-    """Time that the environment of one episode may take, over all attempts."""
-
-    turn_s: float
-    episode_s: float
-    spent_s: float = 0.0
-
-    @property
-    def left_s(self) -> float:
-        return self.episode_s - self.spent_s
-
-
-class _Desk:
-    """One environment in a thread of its own; a thread that hangs is left behind, and cannot hold up the exit."""
-
-    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]]) -> None:
-        self._make = make
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._env: gymnasium.Env[Any, Any] | None = None
-        self._thread = threading.Thread(target=self._run, name="agentrl-env", daemon=True)
-        self._thread.start()
-
-    async def call(self, job: Callable[[gymnasium.Env[Any, Any]], T], allowance: _Allowance, what: str) -> T:
-        """Run a job on the environment.
-
-        Raises:
-            _EnvFailure: It raised, answered outside the protocol, or took longer than it may.
-            ConfigError: The environment cannot be made.
-        """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def run() -> None:
-            result: T | None = None
-            error: Exception | None = None
-            try:
-                if self._env is None:
-                    self._env = self._make()
-                result = job(self._env)
-            except ConfigError as raised:
-                error = raised
-            except BaseException as raised:  # a tool may even call sys.exit; it must not end this thread
-                error = _blame(raised, what)
-            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
-                loop.call_soon_threadsafe(_settle, future, result, error)
-
-        self._jobs.put(run)
-        began = time.monotonic()
-        try:
-            return await asyncio.wait_for(future, max(0.0, min(allowance.turn_s, allowance.left_s)))
-        except TimeoutError:
-            if allowance.turn_s < allowance.left_s:
-                message, boundary = f"{what} took longer than {allowance.turn_s} s", "environment"
-            else:
-                message, boundary = f"the environment took more than {allowance.episode_s} s in all", "episode"
-            raise _EnvFailure("timeout", boundary, message) from None
-        finally:
-            allowance.spent_s += time.monotonic() - began
-
-    def abandon(self) -> None:
-        """Leave the environment to close itself when its thread comes back."""
-        self._jobs.put(None)
-
-    def join(self, timeout_s: float) -> None:
-        """Wait for the thread to end after `abandon`."""
-        self._thread.join(timeout=max(0.0, timeout_s))
-
-    def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job()
-        if self._env is not None:
-            with contextlib.suppress(Exception):  # it failed before, or nobody needs it any more
-                self._env.close()
-
 
 def _reset(env: gymnasium.Env[Any, Any], seed: int, options: dict[str, Any]) -> Opening:
     return read_reset(env.reset(seed=seed, options=options))
@@ -336,25 +234,6 @@ def _reset(env: gymnasium.Env[Any, Any], seed: int, options: dict[str, Any]) -> 
 
 def _step(env: gymnasium.Env[Any, Any], action: str) -> Outcome:
     return read_step(env.step(action))
-
-
-def _blame(error: BaseException, what: str) -> _EnvFailure:
-    if isinstance(error, AnswerError):
-        return _EnvFailure("protocol", "environment", str(error))
-    # Errors of an environment may say what failed, as AgentRL's InfrastructureError does.
-    kind, boundary = getattr(error, "kind", None), getattr(error, "boundary", None)
-    if not isinstance(kind, str) or not isinstance(boundary, str):
-        kind, boundary = "exception", "environment"
-    return _EnvFailure(kind, boundary, f"{what} raised {type(error).__name__}: {error}")
-
-
-def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
 
 
 def _state_key(texts: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -167,7 +168,7 @@ WRONG_VALUES = {
     "[optim]\nbeta2 = 1": "optim.beta2 is 1.0, but must be 0 or more and below 1",
     "[optim]\nfinal_lr_share = 2": "optim.final_lr_share is 2.0, but must lie between 0 and 1",
     "[optim]\nupdates_per_step = 9": "optim.updates_per_step is 9, more than groups_per_step (8)",
-    "[rollout]\nconcurrency = 0": "rollout.concurrency is 0, but must be above 0",
+    "[rollout]\nconcurrency = 0": "rollout.concurrency is 0, but must be a number above 0",
     "[rollout]\nmax_retries = -1": "rollout.max_retries is -1, but must be 0 or more",
     "[rollout]\nschedule = 'fast'": "rollout.schedule is 'fast'; choose exact or eager",
     "[eval]\nnum_episodes = -1": "eval.num_episodes and eval.every are -1 and 0, but must be 0 or more",
@@ -251,3 +252,11 @@ def test_nothing_that_is_left_out_of_toml_has_a_default_to_come_back() -> None:
 def test_wrong_settings_of_a_cold_start(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         ColdstartConfig(**values)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_what_is_no_number_is_refused_from_python_too(value: float) -> None:
+    with pytest.raises(ConfigError, match=f"rollout.turn_timeout_s is {value}, but must be a number above 0"):
+        RolloutConfig(turn_timeout_s=value)
+    with pytest.raises(ConfigError, match=f"weight_decay and max_skipped are 0, {value}"):
+        OptimConfig(weight_decay=value)

@@ -1,4 +1,4 @@
-"""The output layer in float32 over a model of bfloat16: nothing of its logits is rounded, on both sides alike."""
+"""The output layer in float32 over a model of bfloat16, on both sides alike; and attention that is not as it seems."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.errors import ConfigError
@@ -97,3 +98,18 @@ def test_adapters_on_the_output_layer_are_refused(tiny_model: Callable[..., Any]
     add_adapters(model, LoraConfig(rank=2, layers="lm_head"), seed=0)
     with pytest.raises(ConfigError, match=r"head_dtype is 'float32', but the output layer .* leave head_dtype out"):
         Head(model)
+
+
+def test_a_cap_inside_attention_is_refused(tmp_path: Path) -> None:
+    """Transformers' sdpa would leave it out without a word."""
+    config = Gemma2Config(hidden_size=16, intermediate_size=16, num_hidden_layers=1, head_dim=8, vocab_size=32)
+    for cap in (50.0, None):
+        config.attn_logit_softcapping = cap
+        Gemma2ForCausalLM(config).save_pretrained(tmp_path)
+        if cap is None:
+            load_model(str(tmp_path), device=CPU)
+        else:
+            with pytest.raises(
+                ConfigError, match=r"Gemma2ForCausalLM caps its attention \(attn_logit_softcapping=50\)"
+            ):
+                load_model(str(tmp_path), device=CPU)

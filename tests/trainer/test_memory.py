@@ -70,12 +70,13 @@ def room(mb: float) -> float:
 
 def test_what_instances_keep_is_freed(config: TrainConfig, tmp_path: Path) -> None:
     run_dir = RunDir.create(tmp_path, "run", default="")
-    train(replace(config, max_memory_mb=room(100), num_steps=12), run_dir=run_dir)
+    limit = room(100)
+    train(replace(config, max_memory_mb=limit, num_steps=12), run_dir=run_dir)
     lines = read_metrics(run_dir.path / "metrics.jsonl")
     renewed = sum(line.get("environments_renewed", 0.0) for line in lines)
     assert renewed >= 1  # 48 episodes of 16 MiB are 768
     assert Leaky.made == 4 * (1 + renewed)
-    assert max(line["perf/memory_mb"] for line in lines) <= room(100)
+    assert max(line["perf/memory_mb"] for line in lines) <= limit
 
 
 def test_what_is_kept_elsewhere_stops_the_run_at_a_checkpoint(config: TrainConfig, tmp_path: Path) -> None:

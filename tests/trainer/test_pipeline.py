@@ -357,3 +357,14 @@ def test_an_engine_that_hangs_is_named(tiny_model: Callable[..., Any], kind: typ
         may_end.set()
         engine.update_weights(1)  # it did come back
         session.close()
+
+
+def test_finished_episodes_of_other_tasks_are_played_again(tables: Tables, pipeline: Pipeline) -> None:
+    play, _ = player(lambda task: 1.0)
+    draw = Draw(seed=1, envs={"Toy": 1.0}, groups_per_step=2, group_size=2, temperature=1.0)  # the run's seed was 0
+    finished = {(episode.group, episode.member): episode for episode in play(draw.tasks(7, level=None, places=[0, 1]))}
+    pipeline.start(Upcoming(step=7, level=None, finished=finished))
+    tables.may_end.set()
+    _, played = pipeline.take(7)
+    assert len(tables.begun) == 4
+    assert all(len({episode.seed for episode in played.kept if episode.group == group}) == 1 for group in (0, 1))

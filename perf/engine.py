@@ -27,7 +27,7 @@ from common import SHAPES, parser, random_qwen3, report, versions
 from transformers import DynamicCache, PreTrainedModel
 
 from agentrl.trainer.attention import NAME as ATTENTION
-from agentrl.trainer.engines.base import Request
+from agentrl.trainer.engines.base import Request, Session
 from agentrl.trainer.engines.torch import TorchEngine
 
 __all__ = ["Plan", "run_engine", "run_generate"]
@@ -102,8 +102,7 @@ def run_engine(
 ) -> tuple[float, list[tuple[list[int], list[float]]]]:
     """Return tokens sampled a second, and ids and log-probabilities of each episode, 0 where not sampled."""
 
-    async def play(index: int, plan: Plan) -> tuple[list[int], list[float]]:
-        session = engine.session()
+    async def play(index: int, plan: Plan, session: Session) -> tuple[list[int], list[float]]:
         ids, logprobs = list(plan.prompt), [0.0] * len(plan.prompt)
         for turn, count in enumerate(plan.sampled):
             done = await session.generate(
@@ -123,9 +122,12 @@ def run_engine(
         return ids, logprobs
 
     async def all_of() -> list[tuple[list[int], list[float]]]:
-        return list(await asyncio.gather(*(play(index, plan) for index, plan in enumerate(plans))))
+        played = (play(index, *pair) for index, pair in enumerate(zip(plans, sessions, strict=True)))
+        return list(await asyncio.gather(*played))
 
     start = time.perf_counter()
+    # All before the first turn, as rollouts do: else the engine begins with those that are there, in two waves.
+    sessions = [engine.session() for _ in plans]
     episodes = asyncio.run(all_of())
     return sum(sum(plan.sampled) for plan in plans) / (time.perf_counter() - start), episodes
 

@@ -48,7 +48,9 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     "gpt2, learned positions": lambda: GPT2Config(
         vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=512, bos_token_id=1, eos_token_id=1
     ),
-    "gemma2, windows and capped logits": lambda: Gemma2Config(**SMALL, sliding_window=7, query_pre_attn_scalar=8),
+    "gemma2, windows and capped logits": lambda: Gemma2Config(
+        **SMALL, sliding_window=7, query_pre_attn_scalar=8, attn_logit_softcapping=None
+    ),
 }
 
 

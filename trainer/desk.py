@@ -87,6 +87,7 @@ class EnvFailure(Exception):
         self.kind, self.boundary = kind, boundary
 
     def as_dict(self) -> dict[str, str]:
+        """Return what `Episode.failure` holds."""
         return {"kind": self.kind, "boundary": self.boundary, "message": str(self)}
 
 
@@ -100,6 +101,7 @@ class Allowance:
 
     @property
     def left_s(self) -> float:
+        """Seconds that are left of the episode's."""
         return self.episode_s - self.spent_s
 
 

@@ -22,8 +22,9 @@ import numpy as np
 from agentrl.trainer.answers import Opening, Outcome, read_reset, read_step
 from agentrl.trainer.chat import Chat
 from agentrl.trainer.desk import Allowance, Desk, Desks, EnvFailure
-from agentrl.trainer.engines.base import Engine, Request, Schedule, Session
+from agentrl.trainer.engines.base import Engine, Schedule, Session
 from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.history import History
 from agentrl.trainer.textualize import make_text_env
 from agentrl.trainer.types import Episode
 
@@ -165,36 +166,30 @@ class Rollouts:
             *([{"role": "system", "content": opening.system}] if opening.system else []),
             {"role": "user", "content": opening.observation},
         ]
-        ids = list(chat.prompt(episode.messages, opening.tools))
-        mask, logprobs = [False] * len(ids), [0.0] * len(ids)
+        history = History(
+            chat,
+            episode.messages,
+            opening.tools,
+            max_turn_tokens=config.max_turn_tokens,
+            max_episode_tokens=config.max_episode_tokens,
+        )
         state = _state_key([opening.observation])
         sampled_s = env_s = 0.0
         while True:
-            room = min(config.max_turn_tokens, config.max_episode_tokens - len(ids))
-            if room < 1:
+            if history.room < 1:
                 episode.truncated_by = "context"
                 break
             seed = _request_seed(task, episode.num_turns)
             began = time.perf_counter()
             completion = await session.generate(
-                Request(
-                    prompt_ids=ids,
-                    max_new_tokens=room,
-                    temperature=task.temperature,
-                    seed=seed,
-                    stop_ids=chat.stop_ids,
-                    order=(task.step, task.group, task.member),
-                )
+                history.request(temperature=task.temperature, seed=seed, order=(task.step, task.group, task.member))
             )
             sampled_s += time.perf_counter() - began
             if completion.finish == "abort":  # half a turn is no answer: the episode is played again
                 raise EnvFailure("aborted", "engine", "a weight update ended the turn (engine.in_flight is 'abort')")
-            ids = ids + completion.token_ids
-            mask += [True] * len(completion.token_ids)
-            logprobs += completion.logprobs
+            action = history.say(completion)
             episode.num_turns += 1
             episode.versions.append(completion.version)
-            action = chat.action(completion.token_ids)
             episode.messages.append({"role": "assistant", "content": action})
             began = time.perf_counter()
             outcome = await desk.call(partial(_step, action=action), allowance, "step")
@@ -214,14 +209,10 @@ class Rollouts:
                 break
             episode.messages += map(dict, outcome.replies)
             state = _state_key([reply["content"] for reply in outcome.replies])
-            follow = chat.follow(completion.token_ids, outcome.replies)
-            if len(ids) + len(follow) >= config.max_episode_tokens:  # nobody will answer this any more
+            if not history.hear(completion, outcome.replies):  # nobody will answer them any more
                 episode.truncated_by = "context"
                 break
-            ids = ids + list(follow)
-            mask += [False] * len(follow)
-            logprobs += [0.0] * len(follow)
-        episode.token_ids, episode.mask, episode.logprobs = ids, mask, logprobs
+        episode.token_ids, episode.mask, episode.logprobs = history.ids, history.mask, history.logprobs
         episode.timings.update(sample_s=sampled_s, env_s=env_s)
 
     def _env_of(self, task: Task) -> str:

@@ -14,7 +14,7 @@ class LoopThread:
     """Runs coroutines for other threads; started by the first, ended by `close`.
 
     Args:
-        turn_s: Seconds after which a coroutine is cancelled.
+        turn_s: Seconds after which a coroutine is cancelled, and waited for no longer.
     """
 
     def __init__(self, turn_s: float) -> None:
@@ -33,21 +33,25 @@ class LoopThread:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=_serve, args=(self._loop,), name="bench-agent", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(self._timed(coroutine), self._loop).result()
+            loop = self._loop
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        except RuntimeError:  # closed meanwhile
+            coroutine.close()
+            raise
+        try:
+            return future.result(self._turn_s)
+        except TimeoutError:
+            if future.done():
+                raise  # its own
+            future.cancel()
+            raise TimeoutError(f"the agent did not answer within {self._turn_s:g} s") from None
 
     def close(self) -> None:
         """Cancel what runs and end the thread; calling it again does nothing."""
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
-
-    async def _timed(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        task = asyncio.ensure_future(coroutine)
-        done, _ = await asyncio.wait([task], timeout=self._turn_s)
-        if not done:
-            task.cancel()
-            raise TimeoutError(f"the agent did not answer within {self._turn_s:g} s")
-        return task.result()
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,7 +1,7 @@
 """A run of the bench in one SQLite file, `bench.sqlite`: who played what with which settings, and every episode.
 
-Each episode is a transaction of its own in write-ahead mode: a killed run leaves whole episodes, and goes on with what
-is missing. An episode is known by (environment, level, seed, sample) and is there once. A file that was begun with
+Episodes are written as they end, in write-ahead mode: a killed run leaves whole episodes, and goes on with what is
+missing. An episode is known by (environment, level, seed, sample) and is there once. A file that was begun with
 other settings is refused, with the names of those that differ.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -91,6 +91,19 @@ class BenchStore:
         """Write an episode at once; return whether it was missing, or there with a failure only."""
         with self._explained(), self._lock:
             return self._connection().execute(_INSERT, _row(episode)).rowcount == 1
+
+    def add_all(self, episodes: Sequence[Episode]) -> None:
+        """Write episodes that ended together at once, all or none."""
+        rows = list(map(_row, episodes))
+        with self._explained(), self._lock:
+            db = self._connection()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.executemany(_INSERT, rows)
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
 
     def done(self) -> set[Job]:
         """Return which episodes are there without a failure."""

@@ -93,8 +93,9 @@ def test_a_cheat_of_the_environment_and_one_for_any(tmp_path: Path) -> None:
         run(_settings("cheat:many anwsers", envs=(TOOLS,)), tmp_path / "none")
 
 
-def test_a_run_goes_on_with_what_is_missing(tmp_path: Path) -> None:
-    settings = _settings("random", num_tasks=30, concurrency=3)
+def test_a_run_goes_on_with_what_is_missing(tmp_path: Path, module: Callable[[str], None]) -> None:
+    module("import time\ndef f(messages, seed):\n    time.sleep(0.01)\n    return f'<answer>{seed}</answer>'\n")
+    settings = _settings("python:mine:f", num_tasks=30, concurrency=3)
     run(settings, tmp_path / "whole")
     played = 0
 
@@ -107,8 +108,10 @@ def test_a_run_goes_on_with_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(settings, tmp_path / "cut", on_episode=stop)
     told: list[tuple[int, int]] = []
-    assert run(settings, tmp_path / "cut", on_start=lambda *each: told.append(each)) == 23
-    assert told == [(30, 7)]
+    num_written = len(_stored(tmp_path / "cut"))
+    assert 7 <= num_written < 30  # those that ended together are written together, before they are told of
+    assert run(settings, tmp_path / "cut", on_start=lambda *each: told.append(each)) == 30 - num_written
+    assert told == [(30, num_written)]
     assert _plain(_stored(tmp_path / "cut")) == _plain(_stored(tmp_path / "whole"))
     assert run(settings, tmp_path / "cut") == 0
     with pytest.raises(StoreError, match="num_tasks was 30 and is 31"):
@@ -175,8 +178,59 @@ def test_an_async_agent_that_hangs_is_a_failure(tmp_path: Path, module: Callable
     episode = _stored(tmp_path / "run")[0]
     assert episode.failure is not None
     assert (episode.failure["boundary"], episode.num_attempts) == ("agent", 2)
-    assert episode.failure["message"].startswith("TimeoutError")
+    assert episode.failure["message"] == "TimeoutError: the agent did not answer within 0.2 s"
+    assert episode.failure["kind"] == "timeout"
     assert [message["role"] for message in episode.messages] == ["system", "user"]
+
+
+BLOCKS = """
+import threading, time
+waiting = threading.Event()
+def blocks(messages, seed):
+    if seed == 1:
+        waiting.wait(60)
+    return "<answer>1</answer>"
+async def blocks_the_loop(messages, seed):
+    if seed == 1:
+        waiting.wait(60)
+    return "<answer>1</answer>"
+def always(messages):
+    waiting.wait(60)
+    return ""
+"""
+
+
+@pytest.mark.parametrize("name", ["blocks", "blocks_the_loop"])
+def test_an_agent_that_blocks_costs_its_episode_and_no_slot(
+    name: str, tmp_path: Path, module: Callable[[str], None]
+) -> None:
+    module(BLOCKS)
+    settings = _settings(f"python:mine:{name}", num_tasks=3, turn_s=0.3, max_retries=0, concurrency=1)
+    try:
+        run(settings, tmp_path / "run")
+    finally:
+        sys.modules["mine"].waiting.set()  # type: ignore[attr-defined]
+    episodes = _stored(tmp_path / "run")
+    failure = episodes[1].failure
+    assert failure is not None
+    assert (failure["kind"], failure["boundary"]) == ("timeout", "agent")
+    assert "did not answer within 0.3 s" in failure["message"]
+    assert [message["role"] for message in episodes[1].messages] == ["system", "user"]
+    # A loop that is blocked answers nobody.
+    assert [each.failure is None for each in episodes] == [True, False, name == "blocks"]
+
+
+def test_threads_that_hang_are_bounded(
+    tmp_path: Path, module: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module(BLOCKS)
+    monkeypatch.setattr("agentrl.bench.crew._MOST_HANGING", 3)
+    settings = _settings("python:mine:always", num_tasks=20, turn_s=0.1, max_retries=1, concurrency=4)
+    try:
+        with pytest.raises(BenchError, match=r"threads hang, .* the agent did not answer within 0.1 s"):
+            run(settings, tmp_path / "run")
+    finally:
+        sys.modules["mine"].waiting.set()  # type: ignore[attr-defined]
 
 
 FLAKY = """
@@ -208,7 +262,7 @@ def test_a_dead_agent_stops_the_bench_and_what_failed_is_tried_again(
     settings = _settings("python:mine:dead", num_tasks=40, max_retries=0)
     with pytest.raises(BenchError, match=r"20 episodes failed one after another.*the line is down.*same command"):
         run(settings, tmp_path / "run")
-    assert len(_stored(tmp_path / "run")) == 20
+    assert 20 <= len(_stored(tmp_path / "run")) <= 40
     sys.modules["mine"].dead = sys.modules["mine"].alive  # type: ignore[attr-defined]
     assert run(settings, tmp_path / "run") == 40
     assert [each.failure for each in _stored(tmp_path / "run")] == [None] * 40

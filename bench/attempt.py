@@ -1,0 +1,267 @@
+"""One attempt at one episode, in the thread that calls it: no hop to another thread for a step or a turn.
+
+Before anything that may hang (a reset, a step, a turn of the agent) an attempt writes down what it is about to do and
+until when. Whoever watches may give it up from another thread, with the episode as far as it came.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import gymnasium
+
+from agentrl.bench.conversation import Conversation
+from agentrl.bench.errors import AgentError
+from agentrl.bench.types import Episode, Job
+from agentrl.envs.protocol import Failure, Policy
+from agentrl.envs.runner import Event, Runner
+
+if TYPE_CHECKING:
+    from agentrl.bench.run import Settings
+
+__all__ = ["Attempt", "Deed", "Place"]
+
+_GRACE_S = 1.0  # an agent on the event loop is cancelled there first, which is tidier
+
+
+class Deed(NamedTuple):
+    """Something that may hang."""
+
+    what: Literal["reset", "step", "turn"]
+    allowed_s: float
+    until: float  # time.monotonic()
+
+
+class Place:
+    """Where a thread plays: one environment, kept from episode to episode, made anew after it failed.
+
+    Args:
+        env_id: Of Gymnasium.
+        kwargs: Arguments of the environment.
+        workers: "threads": it lives here. "processes": in a process of its own.
+        deadline_s: Seconds that one reset or step may take.
+    """
+
+    def __init__(self, env_id: str, kwargs: Mapping[str, Any], workers: str, deadline_s: float) -> None:
+        self.env_id = env_id
+        self.deadline_s = deadline_s
+        self.is_watched = workers == "processes"  # the runner there ends what hangs
+        self._kwargs = dict(kwargs)
+        self._runner: Runner | None = None
+        self._env: gymnasium.Env[Any, Any] | None = None
+        self._policy: Policy | None = None
+        self._seen: tuple[Any, dict[str, Any]] = (None, {})
+
+    def reset(self, seed: int, options: dict[str, Any], player: str) -> Event:
+        """Begin an episode; what the environment raises becomes the event's failure.
+
+        Args:
+            seed: Of the task.
+            options: Of the reset.
+            player: One that the environment ships chooses the actions; empty: the caller does.
+        """
+        if self.is_watched:
+            if self._runner is None:
+                self._runner = Runner(
+                    self.env_id,
+                    num_slots=1,
+                    workers="processes",
+                    deadline_s=self.deadline_s,
+                    env_kwargs=self._kwargs,
+                )
+            self._runner.reset(0, seed=seed, options=options, policy=player)
+            return self._runner.recv()
+        try:
+            if self._env is None:
+                self._env = gymnasium.make(self.env_id, disable_env_checker=True, **self._kwargs)
+            self._seen = self._env.reset(seed=seed, options=options)
+            self._policy = _shipped(self._env.unwrapped, player) if player else None
+            return self._event("reset", None, 0.0, False, False)
+        except BaseException as error:  # SystemExit too: it is somebody else's code
+            return self._failed("reset", None, error)
+
+    def step(self, action: str | None) -> Event:
+        """Take a step; without an action the environment's own player chooses it."""
+        if self._runner is not None:
+            self._runner.step(0, action)
+            return self._runner.recv()
+        assert self._env is not None
+        try:
+            if self._policy is not None:
+                action = self._policy(*self._seen)
+            observation, reward, terminated, truncated, info = self._env.step(action)
+            self._seen = observation, info
+            return self._event("step", action, float(reward), bool(terminated), bool(truncated))
+        except BaseException as error:
+            return self._failed("step", action, error)
+
+    def close(self) -> None:
+        """Close the environment; calling it again does nothing."""
+        env, self._env = self._env, None
+        if env is not None:
+            with suppress(BaseException):  # it failed already, or has been played to its end
+                env.close()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()
+
+    def _event(
+        self, kind: Literal["reset", "step"], action: str | None, reward: float, terminated: bool, truncated: bool
+    ) -> Event:
+        observation, info = self._seen
+        if info.get("failure") is not None:
+            self.close()
+        return Event(
+            slot=0,
+            kind=kind,
+            observation=observation,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            info=info,
+            action=action,
+        )
+
+    def _failed(self, kind: Literal["reset", "step"], action: str | None, error: BaseException) -> Event:
+        self.close()
+        which, boundary = getattr(error, "kind", None), getattr(error, "boundary", None)
+        if not isinstance(which, str) or not isinstance(boundary, str):  # as InfrastructureError has them
+            which, boundary = "error", "environment"
+        failure: Failure = {"kind": which, "boundary": boundary, "message": f"{type(error).__name__}: {error}"}
+        self._seen = None, {"failure": failure}
+        return self._event(kind, action, 0.0, False, True)
+
+
+class Attempt:
+    """One attempt at an episode.
+
+    Args:
+        job: Which.
+        player: A policy, or the name of a player that the environment ships.
+        settings: Of the bench.
+        number: Of the attempt, from 1.
+    """
+
+    def __init__(self, job: Job, player: str | Policy, settings: Settings, number: int) -> None:
+        self.job = job
+        self.number = number
+        self.deed: Deed | None = None  # what may hang now
+        self.num_done = 0  # resets and steps that have ended
+        self._player = player
+        self._settings = settings
+        self._began = time.monotonic()
+        self._talk: Conversation | None = None
+        self._task_id = str(job.seed)
+        self._latencies: list[float] = []
+        self._rewards: dict[str, float] = {}
+        self._reward = 0.0
+        self._event: Event | None = None
+
+    def play(self, place: Place) -> Episode:
+        """Play to the end.
+
+        Raises:
+            AgentError: The agent cannot be used at all.
+        """
+        name, policy = (self._player, None) if isinstance(self._player, str) else ("", self._player)
+        job, settings = self.job, self._settings
+        options: dict[str, Any] = {"split": settings.split, **({"level": job.level} if job.level else {})}
+        self._begin("reset", place)
+        event = place.reset(job.seed, options, name)
+        self._hear(event)
+        while not event.done:
+            action = None
+            if policy is not None:
+                try:
+                    action = self._turn(policy, event)
+                except AgentError:
+                    raise  # the next episode would say the same
+                except Exception as error:
+                    self.deed = None
+                    kind = "timeout" if isinstance(error, TimeoutError) else "error"
+                    return self.ended(Failure(kind=kind, boundary="agent", message=f"{type(error).__name__}: {error}"))
+            self._begin("step", place)
+            event = place.step(action)
+            self._hear(event)
+        return self.ended(event.failure)
+
+    def ended(self, failure: Failure | None) -> Episode:
+        """Return the episode as far as it came; from any thread."""
+        event, talk = self._event, self._talk
+        if failure is None and not math.isfinite(self._reward):
+            failure = Failure(kind="reward", boundary="environment", message=f"the reward is {self._reward}, no number")
+        success = event.info.get("success") if event is not None and event.kind == "step" else None
+        return Episode(
+            job=self.job,
+            task_id=self._task_id,
+            prompt=talk.prompt if talk else "",
+            reward=self._reward if failure is None else 0.0,
+            rewards=self._rewards if failure is None else {},
+            success=bool(success) if failure is None and success is not None else None,
+            truncated=event is not None and event.truncated,
+            num_turns=max(0, self.num_done - 1),
+            failure=failure,
+            num_attempts=self.number,
+            seconds=time.monotonic() - self._began,
+            latencies=tuple(self._latencies),
+            prompt_tokens=getattr(self._player, "prompt_tokens", None),
+            completion_tokens=getattr(self._player, "completion_tokens", None),
+            messages=tuple(talk.messages) if talk else (),
+        )
+
+    def late(self, now: float) -> Failure | None:
+        """Return the failure of what has taken longer than it may; None where nothing has."""
+        deed = self.deed
+        if deed is None or now < deed.until:
+            return None
+        if deed.what == "turn":
+            message = f"the agent did not answer within {deed.allowed_s:g} s"
+            return Failure(kind="timeout", boundary="agent", message=message)
+        message = f"a {deed.what} did not end within {deed.allowed_s:g} s"
+        return Failure(kind="timeout", boundary="environment", message=message)
+
+    def _begin(self, what: Literal["reset", "step"], place: Place) -> None:
+        if not place.is_watched:
+            self.deed = Deed(what, place.deadline_s, time.monotonic() + place.deadline_s)
+
+    def _turn(self, policy: Policy, event: Event) -> str:
+        began = time.monotonic()
+        turn_s = self._settings.turn_s
+        self.deed = Deed("turn", turn_s, began + turn_s + _GRACE_S)
+        try:
+            action = policy(event.observation, event.info)
+        finally:
+            self._latencies.append(time.monotonic() - began)
+        self.deed = None
+        assert self._talk is not None
+        self._talk.say(action)
+        return action
+
+    def _hear(self, event: Event) -> None:
+        """Take down what the environment said."""
+        self.deed = None
+        self._event = event
+        self.num_done += 1
+        observation = "" if event.observation is None else event.observation
+        if event.kind == "reset":
+            self._talk = Conversation(observation, event.info)
+            self._task_id = str((event.info.get("task") or {}).get("id", self.job.seed))
+            return
+        assert self._talk is not None
+        if isinstance(self._player, str):
+            self._talk.say("" if event.action is None else event.action)
+        self._talk.hear(observation, event.info)
+        self._reward += event.reward
+        for component, value in (event.info.get("rewards") or {}).items():
+            self._rewards[component] = self._rewards.get(component, 0.0) + float(value)
+
+
+def _shipped(env: Any, name: str) -> Policy:
+    """Return a cheat of the environment by its name, or its oracle or floor; the agent has seen that it is there."""
+    cheats = dict(env.cheats()) if hasattr(env, "cheats") else {}
+    policy: Policy = cheats[name] if name in cheats else getattr(env, name)()
+    return policy

@@ -26,14 +26,13 @@ from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.errors import ParityError, TrainerError
 from agentrl.trainer.evaluation import HeldOut, check_usable
 from agentrl.trainer.groups import Draw, Played, play_step
-from agentrl.trainer.lora import FOLDER as ADAPTERS
-from agentrl.trainer.lora import add_adapters, load_adapters
 from agentrl.trainer.memory import MemoryWatch
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics
 from agentrl.trainer.mixture import env_metrics, weights_of
-from agentrl.trainer.model import check_fits, load_model, load_tokenizer, pick_device
+from agentrl.trainer.model import load_model, pick_device
 from agentrl.trainer.parity import ParityGate
 from agentrl.trainer.pipeline import Pipeline, Upcoming
+from agentrl.trainer.policy import load_policy
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.replay import Replay
 from agentrl.trainer.report import write_curve_svg, write_report
@@ -73,14 +72,7 @@ class Run:
         self.state = load_state(checkpoint) if checkpoint else None
         self.step = self.state.step if self.state else 0
         device = pick_device(config.device)
-        source = str(checkpoint) if checkpoint and not config.lora.rank else config.model
-        self.tokenizer = load_tokenizer(source)
-        self.model = load_model(source, device=device, dtype=config.dtype, head_dtype=config.head_dtype)
-        if config.lora.rank:
-            add_adapters(self.model, config.lora, seed=config.seed)
-            if checkpoint:
-                load_adapters(self.model, checkpoint / ADAPTERS)
-        check_fits(self.model, self.tokenizer, max_tokens=config.rollout.max_episode_tokens)
+        self.model, self.tokenizer = load_policy(config, checkpoint)
         self.chat = Chat(self.tokenizer)
         self.updater = Updater(self.model, self._reference(device), config)
         self.num_tokens, self.train_seconds, self.recent = 0, 0.0, list[float]()

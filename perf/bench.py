@@ -105,7 +105,7 @@ def main() -> int:
     options.add_argument("--at-once", default="1,4,16", metavar="C[,C…]", help="episodes at once")
     arguments = options.parse_args()
     sys.modules["bench"] = sys.modules["__main__"]  # the agent's module is this script, loaded once
-    gymnasium.register(id=COUNTS, entry_point=Counts, disable_env_checker=True)
+    gymnasium.register(id=COUNTS, entry_point=lambda **kwargs: Counts(**kwargs), disable_env_checker=True)
     at_once = [int(each) for each in arguments.at_once.split(",")]
     figures: dict[str, float] = {}
     for name, env_id, length in (("one", "AgentRL/Math-v0", 1), ("five", COUNTS, 5), ("long", COUNTS, 200)):

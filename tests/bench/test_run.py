@@ -209,7 +209,7 @@ def test_an_agent_that_blocks_costs_its_episode_and_no_slot(
     try:
         run(settings, tmp_path / "run")
     finally:
-        sys.modules["mine"].waiting.set()  # type: ignore[attr-defined]
+        sys.modules["mine"].waiting.set()
     episodes = _stored(tmp_path / "run")
     failure = episodes[1].failure
     assert failure is not None
@@ -230,7 +230,7 @@ def test_threads_that_hang_are_bounded(
         with pytest.raises(BenchError, match=r"threads hang, .* the agent did not answer within 0.1 s"):
             run(settings, tmp_path / "run")
     finally:
-        sys.modules["mine"].waiting.set()  # type: ignore[attr-defined]
+        sys.modules["mine"].waiting.set()
 
 
 FLAKY = """

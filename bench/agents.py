@@ -1,7 +1,8 @@
-"""Who plays: what an environment ships, the random floor, or a function of the user.
+"""Who plays: what an environment ships, the random floor, a model, or a function of the user.
 
-An agent's name says all: `oracle`, `noop`, `cheat:NAME`, `random`, `python:MODULE:CALLABLE`, or `openai:MODEL` behind
-any OpenAI-compatible endpoint. A function is called once a turn with the messages so far, each `{"role", "content"}`
+An agent's name says all: `oracle`, `noop`, `cheat:NAME`, `random`, `python:MODULE:CALLABLE`, `openai:MODEL` behind any
+OpenAI-compatible endpoint, or a model in this process: `hf:PATH_OR_ID`, `vllm:PATH_OR_ID`, or `run:DIR`, a checkpoint
+of a training run. A function is called once a turn with the messages so far, each `{"role", "content"}`
 with a "name" beside the role "tool", and returns the assistant's whole text. It may be async. Of `tools` (schemas in
 the OpenAI function format), `seed` and `sample` (which episode of the task it is) it is given those that it names as
 parameters.
@@ -25,6 +26,7 @@ import numpy as np
 from agentrl.bench.conversation import Conversation
 from agentrl.bench.errors import AgentError, UsageError
 from agentrl.bench.eventloop import LoopThread
+from agentrl.bench.plans import KINDS
 from agentrl.bench.types import Job
 from agentrl.envs.checker.cheats import Scene, standard_cheats
 from agentrl.envs.checker.players import random_player
@@ -33,11 +35,23 @@ from agentrl.envs.protocol import Policy
 
 if TYPE_CHECKING:
     from agentrl.bench.endpoint import EndpointSettings
+    from agentrl.bench.plans import ModelSettings
 
 __all__ = ["AGENTS", "Agent", "open_agent", "source_of"]
 
-AGENTS = ("oracle", "noop", "random", "cheat:NAME", "openai:MODEL", "python:MODULE:CALLABLE")
+AGENTS = (
+    "oracle",
+    "noop",
+    "random",
+    "cheat:NAME",
+    "openai:MODEL",
+    "hf:PATH_OR_ID",
+    "run:DIR",
+    "vllm:PATH_OR_ID",
+    "python:MODULE:CALLABLE",
+)
 
+_PREFIXES = ("cheat:", "openai:", "hf:", "run:", "vllm:", "python:")
 _GIVEN = ("tools", "seed", "sample")
 
 
@@ -67,19 +81,34 @@ class Agent(ABC):
         self.close()
 
 
-def open_agent(name: str, *, turn_s: float = 300.0, endpoint: EndpointSettings | None = None, key: str = "") -> Agent:
+def open_agent(
+    name: str,
+    *,
+    turn_s: float = 300.0,
+    endpoint: EndpointSettings | None = None,
+    key: str = "",
+    model: ModelSettings | None = None,
+    num_at_once: int = 4,
+) -> Agent:
     """Return the agent of a name.
 
     Args:
         name: One of `AGENTS`, with its words in capitals filled in.
-        turn_s: Seconds after which a turn of an endpoint or an async function is cancelled.
+        turn_s: Seconds after which a turn of an endpoint, a model or an async function is cancelled.
         endpoint: Where and how a model is asked; of `openai:MODEL` alone.
         key: Of the endpoint.
+        model: How a model in this process is loaded and sampled; of `hf:`, `run:` and `vllm:` alone.
+        num_at_once: Episodes at once that `vllm:` is started for.
 
     Raises:
-        UsageError: There is no such agent, module or function; names the nearest.
+        UsageError: There is no such agent, module, function or model; names the nearest.
+        TrainerError: A model that cannot be loaded, or an engine that does not start.
     """
     kind, colon, rest = name.partition(":")
+    if kind in KINDS and rest and endpoint is None and not key:
+        return _Model(kind, rest, turn_s, model, num_at_once)
+    if model is not None:
+        raise UsageError(f"agent {name!r} is no model in this process; leave its settings out, or name hf:PATH_OR_ID")
     if kind == "openai" and rest:
         return _OpenAI(rest, turn_s, endpoint, key)
     if endpoint is not None or key:
@@ -92,7 +121,7 @@ def open_agent(name: str, *, turn_s: float = 300.0, endpoint: EndpointSettings |
         return _Cheat(rest)
     if kind == "python" and rest:
         return _Function(_load(name, rest), turn_s)
-    hint = nearest(name, ("oracle", "noop", "random")) or nearest(kind + colon, ("cheat:", "openai:", "python:"))
+    hint = nearest(name, ("oracle", "noop", "random")) or nearest(kind + colon, _PREFIXES)
     raise UsageError(f"agent {name!r} does not exist{hint}; there are {', '.join(AGENTS)}")
 
 
@@ -219,6 +248,25 @@ class _OpenAI(Agent):
     def close(self) -> None:
         self._endpoint.close()
         self._loop.close()
+
+
+class _Model(Agent):
+    """A model in this process, sampled by the trainer's engine."""
+
+    def __init__(self, kind: str, place: str, turn_s: float, settings: ModelSettings | None, num_at_once: int) -> None:
+        from agentrl.bench.models import Model
+        from agentrl.bench.plans import ModelSettings, plan_of
+
+        plan = plan_of(kind, place, settings or ModelSettings())
+        self._model = Model(plan, turn_s=turn_s, num_at_once=num_at_once)
+
+    def player(self, job: Job) -> str | Policy:
+        from agentrl.bench.models import ModelPlayer
+
+        return ModelPlayer(self._model, job)
+
+    def close(self) -> None:
+        self._model.close()
 
 
 def _scene(observation: str, info: dict[str, Any]) -> Scene:

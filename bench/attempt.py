@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import gymnasium
 
 from agentrl.bench.conversation import Conversation
-from agentrl.bench.errors import AgentError
+from agentrl.bench.errors import AgentError, OutOfRoom
 from agentrl.bench.types import Episode, Job
 from agentrl.envs.protocol import Failure, Policy
 from agentrl.envs.runner import Event, Runner
@@ -160,13 +160,22 @@ class Attempt:
         self._rewards: dict[str, float] = {}
         self._reward = 0.0
         self._event: Event | None = None
+        self._is_left = False  # by the agent
 
     def play(self, place: Place) -> Episode:
-        """Play to the end.
+        """Play to the end, and have the player let go of what it holds.
 
         Raises:
             AgentError: The agent cannot be used at all.
         """
+        try:
+            return self._play(place)
+        finally:
+            close = getattr(self._player, "close", None)
+            if close is not None:
+                close()
+
+    def _play(self, place: Place) -> Episode:
         name, policy = (self._player, None) if isinstance(self._player, str) else ("", self._player)
         job, settings = self.job, self._settings
         options: dict[str, Any] = {"split": settings.split, **({"level": job.level} if job.level else {})}
@@ -180,6 +189,11 @@ class Attempt:
                     action = self._turn(policy, event)
                 except AgentError:
                     raise  # the next episode would say the same
+                except OutOfRoom:
+                    self.deed = None
+                    self._latencies.pop()  # it was no turn
+                    self._is_left = True
+                    return self.ended(None)
                 except Exception as error:
                     self.deed = None
                     kind = "timeout" if isinstance(error, TimeoutError) else "error"
@@ -195,6 +209,7 @@ class Attempt:
         if failure is None and not math.isfinite(self._reward):
             failure = Failure(kind="reward", boundary="environment", message=f"the reward is {self._reward}, no number")
         success = event.info.get("success") if event is not None and event.kind == "step" else None
+        success = False if self._is_left else success  # as the trainer counts it
         return Episode(
             job=self.job,
             task_id=self._task_id,
@@ -202,7 +217,7 @@ class Attempt:
             reward=self._reward if failure is None else 0.0,
             rewards=self._rewards if failure is None else {},
             success=bool(success) if failure is None and success is not None else None,
-            truncated=event is not None and event.truncated,
+            truncated=self._is_left or (event is not None and event.truncated),
             num_turns=max(0, self.num_done - 1),
             failure=failure,
             num_attempts=self.number,

@@ -10,7 +10,7 @@ A failed episode is none of these: it is stored with its failure and counted apa
 
 from __future__ import annotations
 
-__all__ = ["AgentError", "BenchError", "StoreError", "UsageError"]
+__all__ = ["AgentError", "BenchError", "OutOfRoom", "StoreError", "UsageError"]
 
 
 class BenchError(Exception):
@@ -27,3 +27,7 @@ class StoreError(BenchError):
 
 class AgentError(BenchError):
     """An agent that answers nothing usable, or that failed once too often; the message says what it gave."""
+
+
+class OutOfRoom(Exception):  # no error: an episode that is as long as the agent can read
+    """Raised by a policy that can say nothing more: its episode ends as it stands, truncated and not solved."""

@@ -8,6 +8,7 @@ milliseconds; a power cut may lose what the system had not brought to the disk.
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -21,6 +22,7 @@ import gymnasium
 from agentrl.bench.agents import Agent, open_agent, source_of
 from agentrl.bench.crew import Crew
 from agentrl.bench.errors import BenchError, UsageError
+from agentrl.bench.plans import KINDS, ModelSettings, plan_of
 from agentrl.bench.store import BenchStore
 from agentrl.bench.types import Episode, Job
 from agentrl.envs.errors import nearest
@@ -49,11 +51,13 @@ class Settings:
     levels: tuple[int, ...] = ()  # none: the environment's own default
     split: str = "test"
     seed: int = 0  # of the first task; the others follow
+    seeds: tuple[int, ...] = ()  # of all tasks of an environment and level, where they do not follow one another
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     deadline_s: float = 60.0  # of one reset or step
     turn_s: float = 300.0  # of one turn of the agent
     endpoint: EndpointSettings | None = None  # of the agent openai:MODEL
     key: str = field(default="", repr=False)  # of the endpoint
+    model: ModelSettings | None = None  # of the agents hf:, run: and vllm:
     max_retries: int = 2  # after a failure
     concurrency: int = 4  # episodes at once
     workers: Literal["threads", "processes"] = "threads"
@@ -69,6 +73,11 @@ class Settings:
         for name in ("deadline_s", "turn_s"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name}={getattr(self, name)!r} must be above 0")
+        if self.seeds and (self.seed or len(self.seeds) != self.num_tasks or len(set(self.seeds)) < len(self.seeds)):
+            raise UsageError(
+                f"seeds names {len(self.seeds)} tasks, seed={self.seed!r}, num_tasks={self.num_tasks!r}: name each "
+                "seed once, as many as tasks, and leave seed out"
+            )
         if self.split not in SPLITS:
             raise UsageError(f"split={self.split!r} does not exist{nearest(self.split, SPLITS)}; there are train, test")
 
@@ -76,7 +85,7 @@ class Settings:
         """Yield every episode, samples of a task side by side."""
         for env_id in self.envs:
             for level in self.levels or (0,):
-                for seed in range(self.seed, self.seed + self.num_tasks):
+                for seed in self.seeds or range(self.seed, self.seed + self.num_tasks):
                     for sample in range(self.num_samples):
                         yield Job(env_id=env_id, level=level, seed=seed, sample=sample)
 
@@ -89,6 +98,7 @@ class Settings:
             "levels": list(self.levels),
             "split": self.split,
             "seed": self.seed,
+            **({"seeds": _digest(self.seeds)} if self.seeds else {}),
             "num_tasks": self.num_tasks,
             "num_samples": self.num_samples,
             "env_kwargs": dict(self.env_kwargs),
@@ -104,6 +114,9 @@ class Settings:
     def _agent_settings(self) -> dict[str, Any]:
         if self.endpoint is not None:
             return self.endpoint.identity()
+        kind, _, place = self.agent.partition(":")
+        if kind in KINDS and place:
+            return plan_of(kind, place, self.model or ModelSettings()).identity()
         source = source_of(self.agent)
         return {"source": source} if source else {}
 
@@ -129,7 +142,14 @@ def run(
         AgentError: The agent's function returned what is no text.
         BenchError: Twenty episodes failed one after another. What was played is kept.
     """
-    with open_agent(settings.agent, turn_s=settings.turn_s, endpoint=settings.endpoint, key=settings.key) as agent:
+    with open_agent(
+        settings.agent,
+        turn_s=settings.turn_s,
+        endpoint=settings.endpoint,
+        key=settings.key,
+        model=settings.model,
+        num_at_once=settings.concurrency,
+    ) as agent:
         for env_id in settings.envs:
             _check(env_id, settings, agent)
         with BenchStore(folder, settings.identity()) as store:
@@ -153,6 +173,10 @@ def run(
                                 f"{folder}; when that is mended, type the same command to go on"
                             )
             return len(missing)
+
+
+def _digest(seeds: tuple[int, ...]) -> str:
+    return hashlib.sha256(repr(seeds).encode()).hexdigest()[:16]
 
 
 def _check(env_id: str, settings: Settings, agent: Agent) -> None:

@@ -16,7 +16,6 @@ from agentrl.bench.errors import UsageError
 from agentrl.cli.registry import find_env, our_envs
 
 if TYPE_CHECKING:
-    from agentrl.bench.endpoint import EndpointSettings
     from agentrl.bench.run import Settings
     from agentrl.bench.summary import Summary
     from agentrl.bench.types import Episode
@@ -28,6 +27,9 @@ _EXAMPLES = """agents:
   random                     arbitrary calls and guesses
   cheat:NAME                 a cheat of the environment, or one that agentrl check tries
   openai:MODEL               a model behind any OpenAI-compatible endpoint: --base-url, --key-env
+  hf:PATH_OR_ID              a Hugging Face model in this process, by the trainer's torch engine; vllm:… by vLLM
+  run:DIR                    a checkpoint of a training run, sampled as the run evaluated it; without --env it
+                             plays the run's own held-out tasks
   python:MODULE:CALLABLE     your function: messages in, the assistant's text out; may be async, and may
                              name the parameters tools, seed and sample
 
@@ -36,10 +38,26 @@ examples:
   agentrl bench --env Math-v0,ToolUse-v0 --agent random -n 50 --level 1,2 --k 1,4 --out runs/random
   agentrl bench --env AgentRL/Math-v0 --agent python:mine:answer -n 100 --concurrency 16
   agentrl bench --env AgentRL/ToolUse-v0 --agent openai:my-model --base-url http://127.0.0.1:8000/v1
+  agentrl bench --env AgentRL/Search-v0 --agent hf:Qwen/Qwen3-0.6B -n 100 --temperature 0.7 --concurrency 32
+  agentrl bench --agent run:runs/quickstart --checkpoint best --temperature 0
 
 The same command with the same --out goes on where it was stopped. Compare two: agentrl compare A B"""
 
 _LOG_EVERY_S = 10.0
+_NO_ENV = "name an environment: --env AgentRL/Math-v0, or --all; agentrl envs lists them"
+_MODELS = ("hf", "run", "vllm")
+_OF = {  # option -> the kinds of agents that know it
+    "base_url": ("openai",),
+    "key_env": ("openai",),
+    "tools": ("openai",),
+    "temperature": ("openai", *_MODELS),
+    "max_tokens": ("openai", *_MODELS),
+    "max_context": _MODELS,
+    "checkpoint": ("run",),
+    "device": _MODELS,
+    "dtype": _MODELS,
+    "threads": _MODELS,
+}
 
 
 def run(args: Sequence[str]) -> int:
@@ -53,6 +71,8 @@ def run(args: Sequence[str]) -> int:
     ks = _numbers("--k", options.k, least=1)
     prices = _prices(options.price)
     settings = _settings(options, ks)
+    if settings.model is not None:
+        _hush()
     folder = Path(options.out) if options.out else _folder(settings)
     try:
         with _progress(settings, quiet=options.json) as (on_start, on_episode):
@@ -100,18 +120,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--all", action="store_true", help="every environment of AgentRL")
     parser.add_argument("--agent", metavar="AGENT", help="who plays: see below")
-    parser.add_argument(
-        "-n", type=int, default=20, metavar="N", help="tasks of each environment and level (default 20)"
-    )
+    parser.add_argument("-n", type=int, metavar="N", help="tasks of each environment and level (default 20)")
     parser.add_argument("--k", action="append", metavar="K", help="pass@k and pass^k (1,4,8): max(K) episodes a task")
     parser.add_argument(
         "--level", action="append", metavar="L", help="levels (3, or 1,3); the environment's own without"
     )
-    parser.add_argument("--split", default="test", help="test or train (default test)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first task; the others follow (default 0)")
-    parser.add_argument(
-        "--kwargs", default="{}", metavar="JSON", help="arguments of the environments, as a JSON object"
-    )
+    parser.add_argument("--split", help="test or train (default test)")
+    parser.add_argument("--seed", type=int, help="seed of the first task; the others follow (default 0)")
+    parser.add_argument("--kwargs", metavar="JSON", help="arguments of the environments, as a JSON object")
     parser.add_argument("--concurrency", type=int, default=4, metavar="C", help="episodes at once (default 4)")
     parser.add_argument(
         "--workers",
@@ -137,8 +153,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tools", choices=("auto", "native", "text"), help="how openai:MODEL calls tools (default auto)"
     )
-    parser.add_argument("--temperature", type=float, help="of openai:MODEL (default: the server's own)")
-    parser.add_argument("--max-tokens", type=int, help="of one turn of openai:MODEL (default: the server's own)")
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="of a model (default: the server's own, the run's, else 1)"
+    )
+    parser.add_argument(
+        "--max-tokens", type=int, metavar="N", help="of a model's turn (default: the server's own, the run's, else 512)"
+    )
+    parser.add_argument(
+        "--max-context",
+        type=int,
+        metavar="N",
+        help="of an episode of hf:, run:, vllm: (default: the run's, the model's)",
+    )
+    parser.add_argument("--checkpoint", metavar="best|last|STEP", help="of run:DIR (default last)")
+    parser.add_argument("--device", help="of hf:, run:, vllm:: auto, cpu or cuda (default auto)")
+    parser.add_argument("--dtype", help="of hf:, run:, vllm:: auto, float32 or bfloat16 (default auto)")
+    parser.add_argument("--threads", type=int, help="of torch on a CPU (default: its own choice)")
     parser.add_argument("--price", metavar="IN,OUT", help="of a million tokens, to count the cost (0.15,0.60)")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default runs/bench-AGENT-ENV…)")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
@@ -148,41 +178,85 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(options: argparse.Namespace, ks: list[int]) -> Settings:
     from agentrl.bench.run import Settings
 
-    names = [*(our_envs() if options.all else ()), *_split(options.env)]
-    if not names:
-        raise UsageError("name an environment: --env AgentRL/Math-v0, or --all; agentrl envs lists them")
+    if not options.agent and not options.env and not options.all:
+        raise UsageError(_NO_ENV)
     if not options.agent:
         raise UsageError("name who plays: --agent oracle; agentrl bench --help lists the agents")
     return Settings(
-        envs=tuple(dict.fromkeys(map(find_env, names))),
+        **_tasks(options),
         agent=options.agent,
-        num_tasks=options.n,
         num_samples=max(ks, default=1),
-        levels=tuple(_numbers("--level", options.level, least=1)),
-        split=options.split,
-        seed=options.seed,
-        env_kwargs=_object(options.kwargs),
         deadline_s=options.deadline,
         turn_s=options.turn_deadline,
         max_retries=options.retries,
         concurrency=options.concurrency,
         workers=options.workers,
-        endpoint=_endpoint(options),
-        key=os.environ.get(options.key_env or "OPENAI_API_KEY", "") if options.agent.startswith("openai:") else "",
+        **_asked(options),
     )
 
 
-def _endpoint(options: argparse.Namespace) -> EndpointSettings | None:
-    """Return the settings of an endpoint that were given; its own defaults for the others."""
-    given = {name: getattr(options, name) for name in ("base_url", "tools", "temperature", "max_tokens")}
-    given = {name: value for name, value in given.items() if value is not None}
-    if not options.agent.startswith("openai:"):
-        for name in [*given, *(["key_env"] if options.key_env else [])]:
-            raise UsageError(f"--{name.replace('_', '-')} has no effect on {options.agent}; it is of openai:MODEL")
-        return None
-    from agentrl.bench.endpoint import EndpointSettings
+def _tasks(options: argparse.Namespace) -> dict[str, Any]:
+    """Return which tasks are played: those that were named, or those that a training run holds out."""
+    names = [*(our_envs() if options.all else ()), *_split(options.env)]
+    kind, _, place = options.agent.partition(":")
+    if not names and kind == "run" and place:
+        from agentrl.bench.plans import held_out
 
-    return EndpointSettings(**given)
+        for name, given in (("level", options.level), ("split", options.split), ("kwargs", options.kwargs)):
+            if given:
+                raise UsageError(f"--{name} has no effect on the run's own held-out tasks; name others with --env")
+        if options.seed is not None:
+            raise UsageError("--seed has no effect on the run's own held-out tasks; name others with --env")
+        tasks = held_out(Path(place).expanduser())
+        seeds = tasks.seeds[: options.n or len(tasks.seeds)]
+        return {
+            "envs": tuple(map(find_env, tasks.envs)),
+            "levels": tasks.levels,
+            "split": tasks.split,
+            "seeds": seeds,
+            "num_tasks": len(seeds) if options.n is None else options.n,
+            "env_kwargs": tasks.env_kwargs,
+        }
+    if not names:
+        raise UsageError(_NO_ENV)
+    return {
+        "envs": tuple(dict.fromkeys(map(find_env, names))),
+        "levels": tuple(_numbers("--level", options.level, least=1)),
+        "split": options.split or "test",
+        "seed": options.seed or 0,
+        "num_tasks": 20 if options.n is None else options.n,
+        "env_kwargs": _object(options.kwargs or "{}"),
+    }
+
+
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how a model is asked; an option that another kind of agent does not know is refused."""
+    kind, agent = options.agent.partition(":")[0], options.agent
+    for name, kinds in _OF.items():
+        if getattr(options, name) is not None and kind not in kinds:
+            whose = ", ".join("openai:MODEL" if each == "openai" else f"{each}:…" for each in kinds)
+            raise UsageError(f"--{name.replace('_', '-')} has no effect on {agent}; it is of {whose}")
+    given = {name: getattr(options, name) for name in _OF if getattr(options, name) is not None}
+    if kind == "openai":
+        from agentrl.bench.endpoint import EndpointSettings
+
+        key = os.environ.get(given.pop("key_env", "OPENAI_API_KEY"), "")
+        return {"endpoint": EndpointSettings(**given) if given else None, "key": key}
+    if kind in _MODELS:
+        from agentrl.bench.plans import ModelSettings
+
+        return {"model": ModelSettings(**given)}
+    return {}
+
+
+def _hush() -> None:
+    """Keep the bars of Transformers out of ours, and let the engine's thread have the interpreter back quickly."""
+    sys.setswitchinterval(0.0005)
+    try:
+        from transformers.utils import logging
+    except ImportError:  # the agent says what to install
+        return
+    logging.disable_progress_bar()
 
 
 def _prices(text: str | None) -> tuple[float, float] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -235,7 +236,7 @@ def _loaded(name: str, load: Callable[[str], Any]) -> Any:
     path = resolve_model(name)
     try:
         return load(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(
             f"model={name!r} could not be loaded: {first} Give a folder, a Hugging Face name such as Qwen/Qwen3-0.6B, "

@@ -1,0 +1,79 @@
+"""Keep a page up to date: look every two seconds whether its files changed, read them in a thread, draw what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from nicegui import ui
+
+from agentrl.bench.errors import BenchError
+from agentrl.bench.viewer.parts import box, note
+
+__all__ = ["EVERY_S", "follow", "in_words"]
+
+EVERY_S = 2.0
+_Found = TypeVar("_Found")
+
+
+async def follow(
+    read: Callable[[], _Found], draw: Callable[[_Found], None], *, stamp: Callable[[], object], every_s: float = EVERY_S
+) -> Callable[[], Awaitable[None]]:
+    """Draw now, and again whenever what is read changes. What cannot be read is a note on the page.
+
+    Args:
+        read: Reads files; runs in a thread.
+        draw: Draws what was read, the first time and later.
+        stamp: Tells cheaply whether to read again.
+        every_s: Seconds between looks.
+
+    Returns:
+        A function that looks at once, for when the question itself changed.
+    """
+    seen: dict[str, object] = {}
+    trouble = box()
+
+    async def look(*, anew: bool = False) -> None:
+        now = await asyncio.to_thread(stamp)
+        if not anew and seen.get("stamp") == now:
+            return
+        found, why = await asyncio.to_thread(_tried, read)
+        if seen.get("why", "") != why:
+            seen["why"] = why
+            trouble.clear()
+            with trouble:
+                if why:
+                    note(why)
+        if why:
+            return
+        seen["stamp"] = now
+        if anew or "found" not in seen or seen["found"] != found:
+            seen["found"] = found
+            draw(found)  # type: ignore[arg-type]  # None comes with a reason
+
+    async def again() -> None:
+        await look(anew=True)
+
+    await look()
+    ui.timer(every_s, look, immediate=False)
+    return again
+
+
+def in_words(error: Exception) -> str:
+    """Say what went wrong with a file, for a page."""
+    if isinstance(error, BenchError) or any(kind.__name__ == "TrainerError" for kind in type(error).__mro__):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or error}"
+    return f"this could not be read: {type(error).__name__}: {error}"
+
+
+def _tried(read: Callable[[], _Found]) -> tuple[_Found | None, str]:
+    try:
+        return read(), ""
+    except Exception as error:  # a file may hold anything, and a page says so; a bug of ours is one more note
+        if isinstance(error, sqlite3.ProgrammingError | AssertionError | NameError):
+            raise
+        return None, in_words(error)

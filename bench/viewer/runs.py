@@ -1,0 +1,294 @@
+"""Find training runs and benches below folders, and say of each what a list shows: one face for both kinds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import threading
+import time
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from agentrl.bench.errors import BenchError, UsageError
+from agentrl.bench.store import FILE
+from agentrl.bench.viewer.database import reading
+
+__all__ = ["Kind", "Library", "Overview", "Run", "Score", "find_runs", "number", "overview"]
+
+Kind = Literal["training", "bench"]
+State = Literal["running", "finished", "stopped"]
+
+_DEPTH = 3  # folders below one that was given
+_MOST = 2000  # folders looked into
+_FRESH_S = 60.0  # a run that wrote so lately is at work
+_MOST_BYTES = 1 << 20  # of a settings file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A folder that holds a training run or a bench."""
+
+    key: str  # in addresses: letters and digits, of the path alone
+    kind: Kind
+    path: Path
+    name: str  # below the folder that was given
+
+    @property
+    def store(self) -> Path:
+        """Where its episodes are."""
+        return self.path / (FILE if self.kind == "bench" else "rollouts.sqlite")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What changes while it goes on."""
+        more = ("metrics.jsonl", "summary.json", "config.toml") if self.kind == "training" else ()
+        return (self.store, *(self.path / name for name in more))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A share, or one before and after."""
+
+    value: float | None = None
+    before: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """What a list says of a run; what could not be read is None, and `trouble` says why."""
+
+    run: Run
+    state: State
+    about: str  # environments, or the agent
+    envs: tuple[str, ...] = ()
+    success: Score = Score()
+    reward: float | None = None
+    done: int = 0  # steps, or episodes
+    total: int | None = None
+    failures: int = 0
+    changed: float = 0.0  # seconds since the epoch
+    trouble: str = ""
+
+
+class Library:
+    """The runs below some folders, looked for again when asked after a while; safe to share between threads.
+
+    Args:
+        folders: As given by the user.
+    """
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = tuple(folders)
+        self._lock = threading.Lock()
+        self._places: dict[str, int] = {}  # a run keeps its place in the list, whoever writes last
+        self._runs: dict[str, Run] = {}
+        self._looked = -math.inf
+
+    def runs(self, *, within_s: float = 1.0) -> list[Run]:
+        """Return the runs, those that came last first."""
+        with self._lock:
+            if time.monotonic() - self._looked > within_s:
+                found = find_runs(self.folders)
+                for run in reversed(found):
+                    self._places.setdefault(run.key, len(self._places))
+                self._runs = {run.key: run for run in sorted(found, key=lambda run: -self._places[run.key])}
+                self._looked = time.monotonic()
+            return list(self._runs.values())
+
+    def run(self, key: str) -> Run:
+        """Return the run of an address.
+
+        Raises:
+            UsageError: There is none, or it went away.
+        """
+        for found in (self._runs, {run.key: run for run in self.runs(within_s=0.0)} if key not in self._runs else {}):
+            if key in found:
+                return found[key]
+        raise UsageError("there is no such run here; its folder was moved or deleted, or the address is wrong")
+
+
+def find_runs(folders: Iterable[Path]) -> list[Run]:
+    """Return the runs in folders and below them, each once, the newest first."""
+    found: dict[str, Run] = {}
+    for folder in folders:
+        top = folder.absolute()
+        for path, kind in _walk(top):
+            name = str(path.relative_to(top)) if path != top else path.name
+            key = hashlib.sha256(f"{kind} {path}".encode("utf-8", "surrogateescape")).hexdigest()[:10]
+            found.setdefault(key, Run(key=key, kind=kind, path=path, name=name))
+    return sorted(found.values(), key=lambda run: (-_changed(run), run.name))
+
+
+def overview(run: Run) -> Overview:
+    """Look at a run; whatever is wrong with its files, this returns."""
+    try:
+        return _bench(run) if run.kind == "bench" else _training(run)
+    except (BenchError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        return Overview(run=run, state="stopped", about="", changed=_changed(run), trouble=_said(error))
+
+
+def number(value: Any) -> float | None:
+    """Return a value as a finite number, None for all else that a file may hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _walk(top: Path) -> Iterator[tuple[Path, Kind]]:
+    waiting = [(top, 0)]
+    for looked in range(_MOST):
+        if looked >= len(waiting):
+            return
+        folder, depth = waiting[looked]
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:  # gone, or not to be read
+            continue
+        names = {entry.name for entry in entries}
+        kinds: list[Kind] = []
+        if FILE in names:
+            kinds.append("bench")
+        if names & {"metrics.jsonl", "rollouts.sqlite"}:
+            kinds.append("training")
+        yield from ((folder, kind) for kind in kinds)
+        if not kinds and depth < _DEPTH:
+            below = [entry for entry in entries if not entry.name.startswith(".") and _is_folder(entry)]
+            waiting += [(Path(entry.path), depth + 1) for entry in below]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _changed(run: Run) -> float:
+    return max((_mtime(each) for path in run.files for each in (path, path.with_name(f"{path.name}-wal"))), default=0.0)
+
+
+def _mtime(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+
+
+def _bench(run: Run) -> Overview:
+    with reading(run.store) as db:
+        rows = db.execute("SELECT name, value FROM identity").fetchall()
+        identity = {str(row["name"]): json.loads(row["value"]) for row in rows}
+        counts = db.execute(
+            "SELECT count(*) AS done, total(failure IS NOT NULL) AS failed, total(success) AS solved,"
+            " total(success IS NOT NULL AND failure IS NULL) AS told,"
+            " avg(CASE WHEN failure IS NULL THEN reward END) AS reward FROM episodes"
+        ).fetchone()
+    envs = identity.get("envs")
+    envs = tuple(map(str, envs)) if isinstance(envs, list) else ()
+    total, done, changed = _expected(identity), int(counts["done"]), _changed(run)
+    finished = total is not None and done >= total
+    return Overview(
+        run=run,
+        state="finished" if finished else "running" if time.time() - changed < _FRESH_S else "stopped",
+        about=str(identity.get("agent", "")),
+        envs=envs,
+        success=Score(value=counts["solved"] / counts["told"] if counts["told"] else None),
+        reward=number(counts["reward"]),
+        done=done,
+        total=total,
+        failures=int(counts["failed"]),
+        changed=changed,
+    )
+
+
+def _expected(identity: Mapping[str, Any]) -> int | None:
+    try:
+        levels, envs = identity["levels"], identity["envs"]
+        return len(envs) * max(1, len(levels)) * int(identity["num_tasks"]) * int(identity["num_samples"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _training(run: Run) -> Overview:
+    from agentrl.trainer.errors import TrainerError  # the trainer is loaded where there is a run of it
+    from agentrl.trainer.metrics import read_metrics
+
+    trouble, rows = "", []
+    try:
+        rows = read_metrics(run.path / "metrics.jsonl") if (run.path / "metrics.jsonl").exists() else []
+    except TrainerError as error:
+        trouble = str(error)
+    config, summary = _toml(run.path / "config.toml"), _json(run.path / "summary.json")
+    last = rows[-1] if rows else {}
+    changed = _changed(run)
+    working = _locked(run.path / ".lock") or time.time() - changed < _FRESH_S
+    envs = _envs(config)
+    before, after = number(summary.get("success_before")), number(summary.get("success_after"))
+    if before is None:
+        before = number(_json(run.path / "eval_before.json").get("success"))
+    steps = number(config.get("num_steps"))
+    return Overview(
+        run=run,
+        state="finished" if summary else "running" if working else "stopped",
+        about=", ".join(envs),
+        envs=envs,
+        success=Score(value=after if after is not None else number(last.get("success")), before=before),
+        reward=number(last.get("reward")),
+        done=int(number(last.get("step")) or 0),
+        total=int(steps) if steps is not None else None,
+        failures=0,
+        changed=changed,
+        trouble=trouble,
+    )
+
+
+def _envs(config: Mapping[str, Any]) -> tuple[str, ...]:
+    found = config.get("env")
+    if isinstance(found, str):
+        return (found,)
+    return tuple(map(str, found)) if isinstance(found, dict) else ()  # weights by id
+
+
+def _small(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(_MOST_BYTES)
+    except OSError:
+        return ""
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(_small(path))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(_small(path) or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _locked(path: Path) -> bool:
+    """Whether a process holds a run's lock, told without touching it."""
+    try:
+        inode = path.stat().st_ino
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return False
+    return any(f":{inode} " in line and "FLOCK" in line for line in lines)

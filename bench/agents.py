@@ -10,14 +10,9 @@ parameters.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +21,7 @@ import numpy as np
 from agentrl.bench.conversation import Conversation
 from agentrl.bench.errors import AgentError, UsageError
 from agentrl.bench.eventloop import LoopThread
+from agentrl.bench.functions import load_function, source_digest
 from agentrl.bench.plans import KINDS
 from agentrl.bench.types import Job
 from agentrl.envs.checker.cheats import Scene, standard_cheats
@@ -68,6 +64,11 @@ class Agent(ABC):
         Raises:
             UsageError: It cannot; says what could.
         """
+
+    @property
+    def num_refused(self) -> int:
+        """How many requests a server refused because they were too many (429)."""
+        return 0
 
     def close(self) -> None:  # noqa: B027  # most hold nothing
         """Let go of what the agent holds; calling it again does nothing."""
@@ -120,7 +121,9 @@ def open_agent(
     if kind == "cheat" and rest:
         return _Cheat(rest)
     if kind == "python" and rest:
-        return _Function(_load(name, rest), turn_s)
+        return _Function(
+            load_function(f"agent {name!r}", rest, example="python:MODULE:CALLABLE, such as python:mine:answer"), turn_s
+        )
     hint = nearest(name, ("oracle", "noop", "random")) or nearest(kind + colon, _PREFIXES)
     raise UsageError(f"agent {name!r} does not exist{hint}; there are {', '.join(AGENTS)}")
 
@@ -132,15 +135,7 @@ def source_of(name: str) -> str:
     """
     kind, _, place = name.partition(":")
     module = place.partition(":")[0]
-    if kind != "python" or not module:
-        return ""
-    _find_here(module)
-    try:
-        spec = find_spec(module)
-        source = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
-    except (ImportError, OSError, ValueError):  # `open_agent` says what is wrong
-        return ""
-    return hashlib.sha256(source).hexdigest()[:16] if source else ""
+    return source_digest(module) if kind == "python" and module else ""
 
 
 class _Shipped(Agent):
@@ -245,6 +240,10 @@ class _OpenAI(Agent):
 
         return EndpointPlayer(self._endpoint)
 
+    @property
+    def num_refused(self) -> int:
+        return self._endpoint.num_refused
+
     def close(self) -> None:
         self._endpoint.close()
         self._loop.close()
@@ -277,34 +276,6 @@ def _scene(observation: str, info: dict[str, Any]) -> Scene:
         right=None,
         runs_code=True,
     )
-
-
-def _load(agent: str, place: str) -> Callable[..., Any]:
-    module, _, name = place.partition(":")
-    if not module or not name:
-        raise UsageError(f"agent {agent!r} names no function; type python:MODULE:CALLABLE, such as python:mine:answer")
-    _find_here(module)
-    try:
-        found: Any = import_module(module)
-    except ImportError as error:
-        raise UsageError(
-            f"agent {agent!r}: the module {module!r} cannot be imported: {error}; go to the folder that holds it"
-        ) from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise UsageError(f"agent {agent!r}: {module} has no {name!r}{nearest(part, dir(found))}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise UsageError(f"agent {agent!r} is a {type(found).__name__}; name a function that takes messages")
-    function: Callable[..., Any] = found
-    return function
-
-
-def _find_here(module: str) -> None:
-    """Let a module of the current folder be imported, as `python -m` would; what is installed comes first."""
-    here, top = Path.cwd(), module.partition(".")[0]
-    if str(here) not in sys.path and ((here / f"{top}.py").is_file() or (here / top).is_dir()):
-        sys.path.append(str(here))
 
 
 def _wanted(function: Callable[..., Any]) -> Sequence[str]:

@@ -111,6 +111,11 @@ class BenchStore:
             query = f"SELECT {', '.join(_KEY)} FROM episodes WHERE failure IS NULL"
             return {_job(row) for row in self._connection().execute(query)}
 
+    def count(self) -> int:
+        """Return how many episodes are there, failed ones included."""
+        with self._explained(), self._lock:
+            return int(self._connection().execute("SELECT count(*) FROM episodes").fetchone()[0])
+
     def episodes(self, *, with_messages: bool = True) -> Iterator[Episode]:
         """Yield all episodes in the order of environment, level, seed and sample, a page at a time.
 

@@ -84,6 +84,7 @@ class Endpoint:
         self.model = model
         self.settings = settings
         self.num_retries = 0
+        self.num_refused = 0  # answers of 429: requests came too fast
         self._loop = loop
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client: httpx.AsyncClient | None = None
@@ -142,6 +143,8 @@ class Endpoint:
             if response is not None and response.status_code == 400 and native and self._refuses_tools(response):
                 self._native = False
                 continue
+            if response is not None and response.status_code == 429:
+                self.num_refused += 1
             self._stop_if_hopeless(response, problem)
             if attempt + 1 < self.settings.max_tries:
                 self.num_retries += 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,9 +23,10 @@ import gymnasium
 from agentrl.bench.agents import Agent, open_agent, source_of
 from agentrl.bench.crew import Crew
 from agentrl.bench.errors import BenchError, UsageError
+from agentrl.bench.pace import Regulator
 from agentrl.bench.plans import KINDS, ModelSettings, plan_of
 from agentrl.bench.store import BenchStore
-from agentrl.bench.types import Episode, Job
+from agentrl.bench.types import Episode, Job, Pace
 from agentrl.envs.errors import nearest
 from agentrl.envs.protocol import SPLITS
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "run"]
 
+_MOST_AT_ONCE = 64  # of concurrency="auto"; for more, give a number
 _MOST_FAILURES = 20  # one after another, before a bench stops: the server is gone, not the luck
 
 
@@ -59,7 +62,8 @@ class Settings:
     key: str = field(default="", repr=False)  # of the endpoint
     model: ModelSettings | None = None  # of the agents hf:, run: and vllm:
     max_retries: int = 2  # after a failure
-    concurrency: int = 4  # episodes at once
+    concurrency: int | Literal["auto"] = "auto"  # episodes at once; auto: what the host carries, see `pace`
+    memory_mb: float | None = None  # what auto lets the bench and its boxes take; None: what the host has
     workers: Literal["threads", "processes"] = "threads"
 
     def __post_init__(self) -> None:
@@ -67,9 +71,16 @@ class Settings:
             raise UsageError(f"envs={self.envs!r}: name at least one environment, and each once")
         if len(set(self.levels)) < len(self.levels):
             raise UsageError(f"levels={self.levels!r}: name each level once")
-        for name, least in (("num_tasks", 1), ("num_samples", 1), ("seed", 0), ("max_retries", 0), ("concurrency", 1)):
+        for name, least in (("num_tasks", 1), ("num_samples", 1), ("seed", 0), ("max_retries", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name}={getattr(self, name)!r} must be {least} or more")
+        if self.concurrency != "auto" and (not isinstance(self.concurrency, int) or self.concurrency < 1):
+            raise UsageError(f"concurrency={self.concurrency!r} must be 1 or more, or auto")
+        if self.memory_mb is not None and (self.concurrency != "auto" or not self.memory_mb > 0):
+            raise UsageError(
+                f"memory_mb={self.memory_mb!r} must be above 0, and bounds concurrency='auto' alone, which is "
+                f"{self.concurrency!r}"
+            )
         for name in ("deadline_s", "turn_s"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name}={getattr(self, name)!r} must be above 0")
@@ -148,7 +159,7 @@ def run(
         endpoint=settings.endpoint,
         key=settings.key,
         model=settings.model,
-        num_at_once=settings.concurrency,
+        num_at_once=_MOST_AT_ONCE if settings.concurrency == "auto" else settings.concurrency,
     ) as agent:
         for env_id in settings.envs:
             _check(env_id, settings, agent)
@@ -159,9 +170,20 @@ def run(
             if on_start is not None:
                 on_start(len(jobs), len(jobs) - len(missing))
             failed_at_once = 0
-            with closing(Crew(missing, agent, settings, settings.concurrency)) as crew:
+            if not missing:
+                return 0
+            regulator, at_once = None, settings.concurrency
+            if at_once == "auto":
+                regulator = Regulator(most=min(_MOST_AT_ONCE, len(missing)), memory_mb=settings.memory_mb)
+                at_once = regulator.plan.at_once
+            why = "given" if regulator is None else regulator.plan.why
+            store.note_pace(Pace(at=time.time(), num_at_once=at_once, why=why))
+            with closing(Crew(missing, agent, settings, at_once)) as crew:
                 for episodes in crew.episodes():
-                    store.add_all(episodes)
+                    if episodes:
+                        store.add_all(episodes)
+                    if regulator is not None and (pace := regulator.look(crew, agent.num_refused)) is not None:
+                        store.note_pace(pace)
                     for episode in episodes:
                         if on_episode is not None:
                             on_episode(episode)

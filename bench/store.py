@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agentrl.bench.errors import StoreError
-from agentrl.bench.types import Episode, Job
+from agentrl.bench.types import Episode, Job, Pace
 
 __all__ = ["FILE", "BenchStore", "differences"]
 
@@ -48,6 +48,8 @@ _TYPED = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
 _CREATE = (
     f"CREATE TABLE IF NOT EXISTS episodes ({_TYPED}, PRIMARY KEY ({', '.join(_KEY)}))",
     "CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS paces (at REAL NOT NULL, num_at_once INTEGER NOT NULL, why TEXT NOT NULL,"
+    " steps_per_s REAL, taken_mb REAL)",
 )
 _INSERT = (
     f"INSERT INTO episodes ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)})"
@@ -104,6 +106,23 @@ class BenchStore:
                 db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
+
+    def note_pace(self, pace: Pace) -> None:
+        """Write down that the number of episodes at once has changed."""
+        row = (pace.at, pace.num_at_once, pace.why, pace.steps_per_s, pace.taken_mb)
+        with self._explained(), self._lock:
+            self._connection().execute("INSERT INTO paces VALUES (?, ?, ?, ?, ?)", row)
+
+    def paces(self) -> list[Pace]:
+        """Return how many episodes were played at once, and from when on; a resumed run begins anew each time."""
+        with self._explained(), self._lock:
+            db = self._connection()
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'paces'").fetchone():
+                return []  # written before it was noted
+            rows = db.execute("SELECT at, num_at_once, why, steps_per_s, taken_mb FROM paces ORDER BY rowid")
+            return [
+                Pace(at=row[0], num_at_once=row[1], why=row[2], steps_per_s=row[3], taken_mb=row[4]) for row in rows
+            ]
 
     def done(self) -> set[Job]:
         """Return which episodes are there without a failure."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from agentrl.envs.protocol import Failure
 
-__all__ = ["Episode", "Job"]
+__all__ = ["Episode", "Job", "Pace"]
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -39,3 +39,14 @@ class Episode:
     prompt_tokens: int | None = None  # of all turns of the last attempt, as a server counted them
     completion_tokens: int | None = None
     messages: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """From when on so many episodes were played at once."""
+
+    at: float  # seconds since 1970
+    num_at_once: int
+    why: str  # "given" by the user, or what decided it: see `agentrl.bench.pace`
+    steps_per_s: float | None = None  # resets and steps in the window before
+    taken_mb: float | None = None  # by the bench and its boxes

@@ -8,8 +8,9 @@ from rich.table import Table
 
 from agentrl.bench.stats import Estimate
 from agentrl.bench.summary import Summary
+from agentrl.bench.types import Pace
 
-__all__ = ["notes_of", "passes_of", "table_of"]
+__all__ = ["notes_of", "pace_of", "passes_of", "table_of"]
 
 _ROOMY = 110  # columns of a terminal that shows everything
 
@@ -60,6 +61,24 @@ def notes_of(summaries: Sequence[Summary]) -> list[str]:
         )
         notes.append(f"{each.env_id or 'all'}: {failed} for nothing ({kinds}){bounds}")
     return notes
+
+
+def pace_of(paces: Sequence[Pace]) -> str:
+    """Return how many episodes were played at once, as a line; empty where it was not noted, or the user said.
+
+    >>> pace_of([Pace(at=0.0, num_at_once=2, why="begin"), Pace(at=2.0, num_at_once=4, why="trial")])
+    'episodes at once: 2 to 4, 4 at the end'
+    """
+    last = max((index for index, each in enumerate(paces) if each.why in ("begin", "given")), default=0)
+    own = paces[last:]  # since the run was begun or resumed
+    if not own or own[0].why == "given":
+        return ""
+    numbers = [each.num_at_once for each in own]
+    if len(own) == 1:
+        return f"episodes at once: {numbers[0]}, too few were played to find a better number"
+    held = {"memory": "memory allows no more", "refused": "the server refused more"}
+    why = "".join(f"; {said}" for name, said in held.items() if name in [each.why for each in own])
+    return f"episodes at once: {min(numbers)} to {max(numbers)}, {numbers[-1]} at the end{why}"
 
 
 def _covers(wide: Summary, narrow: Summary) -> bool:

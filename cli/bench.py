@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentrl.bench.errors import UsageError
 from agentrl.cli.registry import find_env, our_envs
@@ -66,7 +67,7 @@ def run(args: Sequence[str]) -> int:
     from agentrl.bench.run import run as bench
     from agentrl.bench.store import BenchStore
     from agentrl.bench.summary import summarize
-    from agentrl.bench.table import notes_of, passes_of, table_of
+    from agentrl.bench.table import notes_of, pace_of, passes_of, table_of
 
     ks = _numbers("--k", options.k, least=1)
     prices = _prices(options.price)
@@ -82,11 +83,12 @@ def run(args: Sequence[str]) -> int:
         raise
     with BenchStore(folder) as store:
         summaries = summarize(store.episodes(with_messages=False), ks=ks)
-        identity = store.identity
+        identity, paces = store.identity, store.paces()
     tokens, cost = _spent(summaries[-1], prices)
     if options.json:
         rows = [each.as_dict() for each in summaries]
         told = {"folder": str(folder), "identity": identity, "num_played": num_played, "summaries": rows, "cost": cost}
+        told["paces"] = [asdict(each) for each in paces]
         print(json.dumps(told, indent=2))
     else:
         from rich.console import Console
@@ -101,6 +103,8 @@ def run(args: Sequence[str]) -> int:
             console.print(f"{num_played} episodes were played now, the others earlier: another --out plays all anew")
         if tokens:
             console.print(tokens, markup=False)
+        if pace := pace_of(paces):
+            console.print(pace, markup=False, style="dim")
         console.print(f"95 % intervals; every episode is in {folder}", markup=False, style="dim")
     return 1 if summaries[-1].num_failures else 0
 
@@ -128,7 +132,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", help="test or train (default test)")
     parser.add_argument("--seed", type=int, help="seed of the first task; the others follow (default 0)")
     parser.add_argument("--kwargs", metavar="JSON", help="arguments of the environments, as a JSON object")
-    parser.add_argument("--concurrency", type=int, default=4, metavar="C", help="episodes at once (default 4)")
+    parser.add_argument(
+        "--concurrency", default="auto", metavar="C", help="episodes at once (default auto: what the host carries)"
+    )
+    parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="MB",
+        help="what auto lets the bench and its boxes take (default: what is there)",
+    )
     parser.add_argument(
         "--workers",
         choices=("threads", "processes"),
@@ -146,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=300.0,
         metavar="S",
-        help="seconds of a turn of an endpoint or an async function (default 300)",
+        help="seconds of a turn of the agent (default 300)",
     )
     parser.add_argument("--base-url", metavar="URL", help="of openai:MODEL (default https://api.openai.com/v1)")
     parser.add_argument("--key-env", metavar="NAME", help="variable that holds the key (default OPENAI_API_KEY)")
@@ -189,7 +201,8 @@ def _settings(options: argparse.Namespace, ks: list[int]) -> Settings:
         deadline_s=options.deadline,
         turn_s=options.turn_deadline,
         max_retries=options.retries,
-        concurrency=options.concurrency,
+        concurrency=_concurrency(options.concurrency),
+        memory_mb=options.memory,
         workers=options.workers,
         **_asked(options),
     )
@@ -288,6 +301,15 @@ def _folder(settings: Settings) -> Path:
     words = [settings.agent, *(env_id.rpartition("/")[2] for env_id in settings.envs[:2])]
     name = "-".join("".join(char if char.isalnum() else "-" for char in word) for word in words)
     return Path("runs") / f"bench-{name[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _concurrency(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError as error:
+        raise UsageError(f"--concurrency {text!r} is no whole number; type --concurrency 8, or auto") from error
 
 
 def _split(words: Sequence[str] | None) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["format_value", "smooth", "spread", "ticks"]
+__all__ = ["format_duration", "format_value", "smooth", "spread", "ticks"]
 
 
 def smooth(xs: Sequence[float], ys: Sequence[float], width: float) -> list[float]:
@@ -75,6 +75,18 @@ def format_value(value: float, unit: str = "", *, step: float | None = None, top
     if value == 0 or size >= 100:
         return f"{value:.0f}{behind}"
     return (f"{value:.3g}" if size >= 1e-3 else _scientific(value)) + behind
+
+
+def format_duration(seconds: float) -> str:
+    """Write a time for people.
+
+    >>> format_duration(3.21), format_duration(75), format_duration(7265)
+    ('3.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{seconds:.1f} s"
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:

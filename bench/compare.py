@@ -24,7 +24,8 @@ __all__ = ["METRICS", "Comparison", "Flip", "Metric", "NotComparableError", "Row
 Metric = Literal["success", "reward"]
 METRICS: tuple[Metric, ...] = ("success", "reward")
 
-_NO_MATTER = ("agent", "agent_settings", "versions")  # what may differ; versions are looked at one by one
+# What may differ; versions and rubrics are looked at one by one.
+_NO_MATTER = ("agent", "agent_settings", "versions", "rescored")
 _SHOWN = 5  # tasks or settings named in a message
 
 
@@ -87,6 +88,8 @@ class _Run:
     @property
     def num_expected(self) -> int:
         told = self.identity
+        if "num_episodes" in told:  # a part of a training run
+            return int(told["num_episodes"])
         return len(told["envs"]) * max(1, len(told["levels"])) * int(told["num_tasks"]) * int(told["num_samples"])
 
 
@@ -163,7 +166,7 @@ def _comparison(first: _Run, second: _Run, metric: Metric, force: bool) -> Compa
 
 def _unlike(first: _Run, second: _Run) -> list[str]:
     """Return what differs beside the agent."""
-    found = _flat(first.identity, second.identity)
+    found = [*_flat(first.identity, second.identity), *_rubrics(first.identity, second.identity)]
     for run in (first, second):
         if run.num_stored < run.num_expected:
             found.append(
@@ -181,6 +184,15 @@ def _flat(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     """Name the differences; of the versions only those that differ."""
     plain = [{name: value for name, value in each.items() if name not in _NO_MATTER} for each in (first, second)]
     return [*differences(*plain), *differences(first.get("versions") or {}, second.get("versions") or {})]
+
+
+def _rubrics(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """Name rubrics that differ; those of one agent's same run may, since then they are what is compared."""
+    if all(first.get(name) == second.get(name) for name in ("agent", "agent_settings")):
+        return []
+    told = [each.get("rescored") or {} for each in (first, second)]
+    rubrics = [{name: each.get(name) for name in ("rubric", "source")} for each in told]
+    return differences({"rubric": rubrics[0]}, {"rubric": rubrics[1]})
 
 
 def _row(first: _Run, second: _Run, tasks: Sequence[_Task], env_id: str) -> Row:

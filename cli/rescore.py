@@ -1,0 +1,101 @@
+"""`agentrl rescore DIR --rubric MODULE:CALLABLE`: score stored episodes anew, without running them again."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentrl.bench.rescore import Rubric
+    from agentrl.bench.stored import StoredRun
+
+__all__ = ["run"]
+
+_EXAMPLES = """a rubric is a function of yours in a module of the current folder:
+
+  def brief(episode):                    # episode.turns, .answers, .messages, .reward, .rewards, .success, …
+      return {"outcome": episode.reward, "length": -0.01 * episode.num_turns}
+
+It returns a number, named components, or a Score (agentrl.bench.rescore). It sees what is stored: expected answers and
+other state of the environment are not. The rubric 'stored' gives what the environment gave.
+
+examples:
+  agentrl rescore runs/one --rubric mine:brief
+  agentrl compare runs/one runs/one-mine-brief-1a2b3c4d --metric reward
+  agentrl rescore runs/quickstart --phase eval_before --rubric stored --out runs/before
+  agentrl rescore runs/quickstart --phase eval_after --rubric stored --out runs/after"""
+
+
+def run(args: Sequence[str]) -> int:
+    """Score episodes anew; return 0, or 1 where the rubric could not score some."""
+    options = _parser().parse_args(args)
+    from agentrl.bench.rescore import load_rubric, rescore
+    from agentrl.bench.store import BenchStore
+    from agentrl.bench.stored import open_run
+    from agentrl.bench.summary import summarize
+    from agentrl.bench.table import notes_of, table_of
+
+    rubric = load_rubric(options.rubric)
+    folder = Path(options.run)
+    phase = options.phase
+    if phase is None and not (folder / "bench.sqlite").is_file() and (folder / "rollouts.sqlite").is_file():
+        phase = "eval_after"
+    found = open_run(folder, phase=phase)
+    out = Path(options.out) if options.out else _folder(found, rubric)
+    try:
+        result = rescore(found, rubric, out)
+    except KeyboardInterrupt:
+        print(f"\nwhat was scored is in {out}; type the same command to go on", file=sys.stderr)
+        raise
+    with BenchStore(out) as store:
+        summaries = summarize(store.episodes(with_messages=False))
+    if options.json:
+        told = {**asdict(result), "folder": str(out), "summaries": [each.as_dict() for each in summaries]}
+        print(json.dumps(told, indent=2))
+        return 1 if result.num_errors else 0
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(table_of(summaries, width=console.width))
+    for note in [*notes_of(summaries), *result.errors]:
+        console.print(note, markup=False, style="yellow")
+    if result.num_errors > len(result.errors):
+        console.print(f"… and {result.num_errors - len(result.errors)} more that the rubric could not score")
+    console.print(
+        f"{result.num_scored} episodes scored by {rubric.name}, {result.num_changed} of them differently; every one is "
+        f"in {out}",
+        markup=False,
+        style="dim",
+    )
+    return 1 if result.num_errors else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="agentrl rescore",
+        description="Score the stored episodes of a bench or a training run with another rubric, into a new folder.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="DIR", help="folder of a bench or a training run; it is not changed")
+    parser.add_argument("--rubric", required=True, metavar="MODULE:CALLABLE", help="or: stored")
+    parser.add_argument(
+        "--phase", help="of a training run: train, eval_before, eval or eval_after (default eval_after)"
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder of the new run (default: beside the old one)")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    return parser
+
+
+def _folder(found: StoredRun, rubric: Rubric) -> Path:
+    """Return a folder beside the run that the same command finds again."""
+    text = json.dumps([found.identity, rubric.name, rubric.source], sort_keys=True)
+    words = [found.folder.resolve().name, *([found.phase] if found.phase else []), rubric.name]
+    name = "-".join("".join(char if char.isalnum() else "-" for char in word) for word in words)
+    return found.folder.resolve().parent / f"{name[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -23,13 +23,11 @@ from agentrl.bench.run import Settings, run
 from agentrl.bench.store import BenchStore
 from agentrl.bench.types import Episode, Job
 from agentrl.bench.weights import digest_of, find_weights
-from agentrl.trainer.config import CheckpointConfig, EvalConfig, OptimConfig, TrainConfig, to_toml
+from agentrl.trainer.config import EvalConfig, OptimConfig
 from agentrl.trainer.errors import ConfigError, EngineError, RunFolderError
-from agentrl.trainer.loop import train
 from agentrl.trainer.lora import LoraConfig
-from agentrl.trainer.rollout import RolloutConfig
-from agentrl.trainer.rundir import RunDir
 from agentrl.trainer.store import RolloutStore
+from tests.bench.training import train_tiny
 
 SEARCH = "AgentRL/Search-v0"
 TINY = "hf:bundled:search-tiny"
@@ -52,34 +50,6 @@ def _settings(agent: str = TINY, **changes: Any) -> Settings:
 def _stored(folder: Path) -> list[Episode]:
     with BenchStore(folder) as store:
         return list(store.episodes())
-
-
-def _train(folder: Path, **changes: Any) -> Path:
-    config = TrainConfig(
-        env="agentrl.envs:AgentRL/Search-v0",
-        env_kwargs={"max_turns": 5},
-        level=2,
-        num_steps=2,
-        groups_per_step=2,
-        group_size=2,
-        threads=1,
-        seed=3,
-        optim=OptimConfig(lr=3e-3),
-        rollout=RolloutConfig(concurrency=8, max_turn_tokens=40, max_episode_tokens=320),
-        eval=EvalConfig(num_episodes=12, every=1, temperature=0.8),
-        checkpoint=CheckpointConfig(every=1, keep=2),
-    )
-    config = replace(config, **changes)
-    made = RunDir.create(folder, "tiny", default="")
-    made.write_text("config.toml", to_toml(config))
-    train(config, run_dir=made)
-    return made.path
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train for two steps, with every checkpoint kept and evaluated; return the run's folder."""
-    return _train(tmp_path_factory.mktemp("runs"))
 
 
 def _scored_greedily(run_folder: Path, folder: Path) -> tuple[list[Episode], dict[int, Any]]:
@@ -140,7 +110,7 @@ def test_a_checkpoint_scores_what_the_run_said(trained: Path, tmp_path: Path) ->
 
 def test_adapters_alone_are_added_to_their_model(tmp_path: Path) -> None:
     lora = LoraConfig(rank=2, merge=False)
-    folder = _train(tmp_path, lora=lora, num_steps=1, eval=EvalConfig(num_episodes=4), optim=OptimConfig(lr=0.1))
+    folder = train_tiny(tmp_path, lora=lora, num_steps=1, eval=EvalConfig(num_episodes=4), optim=OptimConfig(lr=0.1))
     plan = plan_of("run", str(folder), ModelSettings())
     assert plan.base == find_weights("bundled:search-tiny")
     assert {"base", "weights"} <= plan.identity().keys()

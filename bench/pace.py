@@ -35,6 +35,7 @@ _LONGEST_SETTLE_S = 5.0
 _SAMPLE_S = 0.25
 _RELEASE_S = 2.0  # until memory is free again after fewer play
 _SAMPLE_SHARE = 0.02  # of the time goes into looking at memory, at most
+_PART = 0.9  # of the memory that was given: it is looked at a few times a second, and programs come and go between
 _RESERVE = 0.1  # of all memory is left to others
 _PRESSURE = 0.2  # of the time spent waiting for memory is too much
 
@@ -137,10 +138,11 @@ class Regulator:
     def __init__(self, *, most: int, memory_mb: float | None, host: Host | None = None) -> None:
         self._host = host or Host()
         self._most = most
-        self._memory_mb = memory_mb if memory_mb is not None else math.inf
+        self._memory_mb = _PART * memory_mb if memory_mb is not None else math.inf
         self._reserve_mb = _RESERVE * self._host.total_mb() if math.isfinite(self._host.total_mb()) else 0.0
         self._before_mb = self._host.taken_mb()
-        self.plan = Plan(at_once=min(most, 2), base=min(most, 2))
+        first = min(most, 2) if memory_mb is None else 1  # a bound that was given may be a small one
+        self.plan = Plan(at_once=first, base=first)
         self.taken_mb = self._before_mb  # at the last look
         self._each_mb: deque[float] = deque(maxlen=8)
         self._num_refused = 0
@@ -171,6 +173,7 @@ class Regulator:
             is_long = now - self._since >= _WINDOW_S and num_steps >= 4 * self.plan.at_once
             if not is_long and not (now - self._since >= _LONGEST_WINDOW_S and num_steps):
                 return None
+            self._sample(crew, now)  # nothing is decided by what was true a while ago
         seconds = max(now - self._since, 1e-3)
         window = Window(
             rate=(crew.num_steps - self._steps) / seconds,
@@ -203,8 +206,9 @@ class Regulator:
         room_mb = min(self._memory_mb - self.taken_mb, self._host.available_mb() - self._reserve_mb)
         if self._host.pressure() > _PRESSURE:
             room_mb = min(room_mb, -1.0)
-        if now >= self._hushed_until:
-            self._room_mb = min(self._room_mb, room_mb)
+        if now < self._hushed_until:
+            room_mb = max(0.0, room_mb)  # it was lowered, and what that frees is not free yet
+        self._room_mb = min(self._room_mb, room_mb)
         self._each_mb.append(max(0.0, self.taken_mb - self._before_mb) / max(1, crew.num_playing))
         took = time.monotonic() - now
         self._sample_at = now + max(_SAMPLE_S, took / _SAMPLE_SHARE)

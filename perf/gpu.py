@@ -8,7 +8,7 @@ so, and the others go on. The table comes at the end.
                episodes a second, share of the device's peak (mfu, recomputation not counted), peak memory.
                "apart": nothing is shared and all are equally long; "shared": one prompt; "mixed": and mixed lengths,
                which TRL pads to the longest. TRL computes "shared" as it does "apart": only ours is measured.
-               Last, ours with every layer under torch.compile, which the trainer has no option for
+               Last, ours without torch.compile (`compile = false`)
     generate   --batch episodes of mixed lengths, --group with the same prompt: the torch engine and Hugging Face
                `generate` with the same weights on the batch padded at the left; then in three turns; then
                `generate` as GRPOTrainer itself calls it, on the weights that it trains
@@ -105,8 +105,8 @@ def main() -> None:
     for shape, job in jobs.items():  # what may be missing when time is short
         run.part("trl.generate_in_trainer", job, f"{shape}_generate_trl")
         _ratio(run, f"{shape}_generation_ratio_to_trainer", f"{shape}_generate_{{}}_single_tokens_per_s")
-        if device == "cuda":  # what torch.compile would add: no option of the trainer
-            run.part("agentrl.train", job | {"compiled": True, "workloads": ["apart"]}, f"{shape}_train_compiled")
+        if job["compiled"]:
+            run.part("agentrl.train", job | {"compiled": False, "workloads": ["apart"]}, f"{shape}_train_uncompiled")
     report(run.figures, run.peers, arguments.json)
 
 
@@ -149,7 +149,7 @@ def _job(arguments: argparse.Namespace, shape: str, device: str, seen: Mapping[s
         "tokens": tokens,
         "prompt": arguments.prompt or tokens // 4,
         "micro_batch": arguments.micro_batch,
-        "compiled": False,
+        "compiled": not small,
         "checkpointing": arguments.checkpointing == "yes" if arguments.checkpointing else shape == "4b",
         "steps": arguments.steps,
         "batch": arguments.batch or (8 if small else 32),

@@ -135,6 +135,7 @@ class TrainConfig:
     max_staleness: int | None = None  # asynchronous: steps that rollouts may run ahead; none: 1
     micro_batch_tokens: int = 16_384  # of one forward and backward pass, padding included
     gradient_checkpointing: bool = False  # keep no activations within layers; compute them again going back
+    compile: bool | None = None  # the passes that are trained, by torch.compile; none: on CUDA
     max_logp_difference: float = 0.1  # the run stops when engine and trainer differ by more, on average over a step
     max_probe_difference: float | None = None  # after each update, on fixed prompts; none: 1e-4 in float32, else 0.1
     max_memory_mb: float | None = None  # of this process; past it environments are made anew; none: 0.9 of all there is

@@ -10,6 +10,7 @@ Legend: B episodes, T tokens, N sampled tokens of the batch, H hidden size, V vo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -21,10 +22,13 @@ from agentrl.trainer.batching import MicroBatch
 from agentrl.trainer.model import Head
 from agentrl.trainer.prefixes import forest_inputs
 
-__all__ = ["MAX_LOGITS", "token_logprobs"]
+__all__ = ["MAX_LOGITS", "Chunk", "chunk_logprobs", "token_logprobs"]
 
-MAX_LOGITS: Final = 2**25
-"""Entries of a chunk of logits: 128 MiB in float32, 221 rows of a vocabulary of 151,936."""
+MAX_LOGITS: Final = 2**26
+"""Entries of a chunk of logits: 256 MiB in float32, 441 rows of a vocabulary of 151,936."""
+
+Chunk = Callable[[Head, Tensor, Tensor, float, bool], tuple[Tensor, Tensor]]
+"""As `chunk_logprobs`."""
 
 
 def token_logprobs(
@@ -35,6 +39,7 @@ def token_logprobs(
     *,
     entropy_grad: bool = False,
     max_logits: int = MAX_LOGITS,
+    chunk: Chunk | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return log-probability and entropy at each sampled token, 0 elsewhere.
 
@@ -45,19 +50,21 @@ def token_logprobs(
         temperature: What the logits are divided by, as when they were sampled.
         entropy_grad: Whether the entropy has a gradient, for a bonus on it.
         max_logits: Entries of the logits that exist at once; at least one row is made.
+        chunk: What computes those of one chunk; None: `chunk_logprobs`.
 
     Returns:
         Both float32, shape (B, T), in nats.
     """
+    chunk = chunk or chunk_logprobs
     hidden_NH, ids_N = _hidden(model, batch)
     rows = max(1, max_logits // model.get_output_embeddings().weight.shape[0])
-    chunks = zip(torch.split(hidden_NH, rows), torch.split(ids_N, rows), strict=True)
+    split = zip(torch.split(hidden_NH, rows), torch.split(ids_N, rows), strict=True)
     again = len(ids_N) > rows and torch.is_grad_enabled()
     parts = [
-        checkpoint(_chunk, head, *chunk, temperature, entropy_grad, use_reentrant=False, preserve_rng_state=False)
+        checkpoint(chunk, head, *part, temperature, entropy_grad, use_reentrant=False, preserve_rng_state=False)
         if again
-        else _chunk(head, *chunk, temperature, entropy_grad)
-        for chunk in chunks
+        else chunk(head, *part, temperature, entropy_grad)
+        for part in split
     ]
     blank_BT = torch.zeros_like(batch.old_logprobs_BT)
     logprobs_N, entropy_N = (torch.cat(each) for each in zip(*parts, strict=True))
@@ -77,9 +84,18 @@ def _hidden(model: PreTrainedModel, batch: MicroBatch) -> tuple[Tensor, Tensor]:
     return hidden_BTH[:, :-1][wanted_BT], batch.ids_BT[:, 1:][wanted_BT]
 
 
-def _chunk(
+def chunk_logprobs(
     head: Head, hidden_NH: Tensor, ids_N: Tensor, temperature: float, entropy_grad: bool
 ) -> tuple[Tensor, Tensor]:
+    """Return log-probability and entropy of some tokens, both float32 (N,), in nats.
+
+    Args:
+        head: The model's output layer.
+        hidden_NH: Hidden states, shape (N, H), each that of the place before a token.
+        ids_N: The tokens, int64 (N,).
+        temperature: What the logits are divided by.
+        entropy_grad: Whether the entropy has a gradient.
+    """
     all_NV = torch.log_softmax(head(hidden_NH).float() / temperature, dim=-1)
     with torch.set_grad_enabled(entropy_grad and torch.is_grad_enabled()):
         entropy_N = -(all_NV.exp() * all_NV).sum(-1)

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from agentrl.trainer.batching import MicroBatch, micro_batches
+from agentrl.trainer.compiled import CompiledPasses
 from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.errors import TrainerError
 from agentrl.trainer.logprobs import token_logprobs
@@ -42,6 +43,7 @@ class Updater:
             forget_activations(model)
         self._head = Head(model)
         self._costs = Costs.of(model)
+        self._compiled = CompiledPasses(model, config.compile)
         self._reference_head = Head(reference) if reference is not None else None
         self.optimizer = Optimizer(model, config.optim)
         self.micro_batch_tokens = config.micro_batch_tokens
@@ -139,15 +141,19 @@ class Updater:
             try:
                 # Transformers forgets activations in training mode only.
                 self._model.train(self._config.gradient_checkpointing)
-                for batch in self._batches(episodes, self.micro_batch_tokens):
-                    loss, measured = loss_of(batch)
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    for name, value in measured.items():
-                        sums[name] = sums.get(name, 0.0) + float(value)
+                with self._compiled.layers():
+                    for batch in self._batches(episodes, self.micro_batch_tokens):
+                        loss, measured = loss_of(batch)
+                        loss.backward()  # type: ignore[no-untyped-call]
+                        for name, value in measured.items():
+                            sums[name] = sums.get(name, 0.0) + float(value)
                 return sums
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
-                    raise
+                    if not self._compiled.active:
+                        raise
+                    self._compiled.give_up(error)  # an error of another cause comes again
+                    continue
                 if self.micro_batch_tokens <= longest:
                     raise TrainerError(
                         f"step {step}: memory does not suffice for an episode of {longest} tokens alone; start again "
@@ -171,7 +177,12 @@ class Updater:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         config, chosen = self._config, self._config.loss
         logprobs_BT, entropy_BT = token_logprobs(
-            self._model, self._head, batch, config.temperature, entropy_grad=chosen.entropy_bonus > 0
+            self._model,
+            self._head,
+            batch,
+            config.temperature,
+            entropy_grad=chosen.entropy_bonus > 0,
+            chunk=self._compiled.chunk,
         )
         reference_BT = None
         if self._reference is not None and self._reference_head is not None and chosen.kl_weight > 0:

@@ -29,9 +29,6 @@ def train(job: Job) -> None:
     with torch_settings(job.threads, torch.device(job.device)):
         model = make_model(job, dtype=job.dtype, attention=ATTENTION)
         updater = Updater(model, None, _config(job))
-        if job.compiled:  # after the probes that an updater begins with: each other shape is compiled anew
-            for layer in model.base_model.layers:
-                layer.compile(dynamic=True)
         meter, step = Meter(job.device), 0
         for workload in job.workloads:
             episodes = _episodes(job, workload)
@@ -107,6 +104,7 @@ def _config(job: Job) -> TrainConfig:
         "group_size": job.episodes,
         "micro_batch_tokens": job.micro_batch * job.tokens,
         "gradient_checkpointing": job.checkpointing,
+        "compile": job.compiled,
         "loss": {"kind": "grpo"},
         "optim": {"lr": 1e-6},
         "rollout": {"max_episode_tokens": job.tokens},

@@ -38,7 +38,7 @@ class Job:
     prompt: int  # tokens of an episode that were not sampled
     micro_batch: int  # episodes of one forward and backward pass
     checkpointing: bool
-    compiled: bool  # our layers, by torch.compile: to know what it would add
+    compiled: bool  # ours, by torch.compile
     steps: int  # timed ones, after one that is not
     batch: int  # episodes generated at once
     group: int  # of them with the same prompt

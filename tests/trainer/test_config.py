@@ -33,7 +33,7 @@ from agentrl.trainer.rollout import RolloutConfig
 KEYS = """
 env env_kwargs level model name out seed device dtype head_dtype threads num_steps groups_per_step group_size
 temperature advantage gamma step_weight overlong_buffer asynchronous max_staleness
-micro_batch_tokens gradient_checkpointing max_logp_difference max_probe_difference max_memory_mb
+micro_batch_tokens gradient_checkpointing compile max_logp_difference max_probe_difference max_memory_mb
 stop_at_success tensorboard
 lora.rank lora.alpha lora.layers lora.merge
 loss.kind loss.epsilon_low loss.epsilon_high loss.temperature_pos loss.temperature_neg loss.beta loss.kl_in

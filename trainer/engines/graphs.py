@@ -5,7 +5,7 @@ when shapes come up for the second time, compared with the step as it is usually
 cache or a weight has moved. Where recording fails or computes something else, steps are computed as usual from then on,
 and a warning says so.
 
-Source: CUDA graphs, as https://docs.pytorch.org/docs/stable/notes/cuda.html describes them. On a GPU this is untried.
+Source: CUDA graphs, as https://docs.pytorch.org/docs/stable/notes/cuda.html describes them.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class CudaRecorder:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
+        self._living: weakref.WeakSet[torch.cuda.CUDAGraph] = weakref.WeakSet()
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def record(self, compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
@@ -53,6 +54,8 @@ class CudaRecorder:
         Raises:
             RuntimeError: Something in it cannot be recorded.
         """
+        if not self._living:  # a pool is gone with the last graph that used it, and its handle must not come back
+            self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
@@ -64,6 +67,7 @@ class CudaRecorder:
                 result = compute()
             finally:
                 graph.capture_end()
+        self._living.add(graph)
         current.wait_stream(self._stream)
 
         def replay() -> Tensor:

@@ -211,6 +211,13 @@ class SlotCache(Cache):
             layer.keys[target_B, :, :length] = layer.keys[source_B, :, :length]
             layer.values[target_B, :, :length] = layer.values[source_B, :, :length]
 
+    def swap(self, first_B: Tensor, second_B: Tensor, length: int) -> None:
+        """Exchange the first `length` tokens of some slots with those of others; no slot is given twice."""
+        to_B, from_B = torch.cat([first_B, second_B]), torch.cat([second_B, first_B])
+        for layer in self.layers:
+            layer.keys[to_B, :, :length] = layer.keys[from_B, :, :length]
+            layer.values[to_B, :, :length] = layer.values[from_B, :, :length]
+
 
 def room(length: int) -> int:
     """Return for how many tokens a slot is made once it has to hold `length`.

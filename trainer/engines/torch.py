@@ -270,26 +270,46 @@ class TorchEngine(ThreadedEngine[_Row]):
     def _decode(self) -> Tensor:
         """Compute the last token of every active row; return the logits of the next one of each, (B, V)."""
         rows = [row for row in self._active if row.like is None]
-        top = rows[-1].slot + 1
+        self._close_ranks(rows)
         # (last token, cached length, new tokens); a slot that is not active takes part as padding.
         by_slot = {row.slot: (row.tokens[-1], row.length, 1) for row in rows}
         if self._graphs is not None:
             logits_BV = self._graphs.step(self._slots.cache, by_slot, self._decode_slots)
         else:
-            slots = list(range(top))
-            if 3 * top > 4 * len(rows):  # mostly empty: the cache is copied; else every slot runs up to the last
-                slots, top = [row.slot for row in rows], 0
-            inputs_B3 = torch.tensor([by_slot.get(slot, (0, 0, 0)) for slot in slots], device=self._model.device)
-            logits_BV = self._decode_slots(inputs_B3, top, 0, slots)
+            top = max(by_slot) + 1
+            inputs_B3 = torch.tensor([by_slot.get(slot, (0, 0, 0)) for slot in range(top)], device=self._model.device)
+            logits_BV = self._decode_slots(inputs_B3, top, 0)
         self.num_decoded += len(rows)
         for row in self._active:
             row.length += 1
-        found = {row.slot: row.slot if top else index for index, row in enumerate(rows)}
-        return logits_BV[[found[(row.like or row).slot] for row in self._active]]
+        return logits_BV[[(row.like or row).slot for row in self._active]]
 
-    def _decode_slots(self, inputs_B3: Tensor, prefix: int, read_length: int, slots: Sequence[int] = ()) -> Tensor:
+    def _close_ranks(self, rows: Sequence[_Row]) -> None:
+        """Give the rows that are computed the first slots, where more than a quarter of a step would be padding.
+
+        Every slot up to the last of them takes part in a step. Whoever stood there takes their place in turn. Rows are
+        given in the order of their slots.
+        """
+        if 3 * (rows[-1].slot + 1) <= 4 * len(rows):
+            return
+        taken = {row.slot for row in rows}
+        free = (slot for slot in range(len(rows)) if slot not in taken)
+        moves = dict(zip([row for row in rows if row.slot >= len(rows)], free, strict=True))
+        with self._wake:
+            others = {slot: self._rows[slot] for slot in moves.values() if slot in self._rows}
+            length = max(row.length for row in (*moves, *others.values()))
+            first_B, second_B = torch.tensor([(row.slot, slot) for row, slot in moves.items()]).unbind(1)
+            self._slots.cache.swap(first_B.to(self._model.device), second_B.to(self._model.device), length)
+            for row, slot in moves.items():
+                if slot in others:
+                    others[slot].slot = row.slot
+                row.slot = slot
+            self._rows = {row.slot: row for row in self._rows.values()}
+        self._active.sort(key=lambda row: row.slot)
+
+    def _decode_slots(self, inputs_B3: Tensor, prefix: int, read_length: int) -> Tensor:
         ids_B, lengths_B, new_B = inputs_B3.unbind(1)
-        slots_B = torch.arange(prefix, device=ids_B.device) if prefix else torch.tensor(slots, device=ids_B.device)
+        slots_B = torch.arange(prefix, device=ids_B.device)
         aimed = self._slots.cache.aim(slots_B, lengths_B, new_B, 1, prefix=prefix, read_length=read_length)
         return self._forward(ids_B[:, None], *aimed)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -49,15 +50,32 @@ class StoredRun:
     num_episodes: int
     phase: str | None = None  # of a training run: the part that is read; None: all parts
 
-    def episodes(self) -> Iterator[StoredEpisode]:
-        """Yield the episodes in a fixed order.
+    @property
+    def path(self) -> Path:
+        """The file that holds the episodes."""
+        return self.folder / (FILE if self.kind == "bench" else _ROLLOUTS)
+
+    @property
+    def num_expected(self) -> int:
+        """How many episodes there are once the run has ended; of a training run those that there are."""
+        told = self.identity
+        if "num_episodes" in told or "envs" not in told:
+            return self.num_episodes
+        sizes = (len(told["envs"]), max(1, len(told["levels"])), int(told["num_tasks"]), int(told["num_samples"]))
+        return math.prod(sizes)
+
+    def episodes(self, *, with_messages: bool = True) -> Iterator[StoredEpisode]:
+        """Yield the episodes in a fixed order, those of a task side by side.
+
+        Args:
+            with_messages: False leaves the messages of a bench out, which is several times as fast.
 
         Raises:
             StoreError: The file cannot be read.
         """
         if self.kind == "bench":
             with BenchStore(self.folder) as store:
-                for episode in store.episodes():
+                for episode in store.episodes(with_messages=with_messages):
                     yield StoredEpisode(episode=episode)
             return
         from agentrl.trainer.store import RolloutStore

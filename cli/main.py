@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": ("agentrl.cli.compare", "compare benched agents task by task: how much better, and how sure"),
     "view": ("agentrl.cli.view", "read runs in a browser: curves, every episode, comparisons, live"),
     "rescore": ("agentrl.cli.rescore", "score stored episodes with another rubric, without running them again"),
+    "export": ("agentrl.cli.export", "write a run's episodes as JSON lines, Parquet or Inspect's log"),
     "train": ("agentrl.cli.train", "train a model with GRPO, from a recipe; or resume a run"),
     "coldstart": ("agentrl.cli.coldstart", "fine-tune a model on demonstrations, before training"),
     "sandbox": ("agentrl.cli.sandbox", "run code that you do not trust: doctor, run, build, prune"),

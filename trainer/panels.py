@@ -123,7 +123,6 @@ _PLAYS = (
 )
 SECTIONS = (("What it learned", LEARNED), ("How the policy moved", _MOVED), ("How it plays", _PLAYS))
 _SILENT = (
-    "step",
     "num_tokens",
     "completions/",
     "dropped/",
@@ -133,14 +132,20 @@ _SILENT = (
 _UNITS = (("_per_s", "/s", " per second"), ("_s", "s", ""), ("_mb", "MB", ""), ("_ratio", "%", ""), ("_frac", "%", ""))
 
 
-def sections_of(names: Iterable[str]) -> list[tuple[str, list[Panel]]]:
-    """Return the panels that have something to show for a run with metrics of these names, under their headings."""
+def sections_of(names: Iterable[str], *, every: bool = False) -> list[tuple[str, list[Panel]]]:
+    """Return the panels that have something to show for a run with metrics of these names, under their headings.
+
+    Args:
+        names: Of the metrics.
+        every: Also those that are noise to most readers.
+    """
     known = sorted(set(names))
     listed = {name for _, panels in SECTIONS for panel in panels for name, _ in lines_of(panel, known)}
+    hidden = ("perf/",) if every else ("perf/", *_SILENT)
     perf = tuple(_plain(name) for name in known if name.startswith("perf/"))
-    rest = tuple(_plain(name) for name in known if name not in listed and not name.startswith((*_SILENT, "perf/")))
-    every = (*SECTIONS, ("How fast", perf), ("Everything else", rest))
-    kept = [(heading, [panel for panel in panels if lines_of(panel, known)]) for heading, panels in every]
+    rest = tuple(_plain(name) for name in known if name not in {*listed, "step"} and not name.startswith(hidden))
+    found = (*SECTIONS, ("How fast", perf), ("Everything else", rest))
+    kept = [(heading, [panel for panel in panels if lines_of(panel, known)]) for heading, panels in found]
     return [(heading, panels) for heading, panels in kept if panels]
 
 

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from agentrl.bench.errors import BenchError, UsageError
 from agentrl.bench.viewer.guard import Guard, is_loopback
@@ -32,7 +33,7 @@ def make_app(folders: Sequence[Path], *, token: str, port: int) -> Any:
         UsageError: NiceGUI is not installed.
     """
     try:
-        from fastapi import FastAPI
+        from fastapi import FastAPI, Request
         from fastapi.responses import RedirectResponse
         from nicegui import core, ui
         from starlette.middleware.gzip import GZipMiddleware
@@ -44,13 +45,16 @@ def make_app(folders: Sequence[Path], *, token: str, port: int) -> Any:
     library = Library(folders)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
-    @app.get("/theme/{name}")
-    def theme(name: str) -> RedirectResponse:
-        answer = RedirectResponse("/", status_code=303)
+    def theme(request: Request) -> RedirectResponse:
+        came = urlsplit(request.headers.get("referer", ""))  # its path alone, so that the way stays on this viewer
+        back = f"/{came.path.lstrip('/')}" + (f"?{came.query}" if came.query else "")
+        answer = RedirectResponse(back, status_code=303)
+        name = str(request.path_params["name"])
         if name in ("light", "dark", "auto"):
             answer.set_cookie(THEME_COOKIE, name, max_age=365 * 86400, httponly=True, samesite="lax")
         return answer
 
+    app.add_route("/theme/{name}", theme)
     for path, build in PAGES.items():
         _mount(path, build, library)
     ui.run_with(

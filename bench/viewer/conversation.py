@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nicegui import ui
 
-from agentrl.bench.viewer.parts import badge, box, figure, note, outcome_badge, say
+from agentrl.bench.viewer.parts import badge, box, figure, heading, note, outcome_badge, points, say
 from agentrl.bench.viewer.talk import Call, Message, Talk
 
-__all__ = ["draw_facts", "draw_head", "draw_messages", "num_shared"]
+__all__ = ["draw_facts", "draw_head", "draw_messages", "draw_rewards", "draw_sides", "num_shared"]
 
 
 def draw_head(talk: Talk) -> None:
@@ -49,7 +50,7 @@ def draw_facts(talk: Talk) -> None:
         with box("pairs num"):
             for name, value in [*talk.rewards.items(), ("reward", talk.row.get("reward"))]:
                 say(name)
-                say(figure(value))
+                say(points(value))
     with box("panel"):
         say("Episode", "h3")
         with box("pairs num"):
@@ -137,3 +138,34 @@ def _facts(row: Mapping[str, Any]) -> dict[str, str]:
         _COLUMNS[name]: figure(value) if name in ("seconds", "advantage") else str(value)[:300]
         for name, value in found.items()
     }
+
+
+def draw_sides(sides: Sequence[tuple[str, Talk | None]]) -> None:
+    """Put episodes of one task side by side: once what all begin with, then each its own.
+
+    Args:
+        sides: Words and an episode each; None where it was not played.
+    """
+    there = [talk for _, talk in sides if talk is not None]
+    shared = num_shared(there) if len(there) > 1 else 0
+    if shared:
+        with box("shared"):
+            draw_messages(replace(there[0], messages=there[0].messages[:shared], left_out=0))
+    with box("sides"):
+        for words, talk in sides:
+            with box("side"):
+                with box("line side-head"):
+                    heading(words)
+                if talk is None:
+                    say("not played", "muted")
+                    continue
+                draw_head(talk)
+                draw_rewards(talk)
+                draw_messages(talk, skip=shared)
+
+
+def draw_rewards(talk: Talk) -> None:
+    """Put the reward components on one line."""
+    with box("line rewards"):
+        for name, value in talk.rewards.items():
+            badge(f"{name} {points(value)}")

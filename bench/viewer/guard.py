@@ -124,7 +124,7 @@ class _Protected:
                 (b"content-security-policy", policy(self._nonce).encode()),
                 (b"x-content-type-options", b"nosniff"),
                 (b"x-frame-options", b"DENY"),
-                (b"referrer-policy", b"no-referrer"),
+                (b"referrer-policy", b"same-origin"),
                 (b"cross-origin-resource-policy", b"same-origin"),
                 (b"cross-origin-opener-policy", b"same-origin"),
                 (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),

@@ -20,6 +20,7 @@ from agentrl.bench.viewer.runs import Overview, Run, number
 __all__ = [
     "NONE",
     "THEME_COOKIE",
+    "OUTCOME_KINDS",
     "OUTCOME_WORDS",
     "ago",
     "badge",
@@ -30,6 +31,7 @@ __all__ = [
     "heading",
     "note",
     "outcome_badge",
+    "points",
     "progress_text",
     "put",
     "say",
@@ -42,6 +44,7 @@ __all__ = [
 NONE = "–"
 THEME_COOKIE = "agentrl-theme"
 OUTCOME_WORDS = {"solved": "solved", "unsolved": "not solved", "unknown": "no verdict", "failed": "failed"}
+OUTCOME_KINDS = {"solved": "good", "unsolved": "bad", "failed": "warn"}
 _STATES = {"running": "good", "finished": "plain", "stopped": "warn"}
 _THEMES = {"auto": ("contrast", "dark"), "dark": ("dark_mode", "light"), "light": ("light_mode", "auto")}
 
@@ -136,10 +139,7 @@ def badge(text: object, kind: str = "plain") -> ui.label:
 
 def outcome_badge(outcome: str) -> ui.label:
     """Put how an episode ended."""
-    return badge(
-        OUTCOME_WORDS.get(outcome, outcome),
-        {"solved": "good", "unsolved": "bad", "failed": "warn"}.get(outcome, "plain"),
-    )
+    return badge(OUTCOME_WORDS.get(outcome, outcome), OUTCOME_KINDS.get(outcome, "plain"))
 
 
 def state_badge(state: str) -> ui.label:
@@ -165,6 +165,18 @@ def figure(value: Any, unit: str = "") -> str:
     if found is None:
         return NONE if value is None else str(value)[:40]
     return format_value(found, unit)
+
+
+def points(value: Any) -> str:
+    """Write a reward so that those of a column stand below each other.
+
+    >>> points(0.5), points(None)
+    ('0.500', '–')
+    """
+    found = number(value)
+    if found is None:
+        return figure(value)
+    return f"{found:.3f}" if abs(found) < 1000 else figure(found)
 
 
 def ago(seconds: float) -> str:

@@ -18,7 +18,7 @@ from agentrl.bench.errors import BenchError, UsageError
 from agentrl.bench.store import FILE
 from agentrl.bench.viewer.database import reading
 
-__all__ = ["Kind", "Library", "Overview", "Run", "Score", "find_runs", "number", "overview"]
+__all__ = ["Kind", "Library", "Overview", "Run", "Score", "find_runs", "number", "overview", "read_small", "read_toml"]
 
 Kind = Literal["training", "bench"]
 State = Literal["running", "finished", "stopped"]
@@ -142,6 +142,23 @@ def number(value: Any) -> float | None:
         return None
 
 
+def read_small(path: Path) -> str:
+    """Return the text of a file of settings, empty where it cannot be read; a large one is cut."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(_MOST_BYTES)
+    except OSError:
+        return ""
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return a TOML file, empty where it cannot be read."""
+    try:
+        return tomllib.loads(read_small(path))
+    except (ValueError, RecursionError):
+        return {}
+
+
 def _walk(top: Path) -> Iterator[tuple[Path, Kind]]:
     waiting = [(top, 0)]
     for looked in range(_MOST):
@@ -230,7 +247,7 @@ def _training(run: Run) -> Overview:
         rows = read_metrics(run.path / "metrics.jsonl") if (run.path / "metrics.jsonl").exists() else []
     except TrainerError as error:
         trouble = str(error)
-    config, summary = _toml(run.path / "config.toml"), _json(run.path / "summary.json")
+    config, summary = read_toml(run.path / "config.toml"), _json(run.path / "summary.json")
     last = rows[-1] if rows else {}
     changed = _changed(run)
     working = _locked(run.path / ".lock") or time.time() - changed < _FRESH_S
@@ -261,24 +278,9 @@ def _envs(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, found)) if isinstance(found, dict) else ()  # weights by id
 
 
-def _small(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.read(_MOST_BYTES)
-    except OSError:
-        return ""
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(_small(path))
-    except (ValueError, RecursionError):
-        return {}
-
-
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(_small(path) or "{}")
+        found = json.loads(read_small(path) or "{}")
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

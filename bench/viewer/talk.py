@@ -131,7 +131,9 @@ def _talk(run: Run, row: sqlite3.Row) -> Talk:
     )
     num_turns = max(len(lengths), len(versions), sum(_role(each) == "assistant" for each in told[:MOST_MESSAGES]))
     advantages = tuple(number(each) for each in _list(turns.get("advantages")))
-    if run.kind == "training" and not advantages:
+    if every.get("phase") != "train":
+        advantages = ()  # what is held out teaches nothing
+    elif not advantages:
         advantages = (number(every.get("advantage")),) * num_turns
     rewards = {
         name: value for name, one in json_object(every.get("rewards")).items() if (value := number(one)) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from fastapi import Request
@@ -13,25 +13,37 @@ from agentrl.bench.viewer.database import stamp
 from agentrl.bench.viewer.live import follow
 from agentrl.bench.viewer.parts import (
     NONE,
+    OUTCOME_KINDS,
     OUTCOME_WORDS,
     badge,
     box,
     figure,
     frame,
     heading,
-    outcome_badge,
+    points,
     put,
     say,
     short_env,
     shown,
     tabs,
 )
-from agentrl.bench.viewer.queries import OUTCOMES, PAGE, SORTS, Facets, Filters, Page, episode_key, facets, page
+from agentrl.bench.viewer.queries import PAGE, SORTS, Facets, Filters, Page, episode_key, facets, page
 from agentrl.bench.viewer.runs import Library, Run
 
-__all__ = ["episodes"]
+__all__ = ["PHASES", "episodes"]
 
-_PHASES = {"train": "training", "eval": "held out", "eval_before": "held out, before", "eval_after": "held out, after"}
+PHASES = {"train": "training", "eval": "held out", "eval_before": "held out, before", "eval_after": "held out, after"}
+_LABELS = {
+    "phase": "when",
+    "env": "environment",
+    "level": "level",
+    "outcome": "outcome",
+    "failure": "failure",
+    "cut": "ending",
+    "component": "reward part",
+    "sort": "sorted by",
+}
+_CUT = {"yes": "cut off by a limit", "no": "came to an end"}
 
 
 async def episodes(request: Request, library: Library) -> None:
@@ -45,7 +57,7 @@ async def episodes(request: Request, library: Library) -> None:
 
 
 class _Listing:
-    """The controls and the rows below them."""
+    """The controls and the rows below them; both stay what they are while figures change, so that no focus is lost."""
 
     def __init__(self, run: Run, filters: Filters) -> None:
         self._run, self.filters = run, filters
@@ -53,9 +65,13 @@ class _Listing:
         with box("line between list-head"):
             self._count = say("", "num count")
             self._clear = ui.button("Clear filters", on_click=self._reset).props("flat dense no-caps")
-        self._list = box(f"list episodes {run.kind}")
-        self._pager = box("pager")
-        self._drawn: Facets | None = None
+        with box(f"list episodes {run.kind}"):
+            self._head = _head(run)
+            self._list = box()
+            self._empty = box("empty")
+        self._pager = _Pager(self._set)
+        self._selects: dict[str, ui.select] = {}
+        self._rows: list[_Row] = []
         self._again: Callable[[], Awaitable[None]] | None = None
 
     async def start(self) -> None:
@@ -67,71 +83,84 @@ class _Listing:
 
     def _draw(self, found: tuple[Facets, Page]) -> None:
         counted, rows = found
-        if counted != self._drawn:
-            self._drawn = counted
-            self._draw_controls(counted)
+        self._draw_controls(counted)
         chosen = self.filters.num_chosen
         of = f" of {counted.total:,}" if chosen else ""
         put(self._count, f"{rows.total:,}{of} episode{'' if rows.total == 1 and not chosen else 's'}")
         self._clear.set_visibility(chosen > 0)
-        self._list.clear()
+        self._head.set_visibility(bool(rows.rows))
+        self._empty.clear()
+        self._empty.set_visibility(not rows.rows)
+        with self._empty:
+            ui.icon("search_off" if chosen else "hourglass_empty")
+            say("No episode is like that; clear a filter." if chosen else "No episode was written yet.")
         with self._list:
-            if rows.rows:
-                _head(self._run)
-            else:
-                with box("empty"):
-                    ui.icon("search_off" if chosen else "hourglass_empty")
-                    say("No episode is like that; clear a filter." if chosen else "No episode was written yet.")
-            for place, row in enumerate(rows.rows):
-                _row(self._run, self.filters, row, rows.start + place)
-        self._draw_pager(rows)
+            while len(self._rows) < len(rows.rows):
+                self._rows.append(_Row(self._run))
+        while len(self._rows) > len(rows.rows):
+            self._rows.pop().link.delete()
+        for place, (shown_row, row) in enumerate(zip(self._rows, rows.rows, strict=True)):
+            shown_row.update(row, self.filters, rows.start + place)
+        self._pager.show(rows)
 
     def _draw_controls(self, counted: Facets) -> None:
+        choices = self._choices(counted)
+        if list(choices) != list(self._selects):
+            self._build_controls(choices)
+        for name, options in choices.items():
+            select = self._selects[name]
+            if select.options != options:
+                select.set_options(options, value=getattr(self.filters, name))
+
+    def _choices(self, counted: Facets) -> dict[str, dict[str, str]]:
+        """Return what can be chosen, with how many episodes that would be."""
+        found: dict[str, dict[str, str]] = {}
+
+        def offer(name: str, counts: Mapping[str, int], words: Callable[[str], str], *, least: int = 1) -> None:
+            value = getattr(self.filters, name)
+            if len(counts) >= least or value:
+                options = {"": "any"} | {each: shown(f"{words(each)} ({count:,})") for each, count in counts.items()}
+                found[name] = options if value in options else {**options, value: shown(value)}
+
+        if self._run.kind == "training":
+            offer("phase", counted.phases, lambda each: PHASES.get(each, each))
+        offer("env", counted.envs, short_env, least=2)
+        offer("level", counted.levels, lambda each: f"level {each}", least=2)
+        offer("outcome", counted.outcomes, lambda each: OUTCOME_WORDS.get(each, each))
+        offer("failure", counted.failures, str)
+        offer("cut", counted.cut if counted.cut["yes"] else {}, lambda each: _CUT[each])
+        parts = dict.fromkeys(("reward", *counted.components, self.filters.component), 0)
+        found["component"] = {"": "any", **{each: shown(each) for each in parts if each}}
+        kind = self._run.kind != "bench"
+        found["sort"] = {name: words for name, (words, *columns) in SORTS.items() if name == "order" or columns[kind]}
+        return found
+
+    def _build_controls(self, choices: Mapping[str, dict[str, str]]) -> None:
         self._controls.clear()
+        self._selects = {}
         with self._controls:
-            if self._run.kind == "training":
-                self._choose(
-                    "phase", "when", {each: _PHASES.get(each, each) for each in counted.phases}, counted.phases
-                )
-            if len(counted.envs) > 1 or self.filters.env:
-                self._choose("env", "environment", {each: short_env(each) for each in counted.envs}, counted.envs)
-            if len(counted.levels) > 1 or self.filters.level:
-                self._choose("level", "level", {each: f"level {each}" for each in counted.levels}, counted.levels)
-            words: dict[str, str] = {each: OUTCOME_WORDS[each] for each in OUTCOMES if each in counted.outcomes}
-            self._choose("outcome", "outcome", words, counted.outcomes)
-            if counted.failures:
-                self._choose("failure", "failure", {each: each for each in counted.failures}, counted.failures)
-            if counted.cut["yes"]:
-                words = {"yes": "cut off by a limit", "no": "came to an end"}
-                self._choose("cut", "ending", words, counted.cut)
-            self._choose("component", "reward part", {each: each for each in ("reward", *counted.components)}, {})
-            self._number("low", "at least")
-            self._number("high", "at most")
+            for name, options in choices.items():
+                if name == "sort":
+                    continue
+                self._choose(name, options)
+                if name == "component":
+                    self._number("low", "at least")
+                    self._number("high", "at most")
             self._number("turns_low", "turns from", whole=True)
             self._number("turns_high", "turns to", whole=True)
-            text = ui.input("task or seed", value=self.filters.task).props("outlined dense debounce=400 clearable")
+            text = ui.input("task or seed", value=shown(self.filters.task))
+            text.props("outlined dense debounce=400 clearable")
             text.on_value_change(lambda event: self._set(task=(event.value or "")[:200]))
-            sorts = {
-                name: words
-                for name, (words, *columns) in SORTS.items()
-                if name == "order" or columns[self._run.kind != "bench"]
-            }
-            self._choose("sort", "sorted by", sorts, {}, empty=False)
-            ways = {False: "ascending", True: "descending"}
-            way = ui.select(ways, label="order", value=self.filters.down).props("outlined dense options-dense")
+            self._choose("sort", choices["sort"])
+            way = ui.select({False: "ascending", True: "descending"}, label="order", value=self.filters.down)
+            way.props("outlined dense options-dense")
             way.on_value_change(lambda event: self._set(down=bool(event.value)))
 
-    def _choose(
-        self, name: str, label: str, words: Mapping[str, str], counts: Mapping[str, int], *, empty: bool = True
-    ) -> None:
-        value = getattr(self.filters, name)
-        options = {"": "any"} if empty else {}
-        options |= {
-            each: shown(f"{text} ({counts[each]:,})" if each in counts else text) for each, text in words.items()
-        }
-        options.setdefault(value, shown(value))
-        chosen = ui.select(options, label=label, value=value).props("outlined dense options-dense")
+    def _choose(self, name: str, options: dict[str, str]) -> None:
+        chosen = ui.select(options, label=_LABELS[name], value=getattr(self.filters, name))
+        chosen.props("outlined dense options-dense")
         chosen.on_value_change(lambda event: self._set(**{name: event.value}))
+        self._selects[name] = chosen
 
     def _number(self, name: str, label: str, *, whole: bool = False) -> None:
         field = ui.number(label, value=getattr(self.filters, name), precision=0 if whole else None)
@@ -145,66 +174,88 @@ class _Listing:
 
     async def _set(self, **changes: Any) -> None:
         """Ask anew, from the first page unless that is what changed."""
-        query = {"start": 0, **changes}
         if all(getattr(self.filters, name) == value for name, value in changes.items()):
             return
-        self.filters = replace(self.filters, **query)
-        self._keep()
+        self.filters = replace(self.filters, **{"start": 0, **changes})
+        query = self.filters.query
+        ui.navigate.history.replace(f"/run/{self._run.key}/episodes{f'?{query}' if query else ''}")
         if self._again is not None:
             await self._again()
 
     async def _reset(self) -> None:
-        self.filters = Filters(sort=self.filters.sort, down=self.filters.down)
-        self._drawn = None
-        self._keep()
-        if self._again is not None:
-            await self._again()
+        self._selects = {}  # made anew, with nothing chosen
+        plain = Filters(sort=self.filters.sort, down=self.filters.down)
+        await self._set(**{each.name: getattr(plain, each.name) for each in fields(plain)})
 
-    def _keep(self) -> None:
-        query = self.filters.query
-        ui.navigate.history.replace(f"/run/{self._run.key}/episodes{f'?{query}' if query else ''}")
 
-    def _draw_pager(self, rows: Page) -> None:
-        self._pager.clear()
-        if rows.total <= PAGE:
-            return
-        with self._pager:
-            first, last = rows.start + 1, rows.start + len(rows.rows)
-            say(f"{first:,} to {last:,} of {rows.total:,}", "sub num")
+class _Row:
+    """One episode of the list: a link as a whole."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        with ui.link(target="/").classes("rw") as self.link:
+            with box("line outcomes"):
+                self._outcome, self._cut = badge(""), badge("cut off", "plain hide-s")
+            with box():
+                self._task, self._about = say("", "title"), say("", "sub")
+            self._figures = [say("", "right num" + (" hide-s" if place != 1 else "")) for place in range(5)]
+
+    def update(self, row: Mapping[str, Any], filters: Filters, place: int) -> None:
+        """Show an episode, which stands at a place of the whole list."""
+        run = self._run
+        query = "&".join(part for part in (filters.query, f"at={place}") if part)
+        address = f"/run/{run.key}/episode?{episode_key(run, row)}&{query}"
+        if self.link.props.get("href") != address:
+            self.link.props["href"] = address
+        put(self._outcome, OUTCOME_WORDS.get(row["outcome"], row["outcome"]))
+        self._outcome.classes(replace=f"badge {OUTCOME_KINDS.get(row['outcome'], 'plain')}")
+        self._cut.set_visibility(bool(row["cut"]))
+        put(self._task, row["task_id"])
+        parts = [f"step {row['step']}"] if run.kind == "training" else []
+        parts += [short_env(row["env_id"]), f"seed {row['seed']}"]
+        if run.kind == "training":
+            parts += [f"member {row['member']}", PHASES.get(row["phase"], str(row["phase"]))]
+        else:
+            parts.append(f"sample {row['sample']}")
+        parts += [row["failed"]] if row["failed"] else []
+        put(self._about, " · ".join(parts))
+        last = row["seconds" if run.kind == "bench" else "advantage"]
+        texts = (str(row["level"] or NONE), points(row["reward"]), *map(figure, (row["num_turns"], row["tokens"])))
+        for label, text in zip(self._figures, (*texts, points(last)), strict=True):
+            put(label, text)
+
+
+class _Pager:
+    """Where in the list the page is, and the ways to others."""
+
+    def __init__(self, go: Callable[..., Awaitable[None]]) -> None:
+        self._starts = dict.fromkeys(("First", "Previous", "Next", "Last"), 0)
+        with box("pager") as self._place:
+            self._said = say("", "sub num")
             with box("line"):
-                for words, start, on in (
-                    ("First", 0, rows.start > 0),
-                    ("Previous", max(0, rows.start - PAGE), rows.start > 0),
-                    ("Next", rows.start + PAGE, last < rows.total),
-                    ("Last", (rows.total - 1) // PAGE * PAGE, last < rows.total),
-                ):
-                    button = ui.button(words, on_click=lambda _, start=start: self._set(start=start))
-                    button.props("flat dense no-caps").set_enabled(on)
+                self._buttons = {words: self._button(words, go) for words in self._starts}
+
+    def _button(self, words: str, go: Callable[..., Awaitable[None]]) -> ui.button:
+        return ui.button(words, on_click=lambda: go(start=self._starts[words])).props("flat dense no-caps")
+
+    def show(self, rows: Page) -> None:
+        """Show which page it is."""
+        last = rows.start + len(rows.rows)
+        self._place.set_visibility(rows.total > PAGE)
+        put(self._said, f"{rows.start + 1:,} to {last:,} of {rows.total:,}")
+        self._starts = {
+            "First": 0,
+            "Previous": max(0, rows.start - PAGE),
+            "Next": last,
+            "Last": max(0, rows.total - 1) // PAGE * PAGE,
+        }
+        for words, button in self._buttons.items():
+            button.set_enabled(rows.start > 0 if words in ("First", "Previous") else last < rows.total)
 
 
-def _head(run: Run) -> None:
+def _head(run: Run) -> ui.element:
     words = ["outcome", "task", "level", "reward", "turns", "tokens", "seconds" if run.kind == "bench" else "advantage"]
-    with box("rw-head"):
+    with box("rw-head") as found:
         for place, word in enumerate(words):
             say(word, "" if place < 2 else "right")
-
-
-def _row(run: Run, filters: Filters, row: Mapping[str, Any], place: int) -> None:
-    query = "&".join(part for part in (filters.query, f"at={place}") if part)
-    with ui.link(target=f"/run/{run.key}/episode?{episode_key(run, row)}&{query}").classes("rw"):
-        with box("line outcomes"):
-            outcome_badge(row["outcome"])
-            if row["cut"]:
-                badge("cut off", "plain hide-s")
-        with box():
-            say(row["task_id"], "title")
-            where = f"step {row['step']} · " if run.kind == "training" else ""
-            also = f" · sample {row['sample']}" if run.kind == "bench" else f" · member {row['member']}"
-            kind = f" · {_PHASES.get(row['phase'], row['phase'])}" if run.kind == "training" else ""
-            failed = f" · {row['failed']}" if row["failed"] else ""
-            say(f"{where}{short_env(row['env_id'])} · seed {row['seed']}{also}{kind}{failed}", "sub")
-        say(f"{row['level']}" if row["level"] else NONE, "right num hide-s")
-        say(figure(row["reward"]), "right num")
-        say(figure(row["num_turns"]), "right num hide-s")
-        say(figure(row["tokens"]), "right num hide-s")
-        say(figure(row["seconds" if run.kind == "bench" else "advantage"]), "right num hide-s")
+    return found

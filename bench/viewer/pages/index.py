@@ -19,6 +19,7 @@ from agentrl.bench.viewer.parts import (
     frame,
     heading,
     note,
+    points,
     progress_text,
     put,
     say,
@@ -147,7 +148,7 @@ class _Row:
         put(self._success, NONE if score.value is None else figure(score.value, "%"))
         for label in (self._before, self._arrow):
             label.set_visibility(score.before is not None)
-        put(self._reward, figure(found.reward))
+        put(self._reward, points(found.reward))
         put(self._changed, ago(found.changed))
         if found.trouble != self._said:
             self._said = found.trouble

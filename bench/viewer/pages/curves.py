@@ -1,0 +1,61 @@
+"""Curves of training runs, several on one chart, with any metric to be found by its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from nicegui import ui
+
+from agentrl.bench.viewer.charts import Charts
+from agentrl.bench.viewer.curves import MOST_RUNS, metrics_of, pictures
+from agentrl.bench.viewer.database import stamp
+from agentrl.bench.viewer.live import follow
+from agentrl.bench.viewer.parts import box, frame, heading, note, say, shown
+from agentrl.bench.viewer.runs import Library, Run
+
+__all__ = ["curves", "draw_curves"]
+
+
+async def curves(request: Request, library: Library) -> None:
+    """Build the page."""
+    keys = list(dict.fromkeys(request.query_params.getlist("run")))
+    runs = [run for run in (library.run(key) for key in keys[: MOST_RUNS + 1]) if run.kind == "training"]
+    with frame(request, "Curves"):
+        heading("Curves", 1)
+        if not runs:
+            note("No training run is picked; go back to the runs and pick some.", "hint")
+            return
+        if len(runs) > MOST_RUNS:
+            runs = runs[:MOST_RUNS]
+            note(f"{len(keys)} runs are picked; the first {MOST_RUNS} are drawn, one colour each.", "hint")
+        with box("legend"):
+            for place, run in enumerate(runs):
+                with ui.link(target=f"/run/{run.key}").classes("legend-item"):
+                    box("swatch").style(f"background:var(--c{place})")
+                    say(run.name)
+        await draw_curves(runs, find=request.query_params.get("find", "")[:200])
+
+
+async def draw_curves(runs: list[Run], *, find: str = "") -> None:
+    """Put the charts of runs on a page, with a field to find a metric, and follow the runs."""
+    asked = {"find": find}
+    field = ui.input("find a metric", placeholder="kl, perf, rewards/…", value=shown(find))
+    field.props("outlined dense clearable debounce=300").classes("find")
+    charts = Charts()
+
+    def read() -> list[tuple[str, Any]]:
+        return [(run.name, metrics_of(run)) for run in runs]
+
+    def draw(told: list[tuple[str, Any]]) -> None:
+        sought = asked["find"]
+        empty = f"No metric has {sought!r} in its name." if sought else "No step was finished yet."
+        charts.show(pictures(told, find=sought), empty=empty)
+
+    again = await follow(read, draw, stamp=lambda: [stamp(run.path / "metrics.jsonl") for run in runs])
+
+    async def seek(event: Any) -> None:
+        asked["find"] = (event.value or "")[:200]
+        await again()
+
+    field.on_value_change(seek)

@@ -29,6 +29,7 @@ _LOSES = 0.02  # of the throughput that fewer at once may cost
 _FELL = 0.7
 _LONGEST_PAUSE = 16  # windows
 _WINDOW_S = 2.0
+_SHORTEST_WINDOW_S = 0.5  # where there are many steps
 _LONGEST_WINDOW_S = 20.0
 _SETTLE_S = 0.3  # after a change, for environments to be made
 _LONGEST_SETTLE_S = 5.0
@@ -126,6 +127,13 @@ def _trial(plan: Plan, fits: int) -> Plan:
     return replace(plan, at_once=tried, why=plan.why if plan.why == "pays" else "trial")
 
 
+def _is_long(seconds: float, num_steps: int, at_once: int) -> bool:
+    """Return whether a window tells enough: a hundred steps tell a rate to a tenth."""
+    if seconds >= _WINDOW_S:
+        return num_steps >= 4 * at_once or (seconds >= _LONGEST_WINDOW_S and num_steps > 0)
+    return seconds >= _SHORTEST_WINDOW_S and num_steps >= max(100, 16 * at_once)
+
+
 class Regulator:
     """Looks at a crew while it plays, and tells it how many to play at once.
 
@@ -170,8 +178,7 @@ class Regulator:
                     self._steps, self._since, self._is_settling = crew.num_steps, now, False
                 return None
             num_steps = crew.num_steps - self._steps
-            is_long = now - self._since >= _WINDOW_S and num_steps >= 4 * self.plan.at_once
-            if not is_long and not (now - self._since >= _LONGEST_WINDOW_S and num_steps):
+            if not _is_long(now - self._since, num_steps, self.plan.at_once):
                 return None
             self._sample(crew, now)  # nothing is decided by what was true a while ago
         seconds = max(now - self._since, 1e-3)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agentrl.bench.errors import StoreError, UsageError
@@ -83,4 +83,5 @@ def _whole(path: Path) -> Iterator[Path]:
             "there, or name another file with --out"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # there is no such folder
+            temporary.unlink(missing_ok=True)

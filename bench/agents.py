@@ -124,6 +124,8 @@ def open_agent(
         return _Function(
             load_function(f"agent {name!r}", rest, example="python:MODULE:CALLABLE, such as python:mine:answer"), turn_s
         )
+    if kind == "person":
+        raise UsageError(f"agent {name!r} plays by hand; type: agentrl play ENV --out DIR")
     hint = nearest(name, ("oracle", "noop", "random")) or nearest(kind + colon, _PREFIXES)
     raise UsageError(f"agent {name!r} does not exist{hint}; there are {', '.join(AGENTS)}")
 

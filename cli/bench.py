@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agentrl.bench.errors import UsageError
 from agentrl.cli.registry import find_env, our_envs
+from agentrl.cli.truths import read_object
 
 if TYPE_CHECKING:
     from agentrl.bench.run import Settings
@@ -238,7 +239,7 @@ def _tasks(options: argparse.Namespace) -> dict[str, Any]:
         "split": options.split or "test",
         "seed": options.seed or 0,
         "num_tasks": 20 if options.n is None else options.n,
-        "env_kwargs": _object(options.kwargs or "{}"),
+        "env_kwargs": read_object("--kwargs", options.kwargs or "{}"),
     }
 
 
@@ -324,16 +325,6 @@ def _numbers(name: str, words: Sequence[str] | None, *, least: int) -> list[int]
     if any(each < least for each in found):
         raise UsageError(f"{name} {','.join(words or ())!r} must be {least} or more; type {name} 1,4")
     return sorted(set(found))
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"--kwargs {text!r} is not JSON: {error}; type --kwargs '{{\"max_turns\": 4}}'") from error
-    if not isinstance(value, dict):
-        raise UsageError(f"--kwargs {text!r} is not a JSON object; type --kwargs '{{\"max_turns\": 4}}'")
-    return value
 
 
 @contextmanager

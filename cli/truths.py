@@ -1,11 +1,14 @@
-"""Options with values of any kind, as people type them: tyro reads True as a truth value, and `true` as a word."""
+"""Options with values of any kind, as people type them: truth values that tyro reads as words, and JSON objects."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["read_truths"]
+from agentrl.envs.errors import UsageError
+
+__all__ = ["read_object", "read_truths"]
 
 T = TypeVar("T")
 
@@ -19,3 +22,22 @@ def read_truths(given: Mapping[str, T]) -> dict[str, T | bool]:
     {'is_slippery': False, 'map_name': '8x8', 'size': 8}
     """
     return {name: _TRUTHS.get(value, value) if isinstance(value, str) else value for name, value in given.items()}
+
+
+def read_object(name: str, text: str) -> dict[str, Any]:
+    """Return the JSON object that stands behind an option.
+
+    Raises:
+        UsageError: It is none.
+
+    >>> read_object("--kwargs", '{"max_turns": 4}')
+    {'max_turns': 4}
+    """
+    how = f"type {name} '{{\"max_turns\": 4}}'"
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{name} {text!r} is not JSON: {error}; {how}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{name} {text!r} is not a JSON object; {how}")
+    return value

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agentrl.bench.agents import Agent
@@ -96,8 +97,18 @@ class Crew:
                 look_at = now + _LOOK_S
                 self._give_up(now)
 
+    def rest(self) -> list[Episode]:
+        """Return what ended after the last look, once the crew is closed."""
+        found: list[Episode] = []
+        with suppress(queue.Empty):
+            while True:
+                item = self._ended.get_nowait()
+                if isinstance(item, Episode):
+                    found.append(item)
+        return found
+
     def close(self) -> None:
-        """Let all threads end, waiting ten seconds at most; calling it again does nothing."""
+        """Let all threads end what they play, waiting ten seconds at most; calling it again does nothing."""
         with self._lock:
             self._stopped = True
             self._waiting.clear()

@@ -138,6 +138,7 @@ def run(
     *,
     on_start: Callable[[int, int], None] | None = None,
     on_episode: Callable[[Episode], None] | None = None,
+    is_stopped: Callable[[], bool] | None = None,
 ) -> int:
     """Play what the folder's run lacks; return how many episodes that were.
 
@@ -146,6 +147,8 @@ def run(
         folder: Made when absent.
         on_start: Told how many episodes there are and how many are done already.
         on_episode: Told of each episode once it is written; in the caller's thread.
+        is_stopped: Asked many times a second; once it says so, no episode is begun, and those under way are waited for,
+            ten seconds at most.
 
     Raises:
         UsageError: An agent or environment that cannot be benched.
@@ -178,10 +181,12 @@ def run(
                 at_once = regulator.plan.at_once
             why = "given" if regulator is None else regulator.plan.why
             store.note_pace(Pace(at=time.time(), num_at_once=at_once, why=why))
-            with closing(Crew(missing, agent, settings, at_once)) as crew:
+            crew, num_played = Crew(missing, agent, settings, at_once), 0
+            try:
                 for episodes in crew.episodes():
                     if episodes:
                         store.add_all(episodes)
+                        num_played += len(episodes)
                     if regulator is not None and (pace := regulator.look(crew, agent.num_refused)) is not None:
                         store.note_pace(pace)
                     for episode in episodes:
@@ -194,7 +199,15 @@ def run(
                                 f"{episode.failure['boundary']}: {episode.failure['message']}. What was played is in "
                                 f"{folder}; when that is mended, type the same command to go on"
                             )
-            return len(missing)
+                    if is_stopped is not None and is_stopped():
+                        break
+            finally:
+                try:
+                    crew.close()
+                finally:
+                    if rest := crew.rest():
+                        store.add_all(rest)
+            return num_played + len(rest)
 
 
 def _digest(seeds: tuple[int, ...]) -> str:

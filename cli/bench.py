@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agentrl.bench.errors import UsageError
 from agentrl.cli.registry import find_env, our_envs
+from agentrl.cli.stopping import Stop
 from agentrl.cli.truths import read_object
 
 if TYPE_CHECKING:
@@ -76,12 +77,24 @@ def run(args: Sequence[str]) -> int:
     if settings.model is not None:
         _hush()
     folder = Path(options.out) if options.out else _folder(settings)
-    try:
-        with _progress(settings, quiet=options.json) as (on_start, on_episode):
-            num_played = bench(settings, folder, on_start=on_start, on_episode=on_episode)
-    except KeyboardInterrupt:
-        print(f"\nwhat was played is in {folder}; type the same command to go on", file=sys.stderr)
-        raise
+    with Stop("stopping: the episodes under way are waited for, ten seconds at most; again to stop at once") as stop:
+        try:
+            with _progress(settings, quiet=options.json) as (on_start, on_episode):
+
+                def begin(total: int, done: int) -> None:
+                    on_start(total, done)
+                    stop.is_patient = True
+
+                num_played = bench(
+                    settings, folder, on_start=begin, on_episode=on_episode, is_stopped=lambda: stop.signal != 0
+                )
+                stop.is_patient = False
+        except KeyboardInterrupt:
+            if not stop.signal:
+                raise
+        if stop.signal:
+            print(f"\nstopped; what was played is in {folder}; type the same command to go on", file=sys.stderr)
+            return stop.status
     with BenchStore(folder) as store:
         summaries = summarize(store.episodes(with_messages=False), ks=ks)
         identity, paces = store.identity, store.paces()

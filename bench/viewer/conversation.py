@@ -79,7 +79,7 @@ def _message(message: Message) -> None:
             for name, value in (("reward", message.reward), ("advantage", message.advantage)):
                 facts += [f"{name} {figure(value)}"] if value is not None else []
             facts += [f"weights {message.version}"] if message.version is not None else []
-            facts += [f"{figure(message.seconds)} s"] if message.seconds is not None else []
+            facts += [f"{message.seconds:.2f} s"] if message.seconds is not None else []
             if facts:
                 with box("facts num"):
                     for fact in facts:

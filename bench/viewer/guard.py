@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 __all__ = ["Guard", "is_loopback", "policy"]
 
@@ -24,6 +24,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SCRIPT = re.compile(rb"<script(?=[ >])")
 _DROPPED = (b"x-forwarded-prefix", b"x-forwarded-host", b"forwarded")  # would steer addresses in the page
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _YEAR_S = 365 * 86400
 
 
@@ -78,12 +79,12 @@ class Guard:
         return await self._app(scope, receive, _Protected(send).send if scope["type"] == "http" else send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        host = _header(scope, b"host")
-        name = urlsplit(f"//{host}").hostname if _plain(host) else None
-        if name is None or (not self._token and not is_loopback(name)):
+        host = _header(scope, b"host").lower()
+        named = _HOST.fullmatch(host)
+        if named is None or (not self._token and not is_loopback(named[1])):
             return 421, f"this viewer answers to localhost only, not to {host!r}; open the address that it printed"
-        origin = _header(scope, b"origin")
-        if origin and (not _plain(origin) or urlsplit(origin).netloc.lower() != host.lower()):
+        origin = _header(scope, b"origin").lower()
+        if origin and origin not in (f"http://{host}", f"https://{host}"):
             return 403, "a page of another origin may not ask this viewer"
         if _header(scope, b"sec-fetch-site") == "cross-site" and _header(scope, b"sec-fetch-mode") != "navigate":
             return 403, "a page of another site may not ask this viewer"
@@ -166,10 +167,6 @@ async def _answer(scope: Scope, send: Send, status: int, headers: list[tuple[byt
 def _header(scope: Scope, name: bytes) -> str:
     found = [value for key, value in scope["headers"] if key.lower() == name]
     return found[0].decode("latin-1") if len(found) == 1 else "" if not found else "\x00"  # twice is none that fits
-
-
-def _plain(host: str) -> bool:
-    return bool(re.fullmatch(r"[\w.:\[\]/-]+", host, re.ASCII))
 
 
 def _cookies(scope: Scope) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A live table of the last steps while training runs, or one plain line a step where the output is no terminal.
+"""A live table of the last steps while training runs, or one plain line a step in a log.
 
 In a narrow terminal the less important columns go first; step and success always stay.
 """
@@ -6,7 +6,6 @@ In a narrow terminal the less important columns go first; step and success alway
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -14,10 +13,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+
+from agentrl.trainer.display import Column, Display, bar_of, duration, table_of
 
 __all__ = ["Progress"]
 
@@ -44,7 +41,6 @@ COLUMNS = (
     _Column(title="ep/s", key="perf/episodes_per_s", form=".1f", rank=3),
     _Column(title="tok/s", key="perf/tokens_per_s", form=",.0f", rank=2),
 )
-WIDTH = 9  # of one column and the space beside it
 
 
 class Progress:
@@ -56,24 +52,19 @@ class Progress:
     """
 
     def __init__(self, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console or Console(stderr=True)
+        self._display = Display(console=console, clock=clock)
         self._clock = clock
         self._rows: deque[tuple[int, dict[str, float]]] = deque(maxlen=NUM_ROWS)
         self._times: deque[tuple[int, float]] = deque(maxlen=ETA_WINDOW + 1)
         self._total = 0
-        self._live: Live | None = None
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
 
     def __enter__(self) -> Self:
         self._times.append((-1, self._clock()))
-        if self._live is not None:
-            self._live.start()
+        self._display.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self._display.__exit__(*error)
 
     def update(self, metrics: Mapping[str, float], step: int, total: int) -> None:
         """Show the figures of a finished step; `step` counts from 1 to `total`. A missing figure is a dash."""
@@ -82,57 +73,38 @@ class Progress:
         self._times.append((step, self._clock()))
         self._total = total
         self._rows.append((step, dict(metrics)))
-        if self._live is None:
-            self._console.print(Text(self._line()), soft_wrap=True)
-        else:
-            self._live.update(self._picture(), refresh=True)
+        self._display.show(self._picture, self._line, now=True)
 
     def note(self, text: str) -> None:
         """Print a line above the table; markup in it is not interpreted."""
-        self._console.print(Text(text), soft_wrap=self._live is None)
+        self._display.note(text)
 
     def _eta(self) -> str:
         (first, start), (last, end) = self._times[0], self._times[-1]
         if last <= first:
             return "–"
-        return _duration((end - start) / (last - first) * max(0, self._total - last))
+        return duration((end - start) / (last - first) * max(0, self._total - last))
 
     def _line(self) -> str:
         step, metrics = self._rows[-1]
         parts = [f"{column.title} {_figure(metrics, column)}" for column in COLUMNS if column.key in metrics]
         return "  ".join([f"step {step}/{self._total}", *parts, f"eta {self._eta()}"])
 
-    def _picture(self) -> Group:
+    def _picture(self, width: int) -> Group:
         step, _ = self._rows[-1]
-        steps = len(f"{self._total}/{self._total}")
-        room = max(0, (self._console.width - steps) // WIDTH)
+        first = Column("step", 0, len(f"{self._total}/{self._total}"))
         present = [column for column in COLUMNS if any(column.key in metrics for _, metrics in self._rows)]
-        kept = sorted(present, key=lambda column: column.rank)[:room]
-        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-        table.add_column("step", justify="right", no_wrap=True, min_width=steps)
-        shown = [column for column in COLUMNS if column in kept]
-        for column in shown:
-            table.add_column(column.title, justify="right", no_wrap=True, min_width=WIDTH - 1)
-        for number, metrics in self._rows:
-            style = "bold" if number == step else "dim"
-            table.add_row(f"{number}/{self._total}", *(_figure(metrics, column) for column in shown), style=style)
-        eta = Text(f"eta {self._eta()}", no_wrap=True)
-        free = min(60, self._console.width - len(eta) - 1)
-        bar = Table.grid(padding=(0, 1, 0, 0))
-        if free >= 8:
-            bar.add_row(ProgressBar(total=self._total, completed=step, width=free), eta)
-        else:
-            bar.add_row(eta)
-        return Group(table, bar)
+        rows = [
+            (
+                {"step": f"{number}/{self._total}", **{each.title: _figure(metrics, each) for each in present}},
+                "bold" if number == step else "dim",
+            )
+            for number, metrics in self._rows
+        ]
+        table = table_of(first, [Column(column.title, column.rank) for column in present], rows, width)
+        return Group(table, bar_of(step, self._total, f"eta {self._eta()}", width))
 
 
 def _figure(metrics: Mapping[str, float], column: _Column) -> str:
     value = metrics.get(column.key)
     return "–" if value is None or not math.isfinite(value) else format(value, column.form)
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
-    return f"{whole // 60}m {whole % 60:02d}s" if whole >= 60 else f"{whole}s"

@@ -108,7 +108,7 @@ def open_agent(
     kind, colon, rest = name.partition(":")
     if kind in KINDS and rest and endpoint is None and not key:
         return _Model(kind, rest, turn_s, model, num_at_once)
-    if model is not None:
+    if model is not None and kind not in KINDS:
         raise UsageError(f"agent {name!r} is no model in this process; leave its settings out, or name hf:PATH_OR_ID")
     if kind == "openai" and rest:
         return _OpenAI(rest, turn_s, endpoint, key)

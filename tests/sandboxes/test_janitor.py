@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -120,7 +121,8 @@ def test_it_holds_no_descriptor_and_little_environment(start: Callable[..., subp
     pid, janitor, _ = first_line(process)
     # It opens the watch on its owner when it is ready.
     assert within(20, lambda: any("pidfd" in target for target in targets(janitor)))
-    assert sorted(target for target in targets(janitor) if "pidfd" not in target) == ["/dev/null"] * 3
+    # Beside these it has a file of /proc open for a moment whenever it looks at its owner.
+    assert within(20, lambda: sorted(one for one in targets(janitor) if "pidfd" not in one) == ["/dev/null"] * 3)
     names = {line.partition(b"=")[0] for line in Path(f"/proc/{janitor}/environ").read_bytes().split(b"\0") if line}
     assert names <= {b"DOCKER_HOST", b"HOME", b"LANG", b"LD_LIBRARY_PATH", b"LC_CTYPE", b"PATH", b"TMPDIR"}
     assert os.getsid(janitor) == janitor != os.getsid(pid)
@@ -130,7 +132,11 @@ def test_it_holds_no_descriptor_and_little_environment(start: Callable[..., subp
 
 
 def targets(pid: int) -> list[str]:
-    return [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            found.append(os.readlink(entry))
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

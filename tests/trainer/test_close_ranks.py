@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +32,21 @@ def test_slots_are_exchanged(tiny_model: Callable[..., Any]) -> None:
         assert torch.equal(layer.keys[:, :, :4], given[order][:, :, :4])
         assert torch.equal(layer.values[:, :, :4], -given[order][:, :, :4])
         assert torch.equal(layer.keys[:, :, 4:5], given[:, :, 4:])  # beyond the length nothing moved
+
+
+def test_a_cache_goes_with_its_last_reference(tiny_model: Callable[..., Any]) -> None:
+    config = tiny_model(seed=0).config
+    cache = SlotCache(config, 1, torch.float32)
+    cache.aim(torch.arange(1), torch.zeros(1, dtype=torch.long), torch.full((1,), 5), 5)
+    for layer in cache.layers:
+        layer.update(*torch.zeros(2, 1, config.num_key_value_heads, 5, config.head_dim))
+    keys = weakref.ref(cache.layers[0].keys)
+    gc.disable()
+    try:
+        del cache, layer
+        assert keys() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("lasting", [(7,), (3, 6, 7)])

@@ -8,6 +8,7 @@ Legend: B rows, N new tokens, L cached length, H key-value heads, D head size, S
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Sequence
 
 import torch
@@ -28,7 +29,8 @@ _FULL, _SLIDING = "full_attention", "sliding_attention"
 class _SlotLayer(CacheLayerMixin):
     def __init__(self, owner: SlotCache) -> None:
         super().__init__()
-        self._owner = owner
+        # Weakly: a cache that is replaced goes at once, not when cycles are looked for; it may be half of memory.
+        self._owner: SlotCache = weakref.proxy(owner)
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self._flat_keys, self.keys = self._empty(key_states)

@@ -11,6 +11,8 @@ from agentrl.envs.checker.subject import Subject
 
 __all__ = ["CHECKS"]
 
+_UNSEEDED = 16  # new instances that are reset without a seed
+
 
 def _seed(subject: Subject) -> dict[str, Any]:
     env = subject.make()
@@ -42,10 +44,11 @@ def _generator(subject: Subject) -> None:
             f"after reset(seed=4), three resets without a seed give the same task again: {shown(runs[0][1][0])!r}",
             "seed only where a seed is given: super().reset(seed=seed) does that, and np_random goes on",
         )
-    fresh = [repr(subject.reset(subject.make(), Task(seed=None))) for _ in range(4)]
-    if len(set(fresh)) == 1:
+    first = repr(subject.reset(subject.make(), Task(seed=None)))
+    # As many as it takes for an environment of few tasks, one of them frequent, to show a second one.
+    if all(repr(subject.reset(subject.make(), Task(seed=None))) == first for _ in range(_UNSEEDED - 1)):
         raise Failed(
-            "four new instances that were never seeded begin with the same task",
+            f"{_UNSEEDED} new instances that were never seeded begin with the same task",
             "leave np_random to Gymnasium, which seeds it from the system where no seed is given",
         )
 

@@ -107,6 +107,16 @@ class BenchStore:
                 raise
             db.execute("COMMIT")
 
+    def tally(self) -> dict[tuple[str, int], tuple[int, int, int]]:
+        """Return by environment and level how many episodes did not fail, how many say their success, and have it."""
+        query = (
+            "SELECT env_id, level, count(*), count(success), coalesce(sum(success), 0) FROM episodes"
+            " WHERE failure IS NULL GROUP BY env_id, level"
+        )
+        with self._explained(), self._lock:
+            rows = self._connection().execute(query).fetchall()
+        return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
+
     def note_pace(self, pace: Pace) -> None:
         """Write down that the number of episodes at once has changed."""
         row = (pace.at, pace.num_at_once, pace.why, pace.steps_per_s, pace.taken_mb)

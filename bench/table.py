@@ -13,6 +13,8 @@ from agentrl.bench.types import Pace
 __all__ = ["notes_of", "pace_of", "passes_of", "table_of"]
 
 _ROOMY = 110  # columns of a terminal that shows everything
+_NARROW = 78  # of one that shows no reward
+_TINY = 56  # of one that shows success alone
 
 
 def table_of(summaries: Sequence[Summary], *, width: int = 200) -> Table:
@@ -20,16 +22,18 @@ def table_of(summaries: Sequence[Summary], *, width: int = 200) -> Table:
 
     Args:
         summaries: As `summarize` returned them.
-        width: Of the terminal; a narrow one shows neither turns nor latencies.
+        width: Of the terminal; a narrow one shows neither turns nor latencies, then no reward, at last success alone.
     """
-    roomy = width >= _ROOMY
-    table = _table("level", "tasks", "success %", "reward", *(("turns", "p50 s", "p99 s") if roomy else ()), "failed")
+    roomy, has_reward, has_counts = width >= _ROOMY, width >= _NARROW, width >= _TINY
+    names = ["tasks"] * has_counts + ["success %"] + ["reward"] * has_reward
+    names += ["turns", "p50 s", "p99 s"] if roomy else []
+    table = _table("level", *names, *(["failed"] * has_counts), space=2 if has_counts else 1)
     for each in summaries:
-        tasks = each.reward.num_tasks if each.reward else 0
-        cells = [str(tasks), _interval(each.success, 100, 1), _interval(each.reward, 1, 3)]
+        cells = [str(each.reward.num_tasks if each.reward else 0)] * has_counts
+        cells += [_interval(each.success, 100, 1), *([_interval(each.reward, 1, 3)] * has_reward)]
         if roomy:
             cells += [_plain(each.num_turns, 1), _plain(each.latency_p50_s, 3), _plain(each.latency_p99_s, 3)]
-        _add(table, each, *cells, str(each.num_failures))
+        _add(table, each, *cells, *([str(each.num_failures)] * has_counts))
     return table
 
 
@@ -85,8 +89,8 @@ def _covers(wide: Summary, narrow: Summary) -> bool:
     return wide is not narrow and wide.env_id == narrow.env_id and wide.level is None
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+def _table(*columns: str, space: int = 2) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, space, 0, 0))
     table.add_column("environment", overflow="fold")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)

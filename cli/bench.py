@@ -6,9 +6,8 @@ import argparse
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +20,6 @@ from agentrl.cli.truths import read_object
 if TYPE_CHECKING:
     from agentrl.bench.run import Settings
     from agentrl.bench.summary import Summary
-    from agentrl.bench.types import Episode
 
 __all__ = ["run"]
 
@@ -45,8 +43,6 @@ examples:
   agentrl bench --agent run:runs/quickstart --checkpoint best --temperature 0
 
 The same command with the same --out goes on where it was stopped. Compare two: agentrl compare A B"""
-
-_LOG_EVERY_S = 10.0
 _NO_ENV = "name an environment: --env AgentRL/Math-v0, or --all; agentrl envs lists them"
 _MODELS = ("hf", "run", "vllm")
 _OF = {  # option -> the kinds of agents that know it
@@ -66,6 +62,7 @@ _OF = {  # option -> the kinds of agents that know it
 def run(args: Sequence[str]) -> int:
     """Bench an agent; return 0, or 1 where episodes failed for reasons outside the agent's answers."""
     options = _parser().parse_args(args)
+    from agentrl.bench.progress import Progress
     from agentrl.bench.run import run as bench
     from agentrl.bench.store import BenchStore
     from agentrl.bench.summary import summarize
@@ -79,14 +76,19 @@ def run(args: Sequence[str]) -> int:
     folder = Path(options.out) if options.out else _folder(settings)
     with Stop("stopping: the episodes under way are waited for, ten seconds at most; again to stop at once") as stop:
         try:
-            with _progress(settings, quiet=options.json) as (on_start, on_episode):
+            with Progress(settings, folder) if not options.json else nullcontext() as shown:
 
                 def begin(total: int, done: int) -> None:
-                    on_start(total, done)
+                    if shown is not None:
+                        shown.start(total, done)
                     stop.is_patient = True
 
                 num_played = bench(
-                    settings, folder, on_start=begin, on_episode=on_episode, is_stopped=lambda: stop.signal != 0
+                    settings,
+                    folder,
+                    on_start=begin,
+                    on_episode=shown.add if shown is not None else None,
+                    is_stopped=lambda: stop.signal != 0,
                 )
                 stop.is_patient = False
         except KeyboardInterrupt:
@@ -338,49 +340,3 @@ def _numbers(name: str, words: Sequence[str] | None, *, least: int) -> list[int]
     if any(each < least for each in found):
         raise UsageError(f"{name} {','.join(words or ())!r} must be {least} or more; type {name} 1,4")
     return sorted(set(found))
-
-
-@contextmanager
-def _progress(
-    settings: Settings, *, quiet: bool
-) -> Iterator[tuple[Callable[[int, int], None], Callable[[Episode], None]]]:
-    """Show how far the bench is: a bar on a terminal, a line now and then in a log."""
-    counts = {"total": 0, "done": 0, "right": 0, "failed": 0}
-
-    def count(episode: Episode) -> str:
-        counts["done"] += episode.failure is None
-        counts["right"] += episode.success is True
-        counts["failed"] += episode.failure is not None
-        return f"{counts['right']} succeeded, {counts['failed']} failed"
-
-    def start(total: int, done: int) -> None:
-        counts.update(total=total, done=done)
-
-    if quiet:
-        yield start, lambda episode: None
-    elif not sys.stderr.isatty():
-        last = [time.monotonic()]
-
-        def log(episode: Episode) -> None:
-            said = count(episode)
-            if time.monotonic() - last[0] >= _LOG_EVERY_S:
-                last[0] = time.monotonic()
-                print(f"{counts['done']}/{counts['total']} episodes, {said}", file=sys.stderr, flush=True)
-
-        yield start, log
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            shown = progress.add_task(settings.agent, total=None)
-
-            def begin(total: int, done: int) -> None:
-                start(total, done)
-                progress.update(shown, total=total, completed=done)
-
-            def advance(episode: Episode) -> None:
-                progress.update(shown, advance=1, description=f"{settings.agent}: {count(episode)}")
-
-            yield begin, advance

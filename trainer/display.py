@@ -53,6 +53,7 @@ class Display:
     Args:
         console: Where to; standard error by default, so that standard output stays for results.
         line_every_s: Seconds between two lines in a log; 0: every time.
+        is_transient: Leave nothing on a terminal at the end, since a result follows.
         clock: Seconds, rising.
     """
 
@@ -61,6 +62,7 @@ class Display:
         *,
         console: Console | None = None,
         line_every_s: float = 0.0,
+        is_transient: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console or Console(stderr=True)
@@ -75,7 +77,12 @@ class Display:
             self.kind = "notebook"
         elif self._console.is_terminal:
             self.kind = "terminal"
-            self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
+            self._live = Live(
+                console=self._console,
+                auto_refresh=False,
+                redirect_stdout=sys.stdout.isatty(),
+                transient=is_transient,
+            )
 
     def __enter__(self) -> Self:
         self._shown_at = self._clock() if self.kind == "log" else -float("inf")

@@ -237,13 +237,15 @@ def _tasks(options: argparse.Namespace) -> dict[str, Any]:
         if options.seed is not None:
             raise UsageError("--seed has no effect on the run's own held-out tasks; name others with --env")
         tasks = held_out(Path(place).expanduser())
-        seeds = tasks.seeds[: options.n or len(tasks.seeds)]
+        if options.n is not None and not 0 < options.n <= len(tasks.seeds):
+            raise UsageError(f"-n {options.n}, but the run holds out {len(tasks.seeds)} tasks; leave -n out for all")
+        seeds = tasks.seeds[: options.n]
         return {
             "envs": tuple(map(find_env, tasks.envs)),
             "levels": tasks.levels,
             "split": tasks.split,
             "seeds": seeds,
-            "num_tasks": len(seeds) if options.n is None else options.n,
+            "num_tasks": len(seeds),
             "env_kwargs": tasks.env_kwargs,
         }
     if not names:

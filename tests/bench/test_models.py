@@ -23,6 +23,7 @@ from agentrl.bench.run import Settings, run
 from agentrl.bench.store import BenchStore
 from agentrl.bench.types import Episode, Job
 from agentrl.bench.weights import digest_of, find_weights
+from agentrl.cli.main import main
 from agentrl.trainer.config import EvalConfig, OptimConfig
 from agentrl.trainer.errors import ConfigError, EngineError, RunFolderError
 from agentrl.trainer.lora import LoraConfig
@@ -106,6 +107,37 @@ def test_a_checkpoint_scores_what_the_run_said(trained: Path, tmp_path: Path) ->
         assert said[0] == said[1]
     summary = json.loads((trained / "summary.json").read_text())
     assert sum(bool(each.success) for each in benched) / 12 == pytest.approx(summary["greedy_after"])
+
+
+def test_the_command_plays_the_held_out_tasks(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    switch = sys.getswitchinterval()
+    try:
+        words = ["bench", "--agent", f"run:{trained}", "--temperature", "0", "--threads", "1", "--json"]
+        assert main(words) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert main([*words, "-n", "3", "--checkpoint", "1", "--out", "three"]) == 0
+        three = json.loads(capsys.readouterr().out)
+    finally:
+        sys.setswitchinterval(switch)
+    summary = json.loads((trained / "summary.json").read_text())
+    assert told["summaries"][-1]["success"]["value"] == pytest.approx(summary["greedy_after"])
+    assert told["summaries"][-1]["num_episodes"] == 12
+    assert (told["identity"]["levels"], told["identity"]["split"]) == ([2], "test")
+    assert told["identity"]["env_kwargs"] == {"max_turns": 5}
+    assert told["summaries"][-1]["completion_tokens"] > 12
+    assert three["summaries"][-1]["num_episodes"] == 3
+    assert three["identity"]["agent_settings"]["checkpoint"] == "step_1"
+    for wrong, message in (
+        (["--level", "2"], "--level has no effect on the run's own held-out tasks; name others with --env"),
+        (["--seed", "0"], "--seed has no effect on the run's own held-out tasks"),
+        (["-n", "13"], "-n 13, but the run holds out 12 tasks; leave -n out for all"),
+        (["--base-url", "http://x"], "it is of openai:"),
+    ):
+        assert main([*words[:-1], *wrong]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_adapters_alone_are_added_to_their_model(tmp_path: Path) -> None:
@@ -285,6 +317,7 @@ HUB = """
 import sys
 from pathlib import Path
 from agentrl.bench.weights import digest_of, find_weights
+from agentrl.cli.main import main
 folder = find_weights("someone/tiny")
 print(folder.name, digest_of(folder))
 try:

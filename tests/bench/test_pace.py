@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import sys
 import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import agentrl.envs  # noqa: F401  # registers
+from agentrl.bench.endpoint import EndpointSettings
 from agentrl.bench.host import Host
 from agentrl.bench.pace import Plan, Window, next_plan
 from agentrl.bench.run import Settings, run
@@ -29,6 +33,7 @@ WINDOWS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(WINDOWS, max_size=60), st.integers(1, 64))
 def test_whatever_is_measured_the_number_stays_within_its_bounds(windows: list[Window], most: int) -> None:
     plan = Plan(at_once=1, base=1)
@@ -54,6 +59,7 @@ def _simulated(
     return played
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 64), st.floats(1.0, 300.0), st.integers(0, 10**6))
 def test_it_converges_where_the_throughput_does_and_memory_allows(
     cores: int, fits: int, each_mb: float, seed: int
@@ -161,10 +167,10 @@ def test_boxes_stay_within_a_small_bound_of_memory(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("agentrl.bench.pace._PAYS", -10.0)  # so that nothing but memory is in the way
     host = Host(engine=Path("/nowhere"))
     bound_mb = host.taken_mb() + 300.0
-    settings = Settings(
+    benched = Settings(
         envs=("AgentRL/Python-v0",),
         agent="oracle",
-        num_tasks=700,
+        num_tasks=400,
         levels=(1,),
         env_kwargs={"backend": "bwrap"},
         memory_mb=bound_mb,
@@ -178,7 +184,7 @@ def test_boxes_stay_within_a_small_bound_of_memory(tmp_path: Path, monkeypatch: 
     watcher = threading.Thread(target=look)
     watcher.start()
     try:
-        run(settings, tmp_path)
+        run(benched, tmp_path)
     finally:
         stopped.set()
         watcher.join()
@@ -204,9 +210,53 @@ def test_what_waits_is_played_side_by_side(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr("agentrl.bench.pace._WINDOW_S", 0.3)
     began = time.monotonic()
-    settings = Settings(envs=("AgentRL/Math-v0",), agent="python:waits:waits", num_tasks=400)
-    run(settings, tmp_path / "run")
+    benched = Settings(envs=("AgentRL/Math-v0",), agent="python:waits:waits", num_tasks=400)
+    run(benched, tmp_path / "run")
     with BenchStore(tmp_path / "run") as store:
         numbers = [each.num_at_once for each in store.paces()]
     assert numbers[:3] == [2, 4, 8]
     assert time.monotonic() - began < 400 * 0.05 / 2  # two at once would take that long
+
+
+class _Limited(BaseHTTPRequestHandler):
+    """A model behind a server that serves four requests at once and refuses more."""
+
+    serving: ClassVar[threading.Semaphore]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        free = self.serving.acquire(blocking=False)
+        if free:
+            time.sleep(0.02)
+            self.serving.release()  # before the answer, after which the next request comes
+        message = {"role": "assistant", "content": "<answer>1</answer>"}
+        body = json.dumps({"choices": [{"message": message}]} if free else {"error": "slower"}).encode()
+        self.send_response(200 if free else 429)
+        self.send_header("Content-Length", str(len(body)))
+        if not free:
+            self.send_header("Retry-After", "0.05")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_server_that_refuses_is_asked_more_slowly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentrl.bench.pace._WINDOW_S", 0.3)
+    _Limited.serving = threading.Semaphore(4)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Limited) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            endpoint = EndpointSettings(base_url=f"http://127.0.0.1:{server.server_address[1]}/v1", max_tries=100)
+            run(Settings(envs=("AgentRL/Math-v0",), agent="openai:m", num_tasks=500, endpoint=endpoint), tmp_path)
+        finally:
+            server.shutdown()
+            thread.join()
+    with BenchStore(tmp_path) as store:
+        paces = store.paces()
+        assert len(store.done()) == 500
+    first = next(index for index, each in enumerate(paces) if each.why == "refused")
+    assert paces[first - 1].num_at_once > 4
+    assert paces[first].num_at_once < paces[first - 1].num_at_once

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from agentrl.bench.errors import StoreError
 from agentrl.bench.store import FILE, BenchStore, differences
-from agentrl.bench.types import Episode, Job
+from agentrl.bench.types import Episode, Job, Pace
 
 IDENTITY = {"agent": "oracle", "envs": ["A-v0"], "seed": 0, "versions": {"agentrl-gym": "0"}}
 
@@ -62,6 +63,32 @@ def test_an_episode_is_there_once_and_only_a_failure_gives_way(tmp_path: Path) -
         assert [each.reward for each in store.episodes()] == [1.0]
 
 
+def test_episodes_that_ended_together_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    with BenchStore(tmp_path, IDENTITY) as store:
+        store.add_all([_made(0), _made(1)])
+        with pytest.raises(StoreError, match="NOT NULL"):
+            store.add_all([_made(2), _made(3, prompt=None)])
+        store.add_all([_made(4)])
+        assert [each.job.seed for each in store.episodes()] == [0, 1, 4]
+
+
+def test_how_many_were_played_at_once_is_kept(tmp_path: Path) -> None:
+    paces = [
+        Pace(at=1.0, num_at_once=2, why="begin"),
+        Pace(at=3.5, num_at_once=4, why="trial", steps_per_s=7.5, taken_mb=80.0),
+    ]
+    with BenchStore(tmp_path, IDENTITY) as store:
+        for each in paces:
+            store.note_pace(each)
+    with BenchStore(tmp_path) as store:
+        assert store.paces() == paces
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("DROP TABLE paces")
+    db.close()
+    with BenchStore(tmp_path) as store:
+        assert store.paces() == []  # as in a run that was written before
+
+
 def test_many_pages_come_in_order(tmp_path: Path) -> None:
     with BenchStore(tmp_path, IDENTITY) as store:
         for seed in reversed(range(600)):
@@ -93,7 +120,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from agentrl.bench.store import BenchStore
-from agentrl.bench.types import Episode, Job
+from agentrl.bench.types import Episode, Job, Pace
 store = BenchStore(Path(sys.argv[1]), {"agent": "oracle"})
 for seed in range(1_000_000):
     job = Job(env_id="A-v0", level=1, seed=seed, sample=0)

@@ -10,6 +10,7 @@ from agentrl.bench.errors import UsageError
 
 __all__ = ["run"]
 
+_SHORTEST = 16  # characters of a token
 _EXAMPLES = """examples:
   agentrl view                          # all that is below runs/
   agentrl view runs/one runs/two elsewhere
@@ -24,8 +25,10 @@ def run(args: Sequence[str]) -> int:
     folders = [Path(each) for each in options.dir or ["runs"]]
     for folder in folders:
         if not folder.is_dir():
-            hint = "runs is where agentrl train and agentrl bench write" if folder == Path("runs") else "name another"
-            raise UsageError(f"{folder} is no folder; {hint}: agentrl view DIR")
+            hint = "it is made by agentrl train and agentrl bench; " if folder == Path("runs") else ""
+            raise UsageError(f"{folder} is no folder; {hint}name the one that holds your runs: agentrl view DIR")
+    if options.token is not None and len(options.token) < _SHORTEST:
+        raise UsageError(f"--token {options.token!r} can be guessed; give at least {_SHORTEST} characters, or none")
     from agentrl.bench.viewer.app import serve
 
     serve(folders, host=options.host, port=options.port, token=options.token)

@@ -131,6 +131,7 @@ def _bind(host: str, port: int) -> socket.socket:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
+            listening.listen(128)  # who comes before the server is up waits
         except BaseException:
             listening.close()
             raise

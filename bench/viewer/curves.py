@@ -209,7 +209,7 @@ def _limits(picture: Picture, scale: float) -> dict[str, Any]:
     low, high = min(values), max(values)
     if picture.floor is not None and low >= picture.floor:
         limits: dict[str, Any] = {"min": scale * picture.floor}
-        return {**limits, "max": scale} if picture.ceiling and high > 0.5 * picture.ceiling else limits
+        return {**limits, "max": scale, "interval": scale / 4} if picture.ceiling and high > 0.5 * picture.ceiling else limits
     return {"scale": True}
 
 

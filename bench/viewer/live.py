@@ -55,6 +55,7 @@ async def follow(
                 if why:
                     note(why)
         if why:
+            seen.pop("stamp", None)  # tried again at the next look
             return
         seen["stamp"] = now
         if anew or "found" not in seen or seen["found"] != found:

@@ -36,6 +36,7 @@ PAGE = 50  # episodes of a page
 _MARK = "e."  # of an episode's key in an address
 _MOST_GROUPS = 20_000
 _MOST_NAMES = 100
+_MOST_CHARS = 4000  # of one filter
 KEYS = {"bench": ("env_id", "level", "seed", "sample"), "training": ("phase", "step", "group_id", "member")}
 # `CASE` keeps what is no JSON from ending the whole query.
 _KIND = (
@@ -85,7 +86,7 @@ class Filters:
         """Read an address; what cannot be is left out."""
         given: dict[str, Any] = {}
         for field in fields(cls):
-            text = query.get(field.name, "")[:200]
+            text = query.get(field.name, "")[:_MOST_CHARS]
             if text and (value := _value(str(field.type), text)) is not None:
                 given[field.name] = value
         if given.get("outcome") not in OUTCOMES:

@@ -25,6 +25,7 @@ from agentrl.bench.viewer.parts import (
     note,
     points,
     progress_text,
+    put,
     say,
     short_env,
     state_badge,
@@ -56,7 +57,7 @@ async def run_page(request: Request, library: Library) -> None:
                 place.clear()
             with state:
                 state_badge(found.state)
-            about.set_text(_about(found))
+            put(about, _about(found))
             with cards:
                 if found.trouble:
                     note(found.trouble)

@@ -6,9 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from agentrl.envs.runner import EpisodeRecord
-
-__all__ = ["Conversation", "transcript"]
+__all__ = ["Conversation"]
 
 
 class Conversation:
@@ -47,12 +45,3 @@ class Conversation:
         for reply in replies:
             name = {"name": reply["name"]} if reply.get("name") else {}
             self.messages.append({"role": reply["role"], **name, "content": reply["content"]})
-
-
-def transcript(record: EpisodeRecord) -> Conversation:
-    """Return an episode that a runner has played, as far as it came."""
-    talk = Conversation("" if record.observation is None else record.observation, record.info)
-    for step in record.steps:
-        talk.say(step.action)
-        talk.hear("" if step.observation is None else step.observation, step.info)
-    return talk

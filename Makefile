@@ -49,7 +49,7 @@ endef
 
 $(VENV)/installed: $(SOURCES)
 	$(environment)
-	$(PIP) install --constraint constraints.txt --editable .
+	$(PIP) install --constraint constraints.txt --editable '.[train,view]'
 	@touch $@
 
 $(VENV)/installed-dev: $(SOURCES) $(VLLM)

@@ -31,6 +31,8 @@ COMMANDS = {
     "sandbox": ("agentrl.cli.sandbox", "run code that you do not trust: doctor, run, build, prune"),
 }
 
+_EXTRA_TRAIN = ("huggingface_hub", "safetensors", "tokenizers", "torch", "transformers")
+
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status."""
@@ -57,6 +59,11 @@ def main(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `agentrl envs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still flushes goes nowhere
         return 0
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA_TRAIN:
+            raise
+        print(f"agentrl {name}: {error.name} is not installed; type: pip install 'agentrl-gym[train]'", file=sys.stderr)
+        return 2
     except Exception as error:
         if not _is_for_the_user(error):
             raise

@@ -127,11 +127,11 @@ def _trial(plan: Plan, fits: int) -> Plan:
     return replace(plan, at_once=tried, why=plan.why if plan.why == "pays" else "trial")
 
 
-def _is_long(seconds: float, num_steps: int, at_once: int) -> bool:
-    """Return whether a window tells enough: a hundred steps tell a rate to a tenth."""
+def _is_long(seconds: float, num_steps: int, plan: Plan) -> bool:
+    """Return whether a window tells enough. While the number is doubled differences are large: a hundred steps do."""
     if seconds >= _WINDOW_S:
-        return num_steps >= 4 * at_once or (seconds >= _LONGEST_WINDOW_S and num_steps > 0)
-    return seconds >= _SHORTEST_WINDOW_S and num_steps >= max(100, 16 * at_once)
+        return num_steps >= 4 * plan.at_once or (seconds >= _LONGEST_WINDOW_S and num_steps > 0)
+    return plan.is_doubling and seconds >= _SHORTEST_WINDOW_S and num_steps >= max(100, 16 * plan.at_once)
 
 
 class Regulator:
@@ -178,7 +178,7 @@ class Regulator:
                     self._steps, self._since, self._is_settling = crew.num_steps, now, False
                 return None
             num_steps = crew.num_steps - self._steps
-            if not _is_long(now - self._since, num_steps, self.plan.at_once):
+            if not _is_long(now - self._since, num_steps, self.plan):
                 return None
             self._sample(crew, now)  # nothing is decided by what was true a while ago
         seconds = max(now - self._since, 1e-3)

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
+import gymnasium
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -157,6 +158,21 @@ def test_what_this_process_and_those_below_it_take_is_seen() -> None:
     assert 60 < mine < 70
     assert 75 < both - mine < 100
     assert host.taken_mb() - before < mine + 5
+
+
+@pytest.mark.docker
+def test_what_boxes_of_docker_take_is_seen() -> None:
+    both, without = Host(), Host(engine=Path("/nowhere"))
+    envs = [gymnasium.make("AgentRL/Python-v0", backend="docker") for _ in range(3)]
+    try:
+        for env in envs:
+            seen = env.reset(seed=0)
+            env.step(env.unwrapped.oracle()(*seen))  # type: ignore[attr-defined]
+        more = both.taken_mb() - without.taken_mb()
+    finally:
+        for env in envs:
+            env.close()
+    assert more > 3 * 5.0
 
 
 @pytest.mark.bwrap

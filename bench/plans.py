@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agentrl.bench.errors import UsageError
 from agentrl.bench.weights import digest_of, find_weights, places_of
 
-__all__ = ["KINDS", "HeldOutTasks", "ModelSettings", "Plan", "held_out", "plan_of"]
+__all__ = ["KINDS", "HeldOutTasks", "ModelSettings", "Plan", "held_out", "pinned", "plan_of"]
 
 KINDS = ("hf", "run", "vllm")
 """Kinds of agents that are models in this process."""
@@ -134,6 +134,21 @@ def plan_of(kind: str, place: str, settings: ModelSettings) -> Plan:
         dtype=chosen.dtype or "auto",
         threads=settings.threads,
     )
+
+
+def pinned(agent: str, settings: ModelSettings | None) -> ModelSettings | None:
+    """Return the settings with the checkpoint that `last` or `best` means now, which a run that goes on may change.
+
+    Raises:
+        UsageError: There is no such run.
+        TrainerError: It has no such checkpoint.
+    """
+    kind, _, place = agent.partition(":")
+    if kind != "run" or not place:
+        return settings
+    chosen = settings or ModelSettings()
+    plan = plan_of(kind, place, chosen)
+    return replace(chosen, checkpoint=plan.weights.name.removeprefix("step_"))
 
 
 @dataclass(frozen=True, kw_only=True)

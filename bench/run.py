@@ -13,7 +13,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,7 +24,7 @@ from agentrl.bench.agents import Agent, open_agent, source_of
 from agentrl.bench.crew import Crew
 from agentrl.bench.errors import BenchError, UsageError
 from agentrl.bench.pace import Regulator
-from agentrl.bench.plans import KINDS, ModelSettings, plan_of
+from agentrl.bench.plans import KINDS, ModelSettings, pinned, plan_of
 from agentrl.bench.store import BenchStore
 from agentrl.bench.types import Episode, Job, Pace
 from agentrl.envs.errors import nearest
@@ -156,6 +156,7 @@ def run(
         AgentError: The agent's function returned what is no text.
         BenchError: Twenty episodes failed one after another. What was played is kept.
     """
+    settings = replace(settings, model=pinned(settings.agent, settings.model))
     with open_agent(
         settings.agent,
         turn_s=settings.turn_s,
@@ -172,42 +173,52 @@ def run(
             missing = [job for job in jobs if job not in done]
             if on_start is not None:
                 on_start(len(jobs), len(jobs) - len(missing))
-            failed_at_once = 0
             if not missing:
                 return 0
-            regulator, at_once = None, settings.concurrency
-            if at_once == "auto":
-                regulator = Regulator(most=min(_MOST_AT_ONCE, len(missing)), memory_mb=settings.memory_mb)
-                at_once = regulator.plan.at_once
-            why = "given" if regulator is None else regulator.plan.why
-            store.note_pace(Pace(at=time.time(), num_at_once=at_once, why=why))
-            crew, num_played = Crew(missing, agent, settings, at_once), 0
-            try:
-                for episodes in crew.episodes():
-                    if episodes:
-                        store.add_all(episodes)
-                        num_played += len(episodes)
-                    if regulator is not None and (pace := regulator.look(crew, agent.num_refused)) is not None:
-                        store.note_pace(pace)
-                    for episode in episodes:
-                        if on_episode is not None:
-                            on_episode(episode)
-                        failed_at_once = failed_at_once + 1 if episode.failure is not None else 0
-                        if episode.failure is not None and failed_at_once >= _MOST_FAILURES:
-                            raise BenchError(
-                                f"{failed_at_once} episodes failed one after another, the last in the "
-                                f"{episode.failure['boundary']}: {episode.failure['message']}. What was played is in "
-                                f"{folder}; when that is mended, type the same command to go on"
-                            )
-                    if is_stopped is not None and is_stopped():
-                        break
-            finally:
-                try:
-                    crew.close()
-                finally:
-                    if rest := crew.rest():
-                        store.add_all(rest)
-            return num_played + len(rest)
+            return _play(missing, settings, agent, store, on_episode or (lambda episode: None), is_stopped)
+
+
+def _play(
+    jobs: list[Job],
+    settings: Settings,
+    agent: Agent,
+    store: BenchStore,
+    on_episode: Callable[[Episode], None],
+    is_stopped: Callable[[], bool] | None,
+) -> int:
+    """Play and write; return how many episodes that were."""
+    regulator, at_once = None, settings.concurrency
+    if at_once == "auto":
+        regulator = Regulator(most=min(_MOST_AT_ONCE, len(jobs)), memory_mb=settings.memory_mb)
+        at_once = regulator.plan.at_once
+    store.note_pace(Pace(at=time.time(), num_at_once=at_once, why=regulator.plan.why if regulator else "given"))
+    crew = Crew(jobs, agent, settings, at_once)
+    num_played = num_failed = 0  # failed: one after another
+    try:
+        for episodes in crew.episodes():
+            if episodes:
+                store.add_all(episodes)
+                num_played += len(episodes)
+            if regulator is not None and (pace := regulator.look(crew, agent.num_refused)) is not None:
+                store.note_pace(pace)
+            for episode in episodes:
+                on_episode(episode)
+                num_failed = num_failed + 1 if episode.failure is not None else 0
+                if episode.failure is not None and num_failed >= _MOST_FAILURES:
+                    raise BenchError(
+                        f"{num_failed} episodes failed one after another, the last in the "
+                        f"{episode.failure['boundary']}: {episode.failure['message']}. What was played is in "
+                        f"{store.path.parent}; when that is mended, type the same command to go on"
+                    )
+            if is_stopped is not None and is_stopped():
+                break
+    finally:
+        try:
+            crew.close()
+        finally:
+            if rest := crew.rest():
+                store.add_all(rest)
+    return num_played + len(rest)
 
 
 def _digest(seeds: tuple[int, ...]) -> str:

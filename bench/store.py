@@ -75,7 +75,10 @@ class BenchStore:
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         if identity is None and not self.path.is_file():
-            raise StoreError(f"{folder} holds no {FILE}; give the folder that agentrl bench wrote with --out")
+            how = "give the folder that agentrl bench wrote with --out"
+            if (self.path.parent / "rollouts.sqlite").is_file():
+                how = f"it is a training run, of which this makes a bench: agentrl rescore {folder} --rubric stored"
+            raise StoreError(f"{folder} holds no {FILE}; {how}")
         with self._explained():
             if identity is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)

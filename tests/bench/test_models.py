@@ -161,6 +161,26 @@ def test_a_run_is_sampled_as_it_was_unless_told_otherwise(trained: Path) -> None
     assert plan.identity()["checkpoint"] == "step_2"
 
 
+def test_a_run_that_trains_on_does_not_change_what_is_benched(trained: Path, tmp_path: Path) -> None:
+    """What `last` means is looked up once: the weights that play are those that the run says."""
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    (copy / "checkpoints" / "step_2").rename(tmp_path / "later")
+    settings = _settings(f"run:{copy}", num_tasks=1, model=ModelSettings(threads=1))
+
+    def go_on(total: int, done: int) -> None:
+        (tmp_path / "later").rename(copy / "checkpoints" / "step_2")
+
+    run(settings, tmp_path / "run", on_start=go_on)
+    with BenchStore(tmp_path / "run") as store:
+        assert store.identity["agent_settings"]["checkpoint"] == "step_1"
+        assert store.identity["agent_settings"]["weights"] == digest_of(copy / "checkpoints" / "step_1")
+    with pytest.raises(StoreError, match=r'"checkpoint": "step_1".* and is .*"checkpoint": "step_2"'):
+        run(settings, tmp_path / "run")
+    pinned = replace(settings, model=ModelSettings(threads=1, checkpoint="1"))
+    assert run(pinned, tmp_path / "run") == 0
+
+
 def test_the_best_checkpoint_is_the_one_that_held_out_tasks_say(trained: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(trained, copy)

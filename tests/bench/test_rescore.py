@@ -197,6 +197,10 @@ def test_parts_of_a_training_run_become_benches_that_compare(trained: Path, tmp_
     for phase in ("eval_before", "eval_after"):
         result = rescore(open_run(trained, phase=phase), stored, tmp_path / phase)
         assert (result.num_scored, result.num_changed) == (24, 0)  # 12 tasks, sampled and greedily
+    with pytest.raises(
+        StoreError, match=r"it is a training run, of which this makes a bench: agentrl rescore .* stored"
+    ):
+        compare([trained, tmp_path / "eval_after"])
     (found,) = compare([tmp_path / "eval_before", tmp_path / "eval_after"], metric="reward")
     assert found.unlike == ()
     assert found.rows[-1].difference.num_tasks == 12

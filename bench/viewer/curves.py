@@ -101,7 +101,7 @@ def pictures(told: Sequence[tuple[str, Rows]], *, find: str = "") -> list[tuple[
 
 def options(picture: Picture) -> dict[str, Any]:
     """Return the chart for ECharts: faint points as measured, and over them the smoothed line."""
-    from agentrl.trainer.scales import smooth
+    from agentrl.trainer.scales import format_value, smooth
     from agentrl.trainer.transcripts import visible
 
     percent = picture.unit == "%"
@@ -113,13 +113,20 @@ def options(picture: Picture) -> dict[str, Any]:
         color = f"var(--c{line.color % MOST_RUNS})"
         words = [line.run] if several else []
         words += [line.name] if len({each.name for each in picture.lines}) > 1 or not several else []
-        raw = dict(zip(line.xs, (_short(scale * y) for y in line.ys), strict=True))
+        raw = dict(zip(line.xs, line.ys, strict=True))
         lonely = len(line.xs) < 2
         series.append(
             {
                 "type": "line",
                 "name": visible(" · ".join(words)),
-                "data": [raw.get(step) for step in steps],
+                # A point, and what its tip says of it: texts of ours, so that no function has to run in the browser.
+                "dimensions": ["step", "value", {"name": "tip", "type": "ordinal"}],
+                "encode": {"x": 0, "y": 1, "tooltip": 2},
+                "data": [
+                    [place, _short(scale * raw[step]), format_value(raw[step], picture.unit)]
+                    for place, step in enumerate(steps)
+                    if step in raw
+                ],
                 "symbol": "circle",
                 "symbolSize": 8 if lonely else 4,
                 "showAllSymbol": True,
@@ -159,7 +166,7 @@ def options(picture: Picture) -> dict[str, Any]:
             "axisLabel": {**muted, "hideOverlap": True},
             "axisLine": {"lineStyle": {"color": "var(--line)"}},
             "axisTick": {"show": False},
-            "axisPointer": {"lineStyle": {"color": "var(--muted)"}},
+            "axisPointer": {"lineStyle": {"color": "var(--muted)"}, "label": {"formatter": "step {value}"}},
         },
         "yAxis": {
             "type": "value",
@@ -209,7 +216,11 @@ def _limits(picture: Picture, scale: float) -> dict[str, Any]:
     low, high = min(values), max(values)
     if picture.floor is not None and low >= picture.floor:
         limits: dict[str, Any] = {"min": scale * picture.floor}
-        return {**limits, "max": scale, "interval": scale / 4} if picture.ceiling and high > 0.5 * picture.ceiling else limits
+        return (
+            {**limits, "max": scale, "interval": scale / 4}
+            if picture.ceiling and high > 0.5 * picture.ceiling
+            else limits
+        )
     return {"scale": True}
 
 

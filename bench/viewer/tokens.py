@@ -94,7 +94,7 @@ def _span(token: Token, place: int, most: float) -> str:
         if token.advantage is not None:
             parts.append(f"advantage {token.advantage:+.3f}")
             if token.advantage and math.isfinite(token.advantage):
-                kinds.append("up" if token.advantage > 0 else "dn")
+                kinds.append("pos" if token.advantage > 0 else "neg")
                 style += f";--a:{60 * abs(token.advantage) / most:.0f}"
         parts += [f"turn {token.turn + 1}"] if token.turn is not None else []
         parts += [f"weights {token.version}"] if token.version is not None else []

@@ -63,7 +63,9 @@ class _Section:
         title, action, _, _ = _WORDS[kind]
         with box("section", "section"):
             with box("line between"):
-                heading(title)
+                with box("line"):
+                    heading(title)
+                    say("pick two or more" if kind == "bench" else "pick some to draw them together", "sub")
                 self._button = ui.link(action, "/").classes("button off")
                 self._button.props["aria-disabled"] = "true"
             self._list = box("list runs")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "Regulator", "Window", "next_plan"]
 
+_FIRST = 4
 _PAYS = 0.1  # of the throughput that more at once would bring at best
 _LOSES = 0.02  # of the throughput that fewer at once may cost
 _FELL = 0.7
@@ -55,8 +56,8 @@ class Window:
 class Plan:
     """How many to play at once, and why."""
 
-    at_once: int = 2  # in the next window
-    base: int = 2  # the best number known; another is on trial
+    at_once: int  # in the next window
+    base: int  # the best number known; another is on trial
     rate: float = 0.0  # of it; 0: not measured yet
     wait: int = 0  # windows until the next trial
     pause: int = 1  # windows from that trial to the one after it, where it fails
@@ -149,7 +150,7 @@ class Regulator:
         self._memory_mb = _PART * memory_mb if memory_mb is not None else math.inf
         self._reserve_mb = _RESERVE * self._host.total_mb() if math.isfinite(self._host.total_mb()) else 0.0
         self._before_mb = self._host.taken_mb()
-        first = min(most, 2) if memory_mb is None else 1  # a bound that was given may be a small one
+        first = min(most, _FIRST) if memory_mb is None else 1  # a bound that was given may be a small one
         self.plan = Plan(at_once=first, base=first)
         self.taken_mb = self._before_mb  # at the last look
         self._each_mb: deque[float] = deque(maxlen=8)

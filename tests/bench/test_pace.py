@@ -226,12 +226,12 @@ def test_what_waits_is_played_side_by_side(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr("agentrl.bench.pace._WINDOW_S", 0.3)
     began = time.monotonic()
-    benched = Settings(envs=("AgentRL/Math-v0",), agent="python:waits:waits", num_tasks=400)
+    benched = Settings(envs=("AgentRL/Math-v0",), agent="python:waits:waits", num_tasks=1000)
     run(benched, tmp_path / "run")
     with BenchStore(tmp_path / "run") as store:
         numbers = [each.num_at_once for each in store.paces()]
-    assert numbers[:3] == [2, 4, 8]
-    assert time.monotonic() - began < 400 * 0.05 / 2  # two at once would take that long
+    assert numbers[:3] == [4, 8, 16]
+    assert time.monotonic() - began < 1000 * 0.05 / 4  # four at once would take that long
 
 
 class _Limited(BaseHTTPRequestHandler):

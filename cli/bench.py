@@ -194,8 +194,8 @@ def _parser() -> argparse.ArgumentParser:
         help="of an episode of hf:, run:, vllm: (default: the run's, the model's)",
     )
     parser.add_argument("--checkpoint", metavar="best|last|STEP", help="of run:DIR (default last)")
-    parser.add_argument("--device", help="of hf:, run:, vllm:: auto, cpu or cuda (default auto)")
-    parser.add_argument("--dtype", help="of hf:, run:, vllm:: auto, float32 or bfloat16 (default auto)")
+    parser.add_argument("--device", help="auto, cpu or cuda, of hf:, run:, vllm: (default auto)")
+    parser.add_argument("--dtype", help="auto, float32 or bfloat16, of hf:, run:, vllm: (default auto)")
     parser.add_argument("--threads", type=int, help="of torch on a CPU (default: its own choice)")
     parser.add_argument("--price", metavar="IN,OUT", help="of a million tokens, to count the cost (0.15,0.60)")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default runs/bench-AGENT-ENV…)")

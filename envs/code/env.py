@@ -54,8 +54,9 @@ class CodeEnv(TextEnv):
         data: JSON lines in the layout of HumanEval or MBPP, or problems with standard input and output, or one file for
             each split: {"train": FILE, "test": FILE}. The level chooses among the rows by their field `level`.
         skip_unreadable: Leave out rows of `data` whose tests cannot be read as calls and values; `skipped` lists them.
-        max_turns, split, level, weights, backend, render_mode, max_reply_chars: As in TextEnv; without "local". Level 1
-            has no tools unless the tasks are of `data`, and with `max_turns=1` there are none at all.
+        max_turns: As in TextEnv.
+        **kwargs: split, level, weights, backend, render_mode, max_reply_chars: as in TextEnv; without "local". Level
+            1 has no tools unless the tasks are of `data`, and with `max_turns=1` there are none at all.
 
     Raises:
         UsageError: An argument that does not exist, or a family or topic that this level does not have.

@@ -35,7 +35,8 @@ class MathEnv(TextEnv):
     Args:
         data: JSONL file in the layout of GSM8K, or one for each split: {"train": FILE, "test": FILE}.
         calculator: Offer the tool `calculate`, which runs where `backend` says, and four turns.
-        max_turns, split, level, weights, backend, render_mode, max_reply_chars: As in TextEnv. With `data`, the level
+        max_turns: As in TextEnv.
+        **kwargs: split, level, weights, backend, render_mode, max_reply_chars: as in TextEnv. With `data`, the level
             chooses among the rows by their field `level`.
 
     Raises:

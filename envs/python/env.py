@@ -52,8 +52,8 @@ class PythonEnv(TextEnv):
 
     Args:
         data: JSONL file of questions with their files, or one for each split: {"train": FILE, "test": FILE}.
-        max_turns, split, level, weights, backend, render_mode, max_reply_chars: As in TextEnv; `backend` is never
-            "local". With `data`, the level chooses among the rows by their field `level`.
+        **kwargs: max_turns, split, level, weights, backend, render_mode, max_reply_chars: as in TextEnv; `backend` is
+            never "local". With `data`, the level chooses among the rows by their field `level`.
 
     Raises:
         UsageError: An argument that does not exist.

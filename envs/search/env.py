@@ -50,7 +50,8 @@ class SearchEnv(TextEnv):
         retriever: URL of a retrieval server with Search-R1's interface; needs `questions`.
         cache_dir: Where indices of large corpora are kept; the user's cache folder by default.
         retriever_timeout_s: Deadline of one query to the server, retries included.
-        max_turns, split, level, weights, render_mode, max_reply_chars: As in TextEnv; the level changes generated
+        max_turns: As in TextEnv.
+        **kwargs: split, level, weights, render_mode, max_reply_chars: as in TextEnv; the level changes generated
             worlds only.
 
     Raises:

@@ -54,7 +54,8 @@ class ToolUseEnv(TextEnv):
             script does, which answers to cues and is the same each time.
         user_model: The model's name there.
         user_timeout_s: Deadline of one reply of the user, retries included.
-        max_turns, split, level, weights, backend, render_mode, max_reply_chars: As in TextEnv.
+        max_turns: As in TextEnv.
+        **kwargs: split, level, weights, backend, render_mode, max_reply_chars: as in TextEnv.
 
     Raises:
         UsageError: A domain or family that does not exist, or a family that has no tasks at this level.

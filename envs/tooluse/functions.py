@@ -42,7 +42,8 @@ class FunctionsEnv(TextEnv):
     Args:
         data: JSONL file in the layout of BFCL, or one for each split: {"train": FILE, "test": FILE}. The right calls
             stand in the row's `ground_truth`, or in the file of the same name in the folder `possible_answer` beside.
-        max_turns, split, level, weights, backend, render_mode, max_reply_chars: As in TextEnv; the level chooses among
+        max_turns: As in TextEnv.
+        **kwargs: split, level, weights, backend, render_mode, max_reply_chars: as in TextEnv; the level chooses among
             the rows by their field `level`.
 
     Raises:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agentrl.bench.errors import StoreError
+from agentrl.bench.readonly import readonly_uri
 from agentrl.bench.types import Episode, Job, Pace
 
 __all__ = ["FILE", "BenchStore", "differences"]
@@ -82,7 +83,8 @@ class BenchStore:
         with self._explained():
             if identity is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            uri = f"{self.path.absolute().as_uri()}?mode={'ro' if identity is None else 'rwc'}"
+            writing = f"{self.path.absolute().as_uri()}?mode=rwc"
+            uri = readonly_uri(self.path) if identity is None else writing
             self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(self._db, identity)

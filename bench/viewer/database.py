@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from agentrl.bench.errors import StoreError
+from agentrl.bench.readonly import readonly_uri
 
 __all__ = ["reading", "stamp"]
 
@@ -60,16 +60,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    with path.open("rb") as file:
-        head = file.read(20)
-    ahead, index = (path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm"))
-    if head[18:19] == b"\x02" and not (ahead.exists() and ahead.stat().st_size):
-        how = "immutable=1"  # write-ahead mode without a log: whole as it is, and opening it else would make files
-    elif ahead.exists() and index.exists():
-        how = "readonly_shm=1"
-    else:
-        how = "cache=private"
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro&{how}"
+    uri = readonly_uri(path)
     return sqlite3.connect(uri, uri=True, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
 
 

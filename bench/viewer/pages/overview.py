@@ -100,7 +100,7 @@ async def _scores(run: Run) -> None:
         place = box("section", "section")
     with place, box("empty"):
         ui.spinner(size="lg")
-        say("counting …")
+        say("counting; a large bench takes a moment …")
 
     def draw(found: Results) -> None:
         place.clear()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agentrl.bench.compare import compare
 from agentrl.bench.errors import StoreError
 from agentrl.bench.store import BenchStore
 from agentrl.bench.viewer.database import reading, stamp
@@ -130,3 +131,13 @@ def test_a_query_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     with pytest.raises(StoreError, match="too long"), reading(folder / "bench.sqlite") as db:
         db.execute(endless).fetchone()
+
+
+def test_comparing_leaves_runs_as_they_are(tmp_path: Path) -> None:
+    folders = [write_bench(tmp_path / name, name, share=0.5) for name in ("one", "two")]
+    db = sqlite3.connect(folders[0] / "bench.sqlite")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.close()
+    before = [_files(folder) for folder in folders]
+    assert compare(folders)
+    assert [_files(folder) for folder in folders] == before

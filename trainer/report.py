@@ -13,9 +13,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from agentrl.trainer.curves import FONT, STYLE, Chart, Mark, Series, draw
+from agentrl.trainer.curves import STYLE, Chart, Mark, Series, draw
 from agentrl.trainer.errors import RunFolderError
 from agentrl.trainer.metrics import read_metrics
+from agentrl.trainer.page import page
 from agentrl.trainer.panels import LEARNED, Panel, finite, lines_of, sections_of
 from agentrl.trainer.scales import format_duration, format_value
 from agentrl.trainer.store import RolloutStore
@@ -40,18 +41,18 @@ def write_report(run: Path) -> Path:
     run = Path(run)
     rows, summary, pairs = read_metrics(run / "metrics.jsonl"), _summary(run), _pairs(run)
     one = next((episode for pair in pairs for episode in pair if episode is not None), None)
-    name = escape(run.resolve().name)
-    page = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8")).substitute(
-        font=FONT,
-        chart_style=STYLE,
-        heading=name,
+    name = run.resolve().name
+    here = Path(__file__)
+    body = Template(here.with_name("report.html").read_text(encoding="utf-8")).substitute(
+        heading=escape(name),
         about=escape(" · ".join(([one.env_id] if one else []) + _about(one, summary, rows))),
         cards="".join(_cards(summary, rows)),
         curves="".join(_sections(rows, summary)),
         episodes="".join(draw_pairs(pairs)) or '<p class="muted">No held-out episodes are stored.</p>',
         config=_config(run),
     )
-    return _write(run / "report.html", page)
+    style = here.with_name("report.css").read_text(encoding="utf-8") + STYLE
+    return _write(run / "report.html", page(name, body, style=style))
 
 
 def write_curve_svg(run: Path, path: Path) -> Path:

@@ -6,17 +6,19 @@ which is sampled as the run evaluated it unless told otherwise.
 
 from __future__ import annotations
 
+import itertools
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agentrl.bench.errors import UsageError
+from agentrl.bench.types import Episode
 from agentrl.bench.weights import digest_of, find_weights, places_of
 
-__all__ = ["KINDS", "HeldOutTasks", "ModelSettings", "Plan", "held_out", "pinned", "plan_of"]
+__all__ = ["KINDS", "HeldOutTasks", "ModelSettings", "Plan", "held_out", "num_changed", "pinned", "plan_of"]
 
 KINDS = ("hf", "run", "vllm")
 """Kinds of agents that are models in this process."""
@@ -188,6 +190,42 @@ def held_out(run: Path) -> HeldOutTasks:
         seeds=tuple(task.seed for task in drawn[:num_tasks]),
         env_kwargs=config.get("env_kwargs") or {},
     )
+
+
+def num_changed(run: Path, episodes: Iterable[Episode]) -> int:
+    """Return how many tasks are others now than the run was evaluated on: its environment has changed since.
+
+    Args:
+        run: Of the training.
+        episodes: Of a bench on the run's held-out tasks, with their messages.
+
+    Raises:
+        RunFolderError: The run's episodes cannot be read.
+    """
+    from agentrl.trainer.store import RolloutStore
+
+    if not (run / "rollouts.sqlite").is_file():
+        return 0
+    with RolloutStore(run / "rollouts.sqlite", read_only=True) as rollouts:
+        own = {
+            (_plain_id(each.env_id), each.seed): (each.task_id, _opening(each.messages))
+            for each in rollouts.episodes(phase="eval_before")
+            if each.failure is None
+        }
+    told = {
+        (_plain_id(each.job.env_id), each.job.seed): (each.task_id, _opening(each.messages))
+        for each in episodes
+        if each.failure is None
+    }
+    return sum(task in own and own[task] != read for task, read in told.items())
+
+
+def _plain_id(env_id: str) -> str:
+    return env_id.rpartition(":")[2]
+
+
+def _opening(messages: Iterable[Mapping[str, Any]]) -> list[Any]:
+    return [each.get("content") for each in itertools.takewhile(lambda each: each.get("role") != "assistant", messages)]
 
 
 def _trained(run: Path) -> Mapping[str, Any]:

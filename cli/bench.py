@@ -19,6 +19,7 @@ from agentrl.cli.truths import read_object
 
 if TYPE_CHECKING:
     from agentrl.bench.run import Settings
+    from agentrl.bench.store import BenchStore
     from agentrl.bench.summary import Summary
 
 __all__ = ["run"]
@@ -100,6 +101,8 @@ def run(args: Sequence[str]) -> int:
     with BenchStore(folder) as store:
         summaries = summarize(store.episodes(with_messages=False), ks=ks)
         identity, paces = store.identity, store.paces()
+        if settings.seeds:
+            _warn_of_changes(settings, store)
     tokens, cost = _spent(summaries[-1], prices)
     if options.json:
         rows = [each.as_dict() for each in summaries]
@@ -258,6 +261,19 @@ def _tasks(options: argparse.Namespace) -> dict[str, Any]:
         "num_tasks": 20 if options.n is None else options.n,
         "env_kwargs": read_object("--kwargs", options.kwargs or "{}"),
     }
+
+
+def _warn_of_changes(settings: Settings, store: BenchStore) -> None:
+    """Say where held-out tasks are others now than when the run was evaluated."""
+    from agentrl.bench.plans import num_changed
+
+    run_folder = Path(settings.agent.partition(":")[2]).expanduser()
+    if changed := num_changed(run_folder, store.episodes()):
+        print(
+            f"{changed} of {settings.num_tasks * len(settings.envs)} held-out tasks are others now than in {run_folder}, "
+            "whose own figures do not compare: the environment has changed since",
+            file=sys.stderr,
+        )
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import torch
 import agentrl.envs  # noqa: F401  # registers
 from agentrl.bench.agents import open_agent
 from agentrl.bench.errors import AgentError, StoreError, UsageError
-from agentrl.bench.plans import ModelSettings, held_out, plan_of
+from agentrl.bench.plans import ModelSettings, held_out, num_changed, plan_of
 from agentrl.bench.run import Settings, run
 from agentrl.bench.store import BenchStore
 from agentrl.bench.types import Episode, Job
@@ -117,7 +117,9 @@ def test_the_command_plays_the_held_out_tasks(
     try:
         words = ["bench", "--agent", f"run:{trained}", "--temperature", "0", "--threads", "1", "--json"]
         assert main(words) == 0
-        told = json.loads(capsys.readouterr().out)
+        said = capsys.readouterr()
+        assert "are others now" not in said.err
+        told = json.loads(said.out)
         assert main([*words, "-n", "3", "--checkpoint", "1", "--out", "three"]) == 0
         three = json.loads(capsys.readouterr().out)
     finally:
@@ -138,6 +140,16 @@ def test_the_command_plays_the_held_out_tasks(
     ):
         assert main([*words[:-1], *wrong]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_tasks_that_have_changed_since_are_told(trained: Path, tmp_path: Path) -> None:
+    _scored_greedily(trained, tmp_path / "run")
+    episodes = _stored(tmp_path / "run")
+    assert num_changed(trained, episodes) == 0
+    other = {"role": "user", "content": "Another question."}
+    episodes[0] = replace(episodes[0], messages=(episodes[0].messages[0], other, *episodes[0].messages[2:]))
+    episodes[1] = replace(episodes[1], task_id="another")
+    assert num_changed(trained, episodes) == 2
 
 
 def test_adapters_alone_are_added_to_their_model(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ class Plan:
     rate: float = 0.0  # of it; 0: not measured yet
     wait: int = 0  # windows until the next trial
     pause: int = 1  # windows from that trial to the one after it, where it fails
+    num_slow: int = 0  # windows in which the throughput of the best known number had fallen
     is_doubling: bool = True
     is_upward: bool = True  # the next trial
     why: Literal["begin", "trial", "pays", "no gain", "steady", "memory", "refused", "slower", "most"] = "begin"
@@ -91,10 +92,19 @@ def next_plan(plan: Plan, window: Window, most: int) -> Plan:
         return _back(plan, fits, later)
     if now < plan.base:
         if window.rate >= plan.rate * (1 - _LOSES):
-            return replace(plan, base=now, rate=window.rate, wait=plan.pause, is_upward=False, why="pays")
+            # Where the throughput had fallen by itself, it may come back by itself: more are tried again soon.
+            upward, pause = (True, 1) if plan.num_slow else (False, plan.pause)
+            return replace(
+                plan, base=now, rate=window.rate, wait=pause, pause=pause, is_upward=upward, num_slow=0, why="pays"
+            )
         return _back(plan, fits, later)
     if plan.rate and window.rate < _FELL * plan.rate and now > 1:
-        return replace(plan, at_once=max(1, int(0.75 * now)), rate=window.rate, is_doubling=False, why="slower")
+        if not plan.num_slow:  # once may be chance
+            return replace(plan, num_slow=1, why="steady")
+        return replace(
+            plan, at_once=max(1, int(0.75 * now)), rate=window.rate, is_doubling=False, num_slow=2, why="slower"
+        )
+    plan = replace(plan, num_slow=0)
     rate = (plan.rate + window.rate) / 2 if plan.rate else window.rate
     if plan.wait > 0:
         return replace(plan, rate=rate, wait=plan.wait - 1, why="steady")
@@ -109,6 +119,7 @@ def _back(plan: Plan, fits: int, later: int) -> Plan:
         base=base,
         wait=plan.pause,
         pause=later,
+        num_slow=0,
         is_doubling=False,
         is_upward=not plan.is_upward,
         why="no gain",

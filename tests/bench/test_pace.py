@@ -97,9 +97,21 @@ def test_it_lowers_the_number_when_a_server_refuses_and_finds_back() -> None:
 def test_it_lowers_the_number_when_the_throughput_falls_and_stays_there_if_nothing_is_lost() -> None:
     plan = Plan(at_once=16, base=16, rate=16.0, wait=9)
     plan = next_plan(plan, Window(rate=6.0), 64)
+    assert (plan.at_once, plan.why) == (16, "steady")  # once may be chance
+    assert next_plan(plan, Window(rate=16.0), 64).num_slow == 0
+    plan = next_plan(plan, Window(rate=6.0), 64)
     assert (plan.at_once, plan.why) == (12, "slower")
     assert next_plan(plan, Window(rate=6.0), 64).base == 12
     assert next_plan(plan, Window(rate=4.5), 64).at_once == 16
+
+
+def test_a_neighbour_that_comes_and_goes_does_not_hold_it_down() -> None:
+    plan, played = Plan(at_once=4, base=4), []
+    for window in range(300):
+        share = 0.4 if window % 50 > 40 else 1.0
+        plan = next_plan(plan, Window(rate=share * min(plan.at_once, 16)), 64)
+        played.append(plan.at_once)
+    assert sum(played[100:]) / 200 >= 0.8 * 16
 
 
 def _files(root: Path, files: dict[str, str]) -> Host:

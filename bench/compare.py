@@ -8,7 +8,7 @@ comparison are corrected together (Holm), since each row is one more chance of a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from agentrl.bench.errors import BenchError, UsageError
 from agentrl.bench.stats import Difference, holm, paired_difference
 from agentrl.bench.store import BenchStore, differences
 
-__all__ = ["METRICS", "Comparison", "Flip", "Metric", "NotComparableError", "Row", "compare"]
+__all__ = ["METRICS", "Comparison", "Flip", "Metric", "NotComparableError", "Row", "compare", "expected"]
 
 Metric = Literal["success", "reward"]
 METRICS: tuple[Metric, ...] = ("success", "reward")
@@ -87,10 +87,15 @@ class _Run:
 
     @property
     def num_expected(self) -> int:
-        told = self.identity
-        if "num_episodes" in told:  # a part of a training run
-            return int(told["num_episodes"])
-        return len(told["envs"]) * max(1, len(told["levels"])) * int(told["num_tasks"]) * int(told["num_samples"])
+        return expected(self.identity)
+
+
+def expected(identity: Mapping[str, Any]) -> int:
+    """Return how many episodes a run has once it is finished."""
+    if "num_episodes" in identity:  # a part of a training run
+        return int(identity["num_episodes"])
+    per_level = int(identity["num_tasks"]) * int(identity["num_samples"])
+    return len(identity["envs"]) * max(1, len(identity["levels"])) * per_level
 
 
 def compare(folders: Sequence[Path], *, metric: Metric = "success", force: bool = False) -> list[Comparison]:

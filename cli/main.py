@@ -23,6 +23,7 @@ COMMANDS = {
     "new": ("agentrl.cli.new", "write a new environment with tests and card, to start from"),
     "bench": ("agentrl.cli.bench", "run an agent over environments: scores with intervals, every episode kept"),
     "compare": ("agentrl.cli.compare", "compare benched agents task by task: how much better, and how sure"),
+    "leaderboard": ("agentrl.cli.leaderboard", "write benches as one static page, each row with its command"),
     "view": ("agentrl.cli.view", "read runs in a browser: curves, every episode, comparisons, live"),
     "rescore": ("agentrl.cli.rescore", "score stored episodes with another rubric, without running them again"),
     "export": ("agentrl.cli.export", "write a run's episodes as JSON lines, Parquet or Inspect's log"),

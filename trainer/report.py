@@ -7,7 +7,6 @@ outside resources to the browser as well.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -16,7 +15,7 @@ from typing import Any
 from agentrl.trainer.curves import STYLE, Chart, Mark, Series, draw
 from agentrl.trainer.errors import RunFolderError
 from agentrl.trainer.metrics import read_metrics
-from agentrl.trainer.page import page
+from agentrl.trainer.page import page, write_page
 from agentrl.trainer.panels import LEARNED, Panel, finite, lines_of, sections_of
 from agentrl.trainer.scales import format_duration, format_value
 from agentrl.trainer.store import RolloutStore
@@ -52,7 +51,7 @@ def write_report(run: Path) -> Path:
         config=_config(run),
     )
     style = here.with_name("report.css").read_text(encoding="utf-8") + STYLE
-    return _write(run / "report.html", page(name, body, style=style))
+    return write_page(run / "report.html", page(name, body, style=style))
 
 
 def write_curve_svg(run: Path, path: Path) -> Path:
@@ -78,7 +77,7 @@ def write_curve_svg(run: Path, path: Path) -> Path:
         height=470,
         alone=True,
     )
-    return _write(Path(path), draw(chart, name="success") + "\n")
+    return write_page(Path(path), draw(chart, name="success") + "\n")
 
 
 def _summary(run: Path) -> dict[str, Any]:
@@ -216,16 +215,3 @@ def _config(run: Path) -> str:
         return ""
     body = f"<summary>config.toml</summary><pre>{escape(text)}</pre>"
     return f'<h2>Configuration</h2><details class="task config">{body}</details>'
-
-
-def _write(path: Path, text: str) -> Path:
-    """Write a file whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        advice = "free some space, or choose another folder"
-        raise RunFolderError(f"{path} could not be written: {error.strerror}; {advice}") from error
-    return path

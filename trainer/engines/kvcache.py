@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class _SlotLayer(CacheLayerMixin):
     def __init__(self, owner: SlotCache) -> None:
         super().__init__()
         # Weakly: a cache that is replaced goes at once, not when cycles are looked for; it may be half of memory.
-        self._owner: SlotCache = weakref.proxy(owner)
+        self._owner = cast(SlotCache, weakref.proxy(owner))
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self._flat_keys, self.keys = self._empty(key_states)

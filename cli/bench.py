@@ -269,8 +269,9 @@ def _warn_of_changes(settings: Settings, store: BenchStore) -> None:
 
     run_folder = Path(settings.agent.partition(":")[2]).expanduser()
     if changed := num_changed(run_folder, store.episodes()):
+        num_tasks = settings.num_tasks * len(settings.envs)
         print(
-            f"{changed} of {settings.num_tasks * len(settings.envs)} held-out tasks are others now than in {run_folder}, "
+            f"{changed} of {num_tasks} held-out tasks are others now than in {run_folder}, "
             "whose own figures do not compare: the environment has changed since",
             file=sys.stderr,
         )

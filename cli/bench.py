@@ -63,11 +63,11 @@ _OF = {  # option -> the kinds of agents that know it
 def run(args: Sequence[str]) -> int:
     """Bench an agent; return 0, or 1 where episodes failed for reasons outside the agent's answers."""
     options = _parser().parse_args(args)
-    from agentrl.bench.progress import Progress
     from agentrl.bench.run import run as bench
     from agentrl.bench.store import BenchStore
     from agentrl.bench.summary import summarize
     from agentrl.bench.table import notes_of, pace_of, passes_of, table_of
+    from agentrl.cli.progress import Progress
 
     ks = _numbers("--k", options.k, least=1)
     prices = _prices(options.price)

@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 
 import agentrl.envs  # noqa: F401  # registers
-from agentrl.bench.progress import Progress
 from agentrl.bench.run import Settings, run
 from agentrl.bench.store import BenchStore
 from agentrl.bench.summary import summarize
 from agentrl.bench.table import table_of
 from agentrl.bench.types import Episode, Job
+from agentrl.cli.progress import Progress
 
 ENVS = ("AgentRL/Math-v0", "mine:AgentRL/AnEnvironmentWithALongName-v0")
 SETTINGS = Settings(envs=ENVS, agent="oracle", num_tasks=100, num_samples=5, levels=(1, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,4 +27,4 @@ def readonly_uri(path: Path) -> str:
         how = "&readonly_shm=1"
     else:
         how = ""
-    return f"file:{quote(str(path.absolute()))}?mode=ro{how}"
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode=ro{how}"

@@ -13,11 +13,23 @@ from typing import Any
 
 from agentrl.bench.viewer.runs import Run
 
-__all__ = ["DASHES", "FEW_POINTS", "MOST_RUNS", "NUM_POINTS", "Line", "Picture", "metrics_of", "options", "pictures"]
+__all__ = [
+    "DASHES",
+    "FEW_POINTS",
+    "MOST_CHARTS",
+    "MOST_RUNS",
+    "NUM_POINTS",
+    "Line",
+    "Picture",
+    "metrics_of",
+    "options",
+    "pictures",
+]
 
 MOST_RUNS = 6  # colours
 NUM_POINTS = 400  # longer lines are averaged
 FEW_POINTS = 12  # shorter ones are joined as they are
+MOST_CHARTS = 150  # on one page; a file may hold any number of metrics
 _MOST_LINES = 24
 DASHES = ("solid", "dashed", "dotted", [8, 3, 2, 3])
 
@@ -62,7 +74,7 @@ def metrics_of(run: Run) -> list[dict[str, Any]]:
 
 
 def pictures(told: Sequence[tuple[str, Rows]], *, find: str = "") -> list[tuple[str, list[Picture]]]:
-    """Return the charts of runs, by section.
+    """Return the charts of runs, by section; at most `MOST_CHARTS`.
 
     Args:
         told: Name and metrics of each run.
@@ -72,10 +84,12 @@ def pictures(told: Sequence[tuple[str, Rows]], *, find: str = "") -> list[tuple[
 
     names = sorted({name for _, rows in told for row in rows for name in row})
     words = find.lower().split()
-    found = []
+    found: list[tuple[str, list[Picture]]] = []
     for heading, panels in sections_of(names, every=bool(words)):
-        drawn = []
+        drawn: list[Picture] = []
         for panel in panels:
+            if sum(len(each) for _, each in found) + len(drawn) >= MOST_CHARTS:
+                break
             metrics = lines_of(panel, names)
             said = f"{panel.title} {' '.join(metric for metric, _ in metrics)}".lower()
             if words and not any(word in said for word in words):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -13,10 +12,11 @@ from nicegui import ui
 from agentrl.bench.errors import BenchError
 from agentrl.bench.viewer.parts import box, note
 
-__all__ = ["EVERY_S", "follow", "in_words"]
+__all__ = ["EVERY_S", "attempt", "follow", "in_words"]
 
 EVERY_S = 2.0
 _Found = TypeVar("_Found")
+_SPOILED = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)  # what a file of another make leads to
 
 
 async def follow(
@@ -36,7 +36,7 @@ async def follow(
         A function that looks at once, for when the question itself changed.
     """
     seen: dict[str, object] = {}
-    rest = [0.0]
+    rest, turns = [0.0], [0]
     trouble = box()
 
     async def look(*, anew: bool = False) -> None:
@@ -46,7 +46,11 @@ async def follow(
         if not anew and seen.get("stamp") == now:
             return
         began = time.monotonic()
-        found, why = await asyncio.to_thread(_tried, read)
+        turns[0] += 1
+        turn = turns[0]
+        found, why = await asyncio.to_thread(attempt, read)
+        if turn != turns[0]:
+            return  # somebody asked something else meanwhile, and may have had the answer already
         rest[0] = time.monotonic() + 4 * (time.monotonic() - began)
         if seen.get("why", "") != why:
             seen["why"] = why
@@ -79,10 +83,20 @@ def in_words(error: Exception) -> str:
     return f"this could not be read: {type(error).__name__}: {error}"
 
 
-def _tried(read: Callable[[], _Found]) -> tuple[_Found | None, str]:
+def attempt(read: Callable[[], _Found]) -> tuple[_Found | None, str]:
+    """Read files that may hold anything; return what was found, or None and why there is nothing."""
+    from agentrl.trainer.errors import TrainerError
+
     try:
         return read(), ""
-    except Exception as error:  # a file may hold anything, and a page says so; a bug of ours is one more note
-        if isinstance(error, sqlite3.ProgrammingError | AssertionError | NameError):
-            raise
+    except (
+        BenchError,
+        TrainerError,
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         return None, in_words(error)

@@ -76,6 +76,8 @@ class Filters:
     high: float | None = None
     turns_low: int | None = None
     turns_high: int | None = None
+    tokens_low: int | None = None
+    tokens_high: int | None = None
     task: str = ""  # part of the task's name, or a seed
     sort: str = "order"
     down: bool = False
@@ -237,9 +239,11 @@ def _where(run: Run, filters: Filters) -> tuple[str, list[Any]]:
     for limit, sign in ((filters.low, ">="), (filters.high, "<=")):
         if limit is not None:
             parts.append((f"{value} {sign} ?", (*named, limit)))
-    for turns, sign in ((filters.turns_low, ">="), (filters.turns_high, "<=")):
-        if turns is not None:
-            parts.append((f"num_turns {sign} ?", (turns,)))
+    for column, low, high in (
+        ("num_turns", filters.turns_low, filters.turns_high),
+        (_TOKENS[run.kind], filters.tokens_low, filters.tokens_high),
+    ):
+        parts += [(f"{column} {sign} ?", (at,)) for at, sign in ((low, ">="), (high, "<=")) if at is not None]
     return " AND ".join(part for part, _ in parts) or "1", [each for _, some in parts for each in some]
 
 

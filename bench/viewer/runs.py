@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 from agentrl.bench.errors import BenchError, UsageError
 from agentrl.bench.store import FILE
-from agentrl.bench.viewer.database import reading
+from agentrl.bench.viewer.database import reading, stamp
 
 __all__ = ["Kind", "Library", "Overview", "Run", "Score", "find_runs", "number", "overview", "read_small", "read_toml"]
 
@@ -204,14 +205,7 @@ def _said(error: Exception) -> str:
 
 
 def _bench(run: Run) -> Overview:
-    with reading(run.store) as db:
-        rows = db.execute("SELECT name, value FROM identity").fetchall()
-        identity = {str(row["name"]): json.loads(row["value"]) for row in rows}
-        counts = db.execute(
-            "SELECT count(*) AS done, total(failure IS NOT NULL) AS failed, total(success) AS solved,"
-            " total(success IS NOT NULL AND failure IS NULL) AS told,"
-            " avg(CASE WHEN failure IS NULL THEN reward END) AS reward FROM episodes"
-        ).fetchone()
+    identity, counts = _counted(run, stamp(run.store))
     envs = identity.get("envs")
     envs = tuple(map(str, envs)) if isinstance(envs, list) else ()
     total, done, changed = _expected(identity), int(counts["done"]), _changed(run)
@@ -230,6 +224,20 @@ def _bench(run: Run) -> Overview:
     )
 
 
+@functools.lru_cache(maxsize=256)
+def _counted(run: Run, _state: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return settings and counts of a bench, once for each state of its file."""
+    with reading(run.store) as db:
+        rows = db.execute("SELECT name, value FROM identity").fetchall()
+        identity = {str(row["name"]): json.loads(row["value"]) for row in rows}
+        counts = db.execute(
+            "SELECT count(*) AS done, total(failure IS NOT NULL) AS failed, total(success) AS solved,"
+            " total(success IS NOT NULL AND failure IS NULL) AS told,"
+            " avg(CASE WHEN failure IS NULL THEN reward END) AS reward FROM episodes"
+        ).fetchone()
+    return identity, dict(counts)
+
+
 def _expected(identity: Mapping[str, Any]) -> int | None:
     try:
         levels, envs = identity["levels"], identity["envs"]
@@ -239,16 +247,8 @@ def _expected(identity: Mapping[str, Any]) -> int | None:
 
 
 def _training(run: Run) -> Overview:
-    from agentrl.trainer.errors import TrainerError  # the trainer is loaded where there is a run of it
-    from agentrl.trainer.metrics import read_metrics
-
-    trouble, rows = "", []
-    try:
-        rows = read_metrics(run.path / "metrics.jsonl") if (run.path / "metrics.jsonl").exists() else []
-    except TrainerError as error:
-        trouble = str(error)
+    last, trouble = _last_row(run, stamp(run.path / "metrics.jsonl"))
     config, summary = read_toml(run.path / "config.toml"), _json(run.path / "summary.json")
-    last = rows[-1] if rows else {}
     changed = _changed(run)
     working = _locked(run.path / ".lock") or time.time() - changed < _FRESH_S
     envs = _envs(config)
@@ -269,6 +269,20 @@ def _training(run: Run) -> Overview:
         changed=changed,
         trouble=trouble,
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _last_row(run: Run, _state: object) -> tuple[Mapping[str, Any], str]:
+    """Return the figures of the last step, and what is wrong with the file, once for each state of it."""
+    from agentrl.trainer.errors import TrainerError  # the trainer is loaded where there is a run of it
+    from agentrl.trainer.metrics import read_metrics
+
+    path = run.path / "metrics.jsonl"
+    try:
+        rows = read_metrics(path) if path.exists() else []
+    except TrainerError as error:
+        return {}, str(error)
+    return (rows[-1] if rows else {}), ""
 
 
 def _envs(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from fastapi import Request
 from nicegui import ui
 
-from agentrl.bench.compare import METRICS, Comparison, Flip, Metric, NotComparableError, Row, compare
-from agentrl.bench.errors import BenchError
+from agentrl.bench.compare import METRICS, Comparison, Flip, Metric, Row, compare
 from agentrl.bench.viewer.conversation import draw_sides
+from agentrl.bench.viewer.live import attempt
 from agentrl.bench.viewer.parts import badge, box, figure, frame, heading, note, points, say, short_env
 from agentrl.bench.viewer.runs import Library, Run
 from agentrl.bench.viewer.talk import Talk, read_talk
@@ -40,22 +41,20 @@ async def compare_page(request: Request, library: Library) -> None:
             for each in METRICS:
                 ui.link(each, _address(runs, each, force)).classes("chip here" if each == metric else "chip")
         place = box("section")
+        folders = [run.path for run in runs]
         with place, box("empty"):
             ui.spinner(size="lg")
             say("comparing task by task …")
 
         async def begin() -> None:
-            try:
-                found = await asyncio.to_thread(compare, [run.path for run in runs], metric=metric, force=force)
-            except BenchError as error:
-                place.clear()
-                with place:
-                    note(error)
-                    if isinstance(error, NotComparableError) and not force:
-                        ui.link("Compare what they share", _address(runs, metric, True)).classes("button quiet")
-                return
+            found, why = await asyncio.to_thread(attempt, lambda: compare(folders, metric=metric, force=force))
             place.clear()
             with place:
+                if found is None:
+                    note(why)
+                    if not force and "--force" in why:
+                        ui.link("Compare what they share", _address(runs, metric, True)).classes("button quiet")
+                    return
                 for other, each in zip(runs[1:], found, strict=True):
                     _comparison(runs[0], other, each)
 
@@ -180,11 +179,10 @@ async def flip_page(request: Request, library: Library) -> None:
     with frame(request, "Task", ("Runs", "/"), ("Comparison", _address(runs, "success", False))):
         sides: list[tuple[str, Talk | None]] = []
         for run in runs[:2]:
-            try:
-                sides.append((run.name, await asyncio.to_thread(read_talk, run, key)))
-            except BenchError as error:
-                sides.append((run.name, None))
-                note(error)
+            talk, why = await asyncio.to_thread(attempt, functools.partial(read_talk, run, key))
+            sides.append((run.name, talk))
+            if talk is None:
+                note(why)
         one = next((talk for _, talk in sides if talk is not None), None)
         heading((one.row.get("task_id") if one else None) or "Task", 1)
         say(f"{short_env(key['env_id'])} · level {key['level']} · seed {key['seed']}", "lead")

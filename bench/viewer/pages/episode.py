@@ -10,8 +10,8 @@ from fastapi import Request
 from nicegui import ui
 from nicegui.events import KeyEventArguments
 
-from agentrl.bench.errors import BenchError
 from agentrl.bench.viewer.conversation import draw_facts, draw_head, draw_messages
+from agentrl.bench.viewer.live import attempt
 from agentrl.bench.viewer.parts import box, frame, heading, note, say, short_env
 from agentrl.bench.viewer.queries import Filters, episode_key, page, parse_key
 from agentrl.bench.viewer.runs import Library, Run
@@ -28,10 +28,9 @@ async def episode(request: Request, library: Library) -> None:
     filters = Filters.parse(query)
     back = f"/run/{run.key}/episodes" + (f"?{filters.query}" if filters.query else "")
     with frame(request, "Episode", (run.name, f"/run/{run.key}"), ("Episodes", back)):
-        try:
-            talk = await asyncio.to_thread(read_talk, run, parse_key(run, query))
-        except BenchError as error:
-            note(error)
+        talk, why = await asyncio.to_thread(attempt, lambda: read_talk(run, parse_key(run, query)))
+        if talk is None:
+            note(why)
             return
         with box("line between"):
             heading(talk.row.get("task_id") or "Episode", 1)
@@ -59,10 +58,13 @@ def _tokens(run: Run, talk: Talk, *, is_open: bool) -> None:
             return
         with place, box("empty") as waiting:
             ui.spinner()
-        tokens = await asyncio.to_thread(read_tokens, run, talk)
-        drawn = await asyncio.to_thread(draw_tokens, tokens)
+        tokens, why = await asyncio.to_thread(attempt, lambda: read_tokens(run, talk))
+        drawn = await asyncio.to_thread(draw_tokens, tokens or [])
         waiting.delete()
         with place:
+            if tokens is None:
+                note(why)
+                return
             sampled = sum(token.sampled for token in tokens)
             with box("line between"):
                 say(f"{len(tokens):,} tokens, {sampled:,} of them sampled and trained on", "sub num")
@@ -84,11 +86,8 @@ async def _ways(run: Run, filters: Filters, at: str) -> None:
         return
     place = int(at)
     first = max(0, place - 1)
-    try:
-        rows = (await asyncio.to_thread(page, run, replace(filters, start=first), size=3)).rows
-    except BenchError:
-        return
-    found = {first + offset: row for offset, row in enumerate(rows)}
+    listed, _ = await asyncio.to_thread(attempt, lambda: page(run, replace(filters, start=first), size=3))
+    found = {} if listed is None else {listed.start + offset: row for offset, row in enumerate(listed.rows)}
     with box("line"):
         ways: dict[str, str] = {}
         for words, other, key in (("Previous", place - 1, "ArrowLeft"), ("Next", place + 1, "ArrowRight")):

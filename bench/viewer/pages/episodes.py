@@ -148,6 +148,8 @@ class _Listing:
                     self._number("high", "at most")
             self._number("turns_low", "turns from", whole=True)
             self._number("turns_high", "turns to", whole=True)
+            self._number("tokens_low", "tokens from", whole=True)
+            self._number("tokens_high", "tokens to", whole=True)
             text = ui.input("task or seed", value=shown(self.filters.task))
             text.props("outlined dense debounce=400 clearable")
             text.on_value_change(lambda event: self._set(task=(event.value or "")[:200]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,8 @@ from agentrl.bench.viewer.runs import Kind, Library, Overview, overview
 
 __all__ = ["index"]
 
+_AGAIN_S = 10  # so that it is right how long ago a run changed
+
 _WORDS: dict[Kind, tuple[str, str, str, str]] = {
     "training": ("Training runs", "Draw curves", "/curves", "agentrl train quickstart"),
     "bench": ("Benches", "Compare", "/compare", "agentrl bench --env AgentRL/Math-v0 --agent oracle"),
@@ -49,7 +52,7 @@ async def index(request: Request, library: Library) -> None:
         await follow(
             lambda: [overview(each) for each in library.runs()],
             draw,
-            stamp=lambda: [(each.key, stamp(*each.files), ago(0)) for each in library.runs()],
+            stamp=lambda: [time.monotonic() // _AGAIN_S, *((each.key, stamp(*each.files)) for each in library.runs())],
         )
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 from fastapi import Request
 from nicegui import ui
 
-from agentrl.bench.errors import BenchError
 from agentrl.bench.stats import Estimate
 from agentrl.bench.summary import Summary
 from agentrl.bench.viewer.database import stamp
-from agentrl.bench.viewer.live import follow
+from agentrl.bench.viewer.live import attempt, follow
 from agentrl.bench.viewer.pages.curves import draw_curves
 from agentrl.bench.viewer.parts import (
     NONE,
@@ -169,11 +167,10 @@ async def _settings(run: Run) -> None:
         with box("panel"):
             say(text.strip() or "no config.toml is there", "said mono")
         return
-    found: dict[str, Any] = {}
-    try:
-        found = await asyncio.to_thread(read_identity, run)
-    except BenchError as error:
-        found = {"": str(error)}
+    found, why = await asyncio.to_thread(attempt, lambda: read_identity(run))
+    if found is None:
+        note(why)
+        return
     with box("panel"), box("pairs settings"):
         for name, value in found.items():
             say(name)

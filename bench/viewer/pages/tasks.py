@@ -10,10 +10,9 @@ from urllib.parse import urlencode
 from fastapi import Request
 from nicegui import ui
 
-from agentrl.bench.errors import BenchError
 from agentrl.bench.viewer.conversation import draw_sides
 from agentrl.bench.viewer.database import stamp
-from agentrl.bench.viewer.live import follow
+from agentrl.bench.viewer.live import attempt, follow
 from agentrl.bench.viewer.pairs import CHANGES, Pairs, partner, read_pairs
 from agentrl.bench.viewer.parts import (
     NONE,
@@ -130,11 +129,11 @@ async def task(request: Request, library: Library) -> None:
     run = library.run(request.path_params["key"])
     key = parse_key(run, dict(request.query_params))
     with frame(request, "Task", (run.name, f"/run/{run.key}"), ("Before and after", f"/run/{run.key}/tasks")):
-        try:
-            before, after = await asyncio.to_thread(_both, run, key)
-        except BenchError as error:
-            note(error)
+        both, why = await asyncio.to_thread(attempt, lambda: _both(run, key))
+        if both is None:
+            note(why)
             return
+        before, after = both
         heading(before.row.get("task_id") or "Task", 1)
         say(f"{short_env(before.row.get('env_id'))} · seed {before.row.get('seed')}", "lead")
         draw_sides([("Before training", before), ("After training", after)])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench.viewer.stores import write_bench, write_hostile, write_training
+from tests.bench.viewer.stores import spoil_identity, write_bench, write_hostile, write_training
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
@@ -32,6 +32,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_bench(folder / "hasty", "openai:hasty", share=0.4)
     write_bench(folder / "small", "random", share=0.1, num_tasks=8)
     write_hostile(folder / "hostile")
+    spoil_identity(write_bench(folder / "spoiled", "a", share=0.5))
     (folder / "broken").mkdir()
     (folder / "broken" / "bench.sqlite").write_bytes(b"no database " * 500)
     (folder / "half").mkdir()

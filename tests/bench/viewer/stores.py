@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agentrl.bench.store import BenchStore
+from agentrl.bench.store import FILE, BenchStore
 from agentrl.bench.types import Episode as Played
 from agentrl.bench.types import Job
 from agentrl.envs.protocol import Failure
@@ -82,6 +83,16 @@ def write_bench(folder: Path, agent: str, *, share: float, num_tasks: int = 15) 
                     changes: dict[str, Any] = {"failure": failure, "success": None} if failure else {}
                     store.add(played(env_id, level, seed, right=right, truncated=seed == 3, **changes))
     return folder
+
+
+def spoil_identity(folder: Path) -> None:
+    """Leave a bench with settings that nobody wrote so."""
+    db = sqlite3.connect(folder / FILE)
+    db.execute("DELETE FROM identity WHERE name IN ('num_tasks', 'agent')")
+    db.execute("UPDATE identity SET value = '[7' WHERE name = 'envs'")
+    db.execute("INSERT INTO identity VALUES ('<b>', '{\"a\": [1]}')")
+    db.commit()
+    db.close()
 
 
 def trained(phase: Phase, group: int, member: int, *, right: bool, step: int, **changes: Any) -> Episode:
@@ -173,10 +184,10 @@ def write_hostile(folder: Path) -> None:
     ]
     call = {"function": {"name": ATTACK, "arguments": json.dumps({ATTACK: ATTACK, ":onclick": ATTACK})}}
     messages.append({"role": "assistant", "content": ATTACK, "tool_calls": [call]})
-    messages[0]["content"] = ATTACK
+    messages[0]["content"] = f"{ATTACK} \ud800"  # half a character
     texts: dict[str, Any] = {
         "task_id": ATTACK,
-        "rewards": {ATTACK: 1.0, ":onclick": 0.5},
+        "rewards": {ATTACK: 1.0, ":onclick": 0.5, "half \ud800": 0.25},
         "messages": tuple(messages),
     }
     for name in ("first", "second"):
@@ -192,6 +203,7 @@ def write_hostile(folder: Path) -> None:
                 f"rewards/{ATTACK}/mean": step / 40,
                 ATTACK: float(step),
                 ":formatter": 1.0,
+                "half \ud800": 1.0,
                 "success": 0.5,
             }
             file.write(json.dumps(figures) + "\n")

@@ -11,7 +11,7 @@ import pytest
 
 from agentrl.bench.store import BenchStore
 from agentrl.bench.summary import summarize
-from agentrl.bench.viewer.curves import NUM_POINTS, Picture, metrics_of, options, pictures
+from agentrl.bench.viewer.curves import MOST_CHARTS, NUM_POINTS, Picture, metrics_of, options, pictures
 from agentrl.bench.viewer.results import read_identity, read_results
 from agentrl.bench.viewer.runs import find_runs
 from agentrl.trainer.errors import RunFolderError
@@ -61,6 +61,12 @@ def test_a_long_run_is_thinned() -> None:
     line = _titled(pictures([("a", _rows(10_000))]))["Reward"].lines[0]
     assert NUM_POINTS / 2 <= len(line.xs) <= NUM_POINTS
     assert list(line.xs) == sorted(set(line.xs))
+
+
+def test_any_number_of_metrics_gives_a_page_that_can_be_shown() -> None:
+    rows = _rows(2, **{f"mine/{number}": 1.0 for number in range(1000)})
+    assert len(_titled(pictures([("a", rows)]))) == MOST_CHARTS
+    assert "Mine/999" in _titled(pictures([("a", rows)], find="mine/999"))
 
 
 def test_values_that_are_none_are_left_out() -> None:

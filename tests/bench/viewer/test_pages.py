@@ -229,6 +229,11 @@ def test_a_page_says_what_is_broken_or_gone(
     expect(view.open(f"/run/{keys['careful']}/episode?e.seed=99").get_by_role("alert")).to_contain_text(
         "no episode with"
     )
+    page = view.open(f"/compare?run={keys['spoiled']}&run={keys['careful']}")
+    expect(page.get_by_role("alert")).to_be_visible()
+    page = view.open(f"/run/{keys['spoiled']}")
+    expect(page.locator(".scores .rw")).to_have_count(7)
+    expect(page.get_by_text("<b>")).to_be_visible()
     view.may_miss = True
     expect(view.open("/run/nowhere").get_by_role("alert")).to_contain_text("there is no such run here")
     write_training(tmp_path / "run")

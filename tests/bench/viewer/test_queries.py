@@ -60,6 +60,10 @@ ASKED: dict[str, tuple[dict[str, str], Callable[[Episode], bool]]] = {
     ),
     "no such component": ({"component": "'; DROP TABLE episodes --", "low": "0"}, lambda each: False),
     "turns": ({"turns_low": "3", "turns_high": "5"}, lambda each: 3 <= each.num_turns <= 5),
+    "tokens": (
+        {"tokens_low": "100", "tokens_high": "500"},
+        lambda each: each.completion_tokens is not None and 100 <= each.completion_tokens <= 500,
+    ),
     "task": ({"task": "task-1"}, lambda each: "task-1" in each.task_id),
     "seed": ({"task": "11"}, lambda each: each.job.seed == 11 or "11" in each.task_id),
     "several": (

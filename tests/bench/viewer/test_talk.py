@@ -19,7 +19,6 @@ from agentrl.bench.viewer.pairs import CHANGES, partner, read_pairs
 from agentrl.bench.viewer.runs import Run, find_runs
 from agentrl.bench.viewer.talk import Call, cut, read_talk
 from agentrl.bench.viewer.tokens import Token, draw_tokens, read_tokens
-from agentrl.trainer.pieces import token_texts
 from agentrl.trainer.store import RolloutStore
 from tests.bench.viewer.stores import ATTACK, ENVS, write_bench, write_training
 
@@ -76,21 +75,6 @@ def test_tokens_have_mask_logprob_advantage_and_version(training: Run) -> None:
     with RolloutStore(training.store, read_only=True) as store:
         stored = next(store.episodes(phase="train"))
     assert [each.token_id for each in tokens] == stored.token_ids
-
-
-def test_tokens_are_written_as_the_models_tokenizer_does(training: Run) -> None:
-    from tokenizers import Tokenizer
-
-    folder = Path(__file__).parents[3] / "trainer" / "bundled" / "search-tiny"
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    ids = tokenizer.encode("The river is Kelni Brook. <tool_call>{1}").ids
-    for model in ("bundled:search-tiny", str(folder)):
-        texts = token_texts(training.path, model, ids)
-        assert texts is not None
-        assert "".join(texts) == tokenizer.decode(ids, skip_special_tokens=False)
-    assert token_texts(training.path, "nowhere", ids) is None
-    assert token_texts(training.path, "bundled:../../../etc", ids) is None
-    assert token_texts(training.path, "bundled:search-tiny", [10**9, -5, 2**31]) == ["", "", ""]
 
 
 def test_a_tokenizer_that_is_none_leaves_ids(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def run(args: Sequence[str]) -> int:
         raise UsageError(f"--token {options.token!r} can be guessed; give at least {_SHORTEST} characters, or none")
     from agentrl.bench.viewer.app import serve
 
+    print("Runs are only read; Ctrl-C stops.", file=sys.stderr)
     serve(folders, host=options.host, port=options.port, token=options.token)
     return 0
 

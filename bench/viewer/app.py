@@ -102,7 +102,14 @@ def serve(folders: Sequence[Path], *, host: str = "127.0.0.1", port: int = 8080,
 
         name = "localhost" if not open_to_others else _shown_host(host)
         print(f"http://{name}:{port}/{f'?token={token}' if token else ''}", flush=True)  # noqa: T201  # to be opened
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, date_header=False)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=1,
+        )
         uvicorn.Server(config).run(sockets=[listening])
 
 

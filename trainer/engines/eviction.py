@@ -13,7 +13,7 @@ room join before any others do, and without waiting for them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -24,7 +24,7 @@ from agentrl.trainer.engines.kvcache import UNBOUNDED, SlotCache, room, token_by
 from agentrl.trainer.engines.twins import TwinRow
 from agentrl.trainer.errors import EngineError
 
-__all__ = ["KeptRow", "Shape", "Slots", "admitted", "arranged", "staying"]
+__all__ = ["KeptRow", "Shape", "Slots", "admitted", "arranged", "closing", "staying"]
 
 _WORTH = 1.125  # times as many slots: else the cache is not copied for more of them
 _LEFT = 7 / 8  # of what the cache had when memory ran out: whatever else needed some finds the rest
@@ -89,6 +89,21 @@ def staying(active: Sequence[K], max_tokens: int) -> list[K]:
     while rows and len(rows) * max(row.needed for row in rows) > max_tokens:
         rows.pop()
     return rows
+
+
+def closing(rows: Sequence[K]) -> dict[K, int]:
+    """Return which rows move to which slot, so that all stand in the first ones; none where that does not pay.
+
+    Every slot up to the last of them takes part in a step: it pays where more than a quarter of it is padding.
+
+    Args:
+        rows: Those that are computed, in the order of their slots.
+    """
+    if 3 * (rows[-1].slot + 1) <= 4 * len(rows):
+        return {}
+    taken = {row.slot for row in rows}
+    free = (slot for slot in range(len(rows)) if slot not in taken)
+    return dict(zip([row for row in rows if row.slot >= len(rows)], free, strict=True))
 
 
 def arranged(
@@ -180,6 +195,24 @@ class Slots(Generic[K]):
             for slot, row in enumerate(old):
                 row.slot = slot
         return old
+
+    def exchange(self, moves: Mapping[K, int], by_slot: Mapping[int, K]) -> dict[int, K]:
+        """Move rows to other slots, and whoever stands there to theirs; return all rows by their slots.
+
+        Args:
+            moves: Of `closing`.
+            by_slot: All rows.
+        """
+        others = {slot: by_slot[slot] for slot in moves.values() if slot in by_slot}
+        length = max(row.length for row in (*moves, *others.values()))
+        slots = torch.tensor([(row.slot, slot) for row, slot in moves.items()], device=self._model.device)
+        first_B, second_B = slots.unbind(1)
+        self.cache.swap(first_B, second_B, length)
+        for row, slot in moves.items():
+            if slot in others:
+                others[slot].slot = row.slot
+            row.slot = slot
+        return {row.slot: row for row in by_slot.values()}
 
     def evict(self, rows: Iterable[K]) -> None:
         """Drop what rows hold."""

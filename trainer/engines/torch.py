@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from agentrl.trainer.engines.base import TIMEOUT_S, Request, Schedule, Session
-from agentrl.trainer.engines.eviction import KeptRow, Slots, staying
+from agentrl.trainer.engines.eviction import KeptRow, Slots, closing, staying
 from agentrl.trainer.engines.graphs import graphs_for
 from agentrl.trainer.engines.kvcache import UNBOUNDED, check_cache
 from agentrl.trainer.engines.sampling import draw
@@ -285,27 +285,11 @@ class TorchEngine(ThreadedEngine[_Row]):
         return logits_BV[[(row.like or row).slot for row in self._active]]
 
     def _close_ranks(self, rows: Sequence[_Row]) -> None:
-        """Give the rows that are computed the first slots, where more than a quarter of a step would be padding.
-
-        Every slot up to the last of them takes part in a step. Whoever stood there takes their place in turn. Rows are
-        given in the order of their slots.
-        """
-        if 3 * (rows[-1].slot + 1) <= 4 * len(rows):
-            return
-        taken = {row.slot for row in rows}
-        free = (slot for slot in range(len(rows)) if slot not in taken)
-        moves = dict(zip([row for row in rows if row.slot >= len(rows)], free, strict=True))
-        with self._wake:
-            others = {slot: self._rows[slot] for slot in moves.values() if slot in self._rows}
-            length = max(row.length for row in (*moves, *others.values()))
-            first_B, second_B = torch.tensor([(row.slot, slot) for row, slot in moves.items()]).unbind(1)
-            self._slots.cache.swap(first_B.to(self._model.device), second_B.to(self._model.device), length)
-            for row, slot in moves.items():
-                if slot in others:
-                    others[slot].slot = row.slot
-                row.slot = slot
-            self._rows = {row.slot: row for row in self._rows.values()}
-        self._active.sort(key=lambda row: row.slot)
+        """Give the rows that are computed, in the order of their slots, the first ones where that pays."""
+        if moves := closing(rows):
+            with self._wake:
+                self._rows = self._slots.exchange(moves, self._rows)
+            self._active.sort(key=lambda row: row.slot)
 
     def _decode_slots(self, inputs_B3: Tensor, prefix: int, read_length: int) -> Tensor:
         ids_B, lengths_B, new_B = inputs_B3.unbind(1)

@@ -373,26 +373,6 @@ def test_a_name_of_the_hub_is_found_in_its_cache(tmp_path: Path) -> None:
     assert missing.startswith("UsageError model 'someone/nothing' is no folder and could not be fetched")
 
 
-BARE = """
-import sys
-for name in ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"):
-    sys.modules[name] = None
-from agentrl.cli.main import main
-status = main(["bench", "--env", "Math-v0", "--agent", "oracle", "-n", "2", "--out", "oracle"])
-status += main(["bench", "--env", "Math-v0", "--agent", "hf:bundled:search-tiny", "-n", "2", "--out", "model"])
-sys.exit(status)
-"""
-
-
-def test_without_torch_all_but_models_runs(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", BARE], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2, done.stderr
-    assert "100.0" in done.stdout
-    assert "pip install 'agentrl-gym[train]'" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "model").exists()
-
-
 def test_an_engine_error_that_is_no_death_is_a_failure(tmp_path: Path) -> None:
     """One turn that the engine refuses costs its episode, no more."""
     with open_agent(TINY, model=SAMPLING) as agent:

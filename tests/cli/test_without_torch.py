@@ -58,3 +58,4 @@ def test_what_needs_a_model_says_what_to_install(tmp_path: Path, words: tuple[st
     assert done.returncode == 2, done.stderr
     assert "agentrl-gym[train]" in done.stderr
     assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.sqlite"))

@@ -12,9 +12,11 @@ import pytest
 SCRIPT = """
 import sys
 
+GONE = "huggingface_hub peft safetensors tokenizers torch transformers vllm".split()
+
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("huggingface_hub", "peft", "safetensors", "tokenizers", "torch", "transformers", "vllm"):
+        if name.partition(".")[0] in GONE:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
 
 sys.meta_path.insert(0, Absent())

@@ -68,10 +68,12 @@ class Overview:
     about: str  # environments, or the agent
     envs: tuple[str, ...] = ()
     success: Score = Score()
+    greedy: Score = Score()  # of a training run, at temperature 0
     reward: float | None = None
     done: int = 0  # steps, or episodes
     total: int | None = None
     failures: int = 0
+    seconds: float | None = None  # of training
     changed: float = 0.0  # seconds since the epoch
     trouble: str = ""
 
@@ -262,7 +264,9 @@ def _training(run: Run) -> Overview:
         about=", ".join(envs),
         envs=envs,
         success=Score(value=after if after is not None else number(last.get("success")), before=before),
+        greedy=Score(value=number(summary.get("greedy_after")), before=number(summary.get("greedy_before"))),
         reward=number(last.get("reward")),
+        seconds=number(summary.get("train_seconds")),
         done=int(number(last.get("step")) or 0),
         total=int(steps) if steps is not None else None,
         failures=0,

@@ -78,15 +78,22 @@ def _about(found: Overview) -> str:
 
 
 def _cards(found: Overview) -> Iterator[tuple[str, str, str]]:
+    from agentrl.trainer.scales import format_duration
+
     score = found.success
     held_out = found.run.kind == "training" and found.state == "finished" and score.before is not None
     if score.value is not None:
         before = f"{figure(score.before, '%')} → " if score.before is not None else ""
         words = "held-out success, before and after" if held_out else "success, last step"
         yield f"{before}{figure(score.value, '%')}", words if found.run.kind == "training" else "success", ""
+    if found.greedy.value is not None and found.greedy.before is not None:
+        both = f"{figure(found.greedy.before, '%')} → {figure(found.greedy.value, '%')}"
+        yield both, "the same, greedy", ""
     if found.reward is not None:
         yield figure(found.reward), "mean reward" if found.run.kind == "bench" else "reward, last step", ""
     yield progress_text(found), "done", ""
+    if found.seconds is not None:
+        yield format_duration(found.seconds), "of training", ""
     if found.run.kind == "bench":
         yield f"{found.failures:,}", "failed outside the agent", "count for nothing" if found.failures else ""
 

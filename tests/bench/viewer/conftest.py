@@ -23,8 +23,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of runs; read by all, written by none."""
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of runs; read by all, written by none, as is seen at the end."""
     folder = tmp_path_factory.mktemp("library")
     write_training(folder / "alpha")
     write_training(folder / "beta", steps=8, lift=0.1, done=False)
@@ -37,7 +37,14 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "broken" / "bench.sqlite").write_bytes(b"no database " * 500)
     (folder / "half").mkdir()
     (folder / "half" / "metrics.jsonl").write_text('{"step": 1, "success": 0.5}\nnonsense <b>\n')
-    return folder
+    before = _state(folder)
+    yield folder
+    assert _state(folder) == before
+
+
+def _state(folder: Path) -> list[tuple[str, int, int]]:
+    found = [(str(path), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [(path, stat.st_mtime_ns, stat.st_size) for path, stat in found]
 
 
 @pytest.fixture(scope="session")

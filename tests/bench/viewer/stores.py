@@ -165,7 +165,16 @@ def write_training(folder: Path, *, steps: int = 20, lift: float = 0.0, done: bo
     (folder / "eval_before.json").write_text('{"success": 0.3}', encoding="utf-8")
     if done:
         (folder / "summary.json").write_text(
-            json.dumps({"success_before": 0.3, "success_after": 0.8}), encoding="utf-8"
+            json.dumps(
+                {
+                    "success_before": 0.3,
+                    "success_after": 0.8,
+                    "greedy_before": 0.4,
+                    "greedy_after": 0.9,
+                    "train_seconds": 75,
+                }
+            ),
+            encoding="utf-8",
         )
     return folder
 

@@ -27,7 +27,7 @@ def _paths(keys: dict[str, str]) -> dict[str, tuple[str, str]]:
     flip = urlencode([("run", hasty), ("run", careful), ("env_id", ENVS[0]), ("level", 1), ("seed", 0)])
     return {
         "index": ("/", "Training runs"),
-        "training": (f"/run/{alpha}", "What it learned"),
+        "training": (f"/run/{alpha}", "1 min 15 s"),
         "bench": (f"/run/{careful}", "95 % intervals over tasks"),
         "curves": (f"/curves?run={alpha}&run={beta}", "Reward components"),
         "episodes": (f"/run/{alpha}/episodes", "72 episodes"),

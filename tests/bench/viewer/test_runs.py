@@ -48,6 +48,7 @@ def test_a_training_run_is_summed_up(tmp_path: Path) -> None:
     found = overview(run)
     assert (found.envs, found.done, found.total, found.state) == (ENVS[1:], 20, 20, "finished")
     assert (found.success.before, found.success.value) == (0.3, 0.8)
+    assert (found.greedy.before, found.greedy.value, found.seconds) == (0.4, 0.9, 75.0)
     assert found.reward == pytest.approx(0.6)
 
 

@@ -252,18 +252,20 @@ def _training(run: Run) -> Overview:
     last, trouble = _last_row(run, stamp(run.path / "metrics.jsonl"))
     config, summary = read_toml(run.path / "config.toml"), _json(run.path / "summary.json")
     changed = _changed(run)
-    working = _locked(run.path / ".lock") or time.time() - changed < _FRESH_S
+    state: State = "finished" if summary else "running" if time.time() - changed < _FRESH_S else "stopped"
+    if _locked(run.path / ".lock"):
+        state = "running"  # also one that was finished and goes on
     envs = _envs(config)
     before, after = number(summary.get("success_before")), number(summary.get("success_after"))
-    if before is None:
-        before = number(_json(run.path / "eval_before.json").get("success"))
+    # Until it is done, only the success of training itself is known, which is not to be held against a held-out one.
+    success = Score(value=number(last.get("success"))) if after is None else Score(value=after, before=before)
     steps = number(config.get("num_steps"))
     return Overview(
         run=run,
-        state="finished" if summary else "running" if working else "stopped",
+        state=state,
         about=", ".join(envs),
         envs=envs,
-        success=Score(value=after if after is not None else number(last.get("success")), before=before),
+        success=success,
         greedy=Score(value=number(summary.get("greedy_after")), before=number(summary.get("greedy_before"))),
         reward=number(last.get("reward")),
         seconds=number(summary.get("train_seconds")),

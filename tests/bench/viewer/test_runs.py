@@ -55,7 +55,9 @@ def test_a_training_run_is_summed_up(tmp_path: Path) -> None:
 def test_whether_a_training_run_goes_on(tmp_path: Path) -> None:
     folder = write_training(tmp_path / "run", done=False)
     [run] = find_runs([tmp_path])
-    assert overview(run).state == "running"  # it wrote a moment ago
+    found = overview(run)
+    assert found.state == "running"  # it wrote a moment ago
+    assert (found.success.before, found.success.value) == (None, pytest.approx(0.6))  # of training alone
     _aged(folder)
     assert overview(run).state == "stopped"
     with (folder / ".lock").open("w") as file:

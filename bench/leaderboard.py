@@ -21,8 +21,6 @@ from agentrl.bench.stats import Estimate, holm
 from agentrl.bench.store import BenchStore
 from agentrl.bench.summary import Summary, summarize
 from agentrl.bench.viewer.runs import find_runs
-from agentrl.trainer.page import page
-from agentrl.trainer.transcripts import escape
 
 __all__ = ["Board", "Entry", "boards", "draw"]
 
@@ -183,15 +181,17 @@ share it. Intervals are 95 %. Episodes that the infrastructure spoilt count for 
 
 def draw(tables: Sequence[Board], *, title: str = "Leaderboard") -> str:
     """Return the page; what runs say of themselves is escaped."""
+    from agentrl.trainer.page import page
+
     return page(title, "<main>" + "".join(_body(tables, title)) + "</main>", style=_STYLE)
 
 
 def _body(tables: Sequence[Board], title: str) -> Iterator[str]:
-    yield f"<h1>{escape(title)}</h1>"
+    yield f"<h1>{_escape(title)}</h1>"
     yield f'<p class="muted lead">{_ABOUT}</p>'
     for board in tables:
-        yield f"<h2>{escape(_named(board.envs))}</h2>"
-        yield f'<p class="muted">{escape(_settings(board.settings))}</p>'
+        yield f"<h2>{_escape(_named(board.envs))}</h2>"
+        yield f'<p class="muted">{_escape(_settings(board.settings))}</p>'
         yield '<div class="board" tabindex="0">' + "".join(_table(board)) + "</div>"
 
 
@@ -201,7 +201,7 @@ def _table(board: Board) -> Iterator[str]:
     columns += [(env_id.rpartition("/")[2], "") for env_id in board.envs] if has_envs else []
     columns += [("reward", "")] if board.metric == "success" else []
     columns += [("turns", ""), ("p50 s", ""), ("episodes", ""), ("failed", "")]
-    heads = "".join(f'<th scope="col" class="{kind}">{escape(name)}</th>' for name, kind in columns)
+    heads = "".join(f'<th scope="col" class="{kind}">{_escape(name)}</th>' for name, kind in columns)
     yield f"<table><thead><tr>{heads}</tr></thead><tbody>"
     for entry in board.entries:
         whole = entry.summaries[-1]
@@ -223,10 +223,10 @@ def _table(board: Board) -> Iterator[str]:
 
 
 def _who(entry: Entry) -> str:
-    rubric = f' <span class="badge plain">scored by {escape(entry.rubric)}</span>' if entry.rubric else ""
-    note = f'<div class="muted">{escape(entry.note)}</div>' if entry.note else ""
-    command = f"<details><summary>command</summary><pre>{escape(entry.command)}</pre></details>"
-    return f'<td class="who"><b>{escape(entry.agent)}</b>{rubric}{note}{command}</td>'
+    rubric = f' <span class="badge plain">scored by {_escape(entry.rubric)}</span>' if entry.rubric else ""
+    note = f'<div class="muted">{_escape(entry.note)}</div>' if entry.note else ""
+    command = f"<details><summary>command</summary><pre>{_escape(entry.command)}</pre></details>"
+    return f'<td class="who"><b>{_escape(entry.agent)}</b>{rubric}{note}{command}</td>'
 
 
 def _estimate(estimate: Estimate | None, board: Board) -> str:
@@ -256,3 +256,9 @@ def _settings(settings: dict[str, Any]) -> str:
     versions = settings.get("versions")
     told += [f"{name} {value}" for name, value in versions.items()] if isinstance(versions, dict) else []
     return " · ".join(told)
+
+
+def _escape(text: object) -> str:
+    from agentrl.trainer.transcripts import escape
+
+    return escape(text)

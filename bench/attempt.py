@@ -158,6 +158,7 @@ class Attempt:
         self._task_id = str(job.seed)
         self._latencies: list[float] = []
         self._rewards: dict[str, float] = {}
+        self._by_turn: list[tuple[float, dict[str, float]]] = []
         self._reward = 0.0
         self._event: Event | None = None
         self._is_left = False  # by the agent
@@ -216,6 +217,8 @@ class Attempt:
             prompt=talk.prompt if talk else "",
             reward=self._reward if failure is None else 0.0,
             rewards=self._rewards if failure is None else {},
+            turn_rewards=tuple(reward for reward, _ in self._by_turn) if failure is None else (),
+            turn_components=tuple(components for _, components in self._by_turn) if failure is None else (),
             success=bool(success) if failure is None and success is not None else None,
             truncated=self._is_left or (event is not None and event.truncated),
             num_turns=max(0, self.num_done - 1),
@@ -271,8 +274,10 @@ class Attempt:
             self._talk.say("" if event.action is None else event.action)
         self._talk.hear(observation, event.info)
         self._reward += event.reward
-        for component, value in (event.info.get("rewards") or {}).items():
-            self._rewards[component] = self._rewards.get(component, 0.0) + float(value)
+        components = {name: float(value) for name, value in (event.info.get("rewards") or {}).items()}
+        self._by_turn.append((event.reward, components))
+        for name, value in components.items():
+            self._rewards[name] = self._rewards.get(name, 0.0) + value
 
 
 def _shipped(env: Any, name: str) -> Policy:

@@ -23,7 +23,7 @@ __all__ = ["FILE", "BenchStore", "differences"]
 
 FILE = "bench.sqlite"
 
-_VERSION = 1
+_VERSION = 2  # 2: the column `turns`; files of layout 1 are read, and given the column when opened for writing
 _COLUMNS = {  # column -> SQL type; the first four are the key
     "env_id": "TEXT NOT NULL",
     "level": "INTEGER NOT NULL",
@@ -43,6 +43,7 @@ _COLUMNS = {  # column -> SQL type; the first four are the key
     "prompt_tokens": "INTEGER",
     "completion_tokens": "INTEGER",
     "messages": "TEXT NOT NULL",
+    "turns": "TEXT",  # JSON: rewards and components of the turns; NULL in rows of layout 1
 }
 _KEY = ("env_id", "level", "seed", "sample")
 _TYPED = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
@@ -75,6 +76,7 @@ class BenchStore:
         self.path = Path(folder) / FILE
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
+        self._has_turns = True
         if identity is None and not self.path.is_file():
             how = "give the folder that agentrl bench wrote with --out"
             if (self.path.parent / "rollouts.sqlite").is_file():
@@ -154,9 +156,12 @@ class BenchStore:
         """Yield all episodes in the order of environment, level, seed and sample, a page at a time.
 
         Args:
-            with_messages: False leaves the messages out, which is several times as fast.
+            with_messages: False leaves out the messages and what turns earned, which is several times as fast.
         """
-        columns = [name if with_messages or name != "messages" else "'[]'" for name in _COLUMNS]
+        absent = {} if with_messages else {"messages": "'[]'", "turns": "NULL"}
+        if not self._has_turns:
+            absent["turns"] = "NULL"
+        columns = [absent.get(name, name) for name in _COLUMNS]
         after: tuple[Any, ...] = ()
         while True:
             where = f"WHERE ({', '.join(_KEY)}) > (?, ?, ?, ?)" if after else ""
@@ -185,12 +190,13 @@ class BenchStore:
 
     def _prepare(self, db: sqlite3.Connection, identity: Mapping[str, Any] | None) -> None:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version not in (0, _VERSION):
+        if not 0 <= version <= _VERSION:
             raise StoreError(
                 f"{self.path} has layout {version}, this agentrl reads {_VERSION}; type: pip install -U agentrl-gym"
             )
         if identity is None:
             db.execute("SELECT 1 FROM episodes LIMIT 1")
+            self._has_turns = _has_turns(db)
             return
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last episodes, never the file
@@ -201,7 +207,9 @@ class BenchStore:
         if not there:
             rows = [(name, json.dumps(value)) for name, value in identity.items()]
             db.executemany("INSERT INTO identity VALUES (?, ?)", rows)
-            db.execute(f"PRAGMA user_version = {_VERSION}")
+        if not _has_turns(db):
+            db.execute(f"ALTER TABLE episodes ADD COLUMN turns {_COLUMNS['turns']}")
+        db.execute(f"PRAGMA user_version = {_VERSION}")
         db.execute("COMMIT")
         if there and (unlike := differences(there, json.loads(json.dumps(dict(identity))))):
             raise StoreError(
@@ -263,6 +271,7 @@ def _row(episode: Episode) -> tuple[Any, ...]:
         episode.prompt_tokens,
         episode.completion_tokens,
         json.dumps(episode.messages),  # ASCII with escapes: half a surrogate pair in a text is kept, not refused
+        json.dumps({"rewards": episode.turn_rewards, "components": episode.turn_components}),
     )
 
 
@@ -272,6 +281,7 @@ def _job(row: tuple[Any, ...]) -> Job:
 
 def _episode(values: tuple[Any, ...]) -> Episode:
     row = dict(zip(_COLUMNS, values, strict=True))
+    turns = json.loads(row["turns"]) if row["turns"] else {}
     return Episode(
         job=_job(values),
         task_id=row["task_id"],
@@ -288,4 +298,10 @@ def _episode(values: tuple[Any, ...]) -> Episode:
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],
         messages=tuple(json.loads(row["messages"])),
+        turn_rewards=tuple(turns.get("rewards", ())),
+        turn_components=tuple(turns.get("components", ())),
     )
+
+
+def _has_turns(db: sqlite3.Connection) -> bool:
+    return any(column[1] == "turns" for column in db.execute("PRAGMA table_info(episodes)"))

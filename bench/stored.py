@@ -163,6 +163,8 @@ def _converted(rollout: Rollout, phase: str, sample: int) -> StoredEpisode:
         prompt=hashlib.sha256(opening.encode()).hexdigest()[:16],
         reward=rollout.reward if failure is None and rollout.reward == rollout.reward else 0.0,
         rewards=rollout.rewards if failure is None else {},
+        turn_rewards=tuple(rollout.turn_rewards) if failure is None else (),
+        turn_components=tuple(rollout.turn_components) if failure is None else (),
         # What was cut for want of room never heard, and is not solved; as the trainer counts it.
         success=False if rollout.success is None and rollout.truncated_by == "context" else rollout.success,
         truncated=rollout.truncated_by is not None,
@@ -184,7 +186,6 @@ def _converted(rollout: Rollout, phase: str, sample: int) -> StoredEpisode:
         "advantage": rollout.advantage,
         "versions": rollout.versions,
         "timings": rollout.timings,
-        "turn_rewards": rollout.turn_rewards,
         "turn_lengths": rollout.turn_lengths,
         "turn_advantages": rollout.turn_advantages,
         "token_ids": rollout.token_ids,

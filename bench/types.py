@@ -29,6 +29,8 @@ class Episode:
     prompt: str  # digest of system prompt, tools and first observation: the same task reads the same
     reward: float = 0.0  # sum over the turns
     rewards: dict[str, float] = field(default_factory=dict)  # components, summed over the turns
+    turn_rewards: tuple[float, ...] = ()  # of each turn
+    turn_components: tuple[dict[str, float], ...] = ()  # of each turn
     success: bool | None = None  # None: the environment does not say
     truncated: bool = False  # out of turns
     num_turns: int = 0

@@ -198,6 +198,7 @@ class Rollouts:
                 raise EnvFailure(**outcome.failure)
             episode.reward += outcome.reward
             episode.turn_rewards.append(outcome.reward)
+            episode.turn_components.append(dict(outcome.rewards))
             episode.turn_lengths.append(len(completion.token_ids))
             episode.turn_states.append(state)
             for name, value in outcome.rewards.items():

@@ -52,9 +52,9 @@ _COLUMNS = {  # column -> SQL type; the first four are the key
     "token_ids": "BLOB NOT NULL",
     "mask": "BLOB NOT NULL",
     "logprobs": "BLOB NOT NULL",
-    "turns": "TEXT",  # JSON: rewards, lengths, states and advantages of the turns; NULL in rows of layout 1
+    "turns": "TEXT",  # JSON: rewards, lengths, states, advantages, components of turns; NULL in rows of layout 1
 }
-_TURNS = ("rewards", "lengths", "states", "advantages")
+_TURNS = ("rewards", "lengths", "states", "advantages", "components")
 _KEY = ("phase", "step", "group_id", "member")
 _TYPED = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
 _CREATE = f"CREATE TABLE IF NOT EXISTS episodes ({_TYPED}, PRIMARY KEY ({', '.join(_KEY)}))"

@@ -52,6 +52,7 @@ class Episode:
     turn_lengths: list[int] = field(default_factory=list)  # tokens sampled in each turn; their sum is that of `mask`
     turn_states: list[str] = field(default_factory=list)  # what each turn answered, hashed: equal texts, equal keys
     turn_advantages: list[float] = field(default_factory=list)  # of each turn; empty: all have `advantage`
+    turn_components: list[dict[str, float]] = field(default_factory=list)  # of each turn; summed they are `rewards`
 
     @property
     def teaches(self) -> bool:

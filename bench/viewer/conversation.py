@@ -76,6 +76,7 @@ def _message(message: Message) -> None:
             words = [message.role if message.role != "other" else "", message.name]
             say(" · ".join(word for word in words if word) or "message", "who")
             facts = [f"turn {message.turn + 1}"] if message.turn is not None else []
+            facts += [f"{name} {points(value)}" for name, value in message.components.items() if value]
             for name, value in (("reward", message.reward), ("advantage", message.advantage)):
                 facts += [f"{name} {figure(value)}"] if value is not None else []
             facts += [f"weights {message.version}"] if message.version is not None else []

@@ -50,6 +50,7 @@ class Message:
     pieces: tuple[Piece, ...]
     turn: int | None = None  # of the assistant's messages, from 0
     reward: float | None = None
+    components: Mapping[str, float] = field(default_factory=dict)
     advantage: float | None = None
     version: int | None = None
     seconds: float | None = None
@@ -135,12 +136,11 @@ def _talk(run: Run, row: sqlite3.Row) -> Talk:
         advantages = ()  # what is held out teaches nothing
     elif not advantages:
         advantages = (number(every.get("advantage")),) * num_turns
-    rewards = {
-        name: value for name, one in json_object(every.get("rewards")).items() if (value := number(one)) is not None
-    }
+    rewards = _components(json_object(every.get("rewards")))
     failure = None if every.get("failure") is None else json_object(every["failure"]) or {"message": every["failure"]}
     by_turn: dict[str, list[Any]] = {
         "reward": [number(each) for each in _list(turns.get("rewards"))],
+        "components": [_components(each) for each in _list(turns.get("components"))],
         "advantage": list(advantages),
         "version": list(versions),
         "seconds": [number(each) for each in _list(_json(every.get("latencies")))],
@@ -221,6 +221,11 @@ def _call(name: str, arguments: Any) -> Call:
         (cut(str(key), 200), value if isinstance(value, str) else json.dumps(value)) for key, value in arguments.items()
     ]
     return Call(name=cut(name, 200), arguments=tuple((key, cut(value)) for key, value in pairs[:50]))
+
+
+def _components(value: Any) -> dict[str, float]:
+    told = value if isinstance(value, dict) else {}
+    return {str(name): found for name, one in told.items() if (found := number(one)) is not None}
 
 
 def _role(message: Any) -> str:

@@ -59,6 +59,11 @@ def test_the_oracle_solves_every_task_and_the_floor_none(tmp_path: Path) -> None
     assert [each.success for each in best] == [True] * 8
     assert [each.success for each in floor] == [False] * 8
     assert all(each.reward == pytest.approx(1.0) for each in best)
+    for each in best:
+        assert len(each.turn_rewards) == len(each.turn_components) == each.num_turns
+        assert sum(each.turn_rewards) == pytest.approx(each.reward)
+        totals = {name: sum(turn.get(name, 0.0) for turn in each.turn_components) for name in each.rewards}
+        assert totals == pytest.approx(each.rewards)
     assert {(each.job.env_id, each.job.level) for each in best} == {
         (env, level) for env in (MATH, TOOLS) for level in (1, 2)
     }

@@ -28,6 +28,8 @@ def _made(seed: int = 0, **changes: object) -> Episode:
         prompt="0123",
         reward=0.5,
         rewards={"answer": 0.5},
+        turn_rewards=(0.0, 0.5),
+        turn_components=({}, {"answer": 0.5}),
         success=True,
         truncated=True,
         num_turns=2,
@@ -53,6 +55,24 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         assert second.failure == {"kind": "k", "boundary": "b", "message": "m"}
         assert store.done() == {first.job}
         assert [(each.reward, each.messages) for each in store.episodes(with_messages=False)] == [(0.5, ())] * 2
+
+
+def test_a_file_of_the_first_layout_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    with BenchStore(tmp_path, IDENTITY) as store:
+        store.add(_made())
+    database = sqlite3.connect(tmp_path / FILE)
+    database.execute("ALTER TABLE episodes DROP COLUMN turns")
+    database.execute("PRAGMA user_version = 1")
+    database.commit()
+    database.close()
+    old = _made(task_id="t0\\ud800", turn_rewards=(), turn_components=())
+    with BenchStore(tmp_path) as store:
+        assert list(store.episodes()) == [old]
+    with BenchStore(tmp_path, IDENTITY) as store:
+        assert store.add(_made(1, task_id="t1"))
+        assert list(store.episodes()) == [old, _made(1, task_id="t1")]
+    with BenchStore(tmp_path) as store:
+        assert list(store.episodes()) == [old, _made(1, task_id="t1")]
 
 
 def test_an_episode_is_there_once_and_only_a_failure_gives_way(tmp_path: Path) -> None:

@@ -292,6 +292,7 @@ def test_turns_are_recorded(play: Callable[..., list[Episode]]) -> None:
         assert sum(episode.turn_rewards) == pytest.approx(episode.reward)
         actions = [message["content"] for message in episode.messages if message["role"] == "assistant"]
         assert episode.turn_rewards == [len(action) / 10 for action in actions]
+        assert episode.turn_components == [{"length": len(action) / 10} for action in actions]
         # The sampled tokens, cut where something else stands between them.
         runs = [len(list(run)) for on, run in itertools.groupby(episode.mask) if on]
         assert episode.turn_lengths == runs

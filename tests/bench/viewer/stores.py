@@ -118,6 +118,7 @@ def trained(phase: Phase, group: int, member: int, *, right: bool, step: int, **
         versions=[step, step + 1],
         advantage=0.0,
         turn_rewards=[0.0, float(right)],
+        turn_components=[{"format": 0.25}, {"exact_match": float(right)}],
         turn_lengths=[3, 2],
         turn_advantages=[0.5, -0.25] if phase == "train" else [],
     )

@@ -150,8 +150,12 @@ def test_tokens_tell_what_is_known_of_them(view: Watched, keys: dict[str, str]) 
     sampled = page.locator(".tk.s")
     expect(sampled).to_have_count(5)
     expect(page.locator(".tk")).to_have_count(10)
-    sampled.nth(1).hover()
-    shown = page.evaluate("getComputedStyle(document.querySelectorAll('.tk.s')[1], '::after').content")
+    tip = "getComputedStyle(document.querySelectorAll('.tk.s')[1], '::after').content"
+    for _ in range(50):  # the box may still be opening, and move its tokens from under the pointer
+        sampled.nth(1).hover()
+        if (shown := page.evaluate(tip)) != "none":
+            break
+        page.wait_for_timeout(100)
     for words in ("log-probability -1.500", "advantage +0.500", "turn 1", "weights 1"):
         assert words in shown
     assert "read, not trained on" in str(page.locator(".tk").first.get_attribute("data-tip"))

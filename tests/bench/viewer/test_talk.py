@@ -61,6 +61,7 @@ def test_turns_of_a_training_run_have_reward_advantage_and_version(training: Run
     first, last = [each for each in found.messages if each.turn is not None]
     assert (first.reward, first.advantage, first.version) == (0.0, 0.5, 1)
     assert (last.reward, last.advantage, last.version) == (1.0, -0.25, 2)
+    assert (first.components, last.components) == ({"format": 0.25}, {"exact_match": 1.0})
     held_out = read_talk(training, {"phase": "eval_before", "step": "0", "group_id": "1", "member": "0"})
     assert {each.advantage for each in held_out.messages} == {None}  # nothing is learnt from it
 

@@ -65,6 +65,14 @@ class Crew:
         """How many resets and steps have ended so far; grows within episodes."""
         return self.num_done + sum(each.attempt.num_done for each in list(self._players.values()) if each.attempt)
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether each thread has an environment that has taken a step."""
+        return all(
+            each.has_stepped or (each.attempt is not None and each.attempt.num_done > 1)
+            for each in list(self._players.values())
+        )
+
     def episodes(self, timeout_s: float = _LOOK_S) -> Iterator[list[Episode]]:
         """Yield what has ended, together what ended together; an empty list each time that nothing has for a while.
 
@@ -131,6 +139,7 @@ class Crew:
             if player.is_given_up:  # while it ended: the episode is somebody else's now
                 return False
             player.attempt = None
+            player.has_stepped = True
             self.num_done += attempt.num_done
             if self._may_retry(episode):
                 return True
@@ -193,6 +202,7 @@ class _Player:
         self.number = number
         self.attempt: Attempt | None = None
         self.is_given_up = False
+        self.has_stepped = False
         # A daemon, since an agent may wait for ever.
         self.thread = threading.Thread(target=self._work, name=f"bench-{number}", daemon=True)
         self._crew = crew

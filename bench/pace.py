@@ -33,6 +33,7 @@ _WINDOW_S = 2.0
 _SHORTEST_WINDOW_S = 0.5  # where there are many steps
 _LONGEST_WINDOW_S = 20.0
 _SETTLE_S = 0.3  # after a change, for environments to be made
+_FIRST_SETTLE_S = 1.0  # everything is cold
 _LONGEST_SETTLE_S = 5.0
 _SAMPLE_S = 0.25
 _RELEASE_S = 2.0  # until memory is free again after fewer play
@@ -185,8 +186,10 @@ class Regulator:
             self._hushed_until = now + _RELEASE_S  # those that are too many go when their episodes end
         if self._room_mb >= 0:
             if self._is_settling:
-                settled = crew.num_steps - self._steps >= 2 * self.plan.at_once and now - self._since >= _SETTLE_S
-                if settled or now - self._since >= _LONGEST_SETTLE_S:
+                settle_s = _FIRST_SETTLE_S if self.plan.why == "begin" else _SETTLE_S
+                if (now - self._since >= settle_s and crew.num_playing >= self.plan.at_once and crew.is_warm) or (
+                    now - self._since >= _LONGEST_SETTLE_S
+                ):
                     self._steps, self._since, self._is_settling = crew.num_steps, now, False
                 return None
             num_steps = crew.num_steps - self._steps

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agentrl.bench.errors import UsageError
 from agentrl.cli.registry import find_env, our_envs
 from agentrl.cli.stopping import Stop
-from agentrl.cli.truths import read_object
+from agentrl.cli.truths import read_object, split_words
 
 if TYPE_CHECKING:
     from agentrl.bench.run import Settings
@@ -229,7 +229,7 @@ def _settings(options: argparse.Namespace, ks: list[int]) -> Settings:
 
 def _tasks(options: argparse.Namespace) -> dict[str, Any]:
     """Return which tasks are played: those that were named, or those that a training run holds out."""
-    names = [*(our_envs() if options.all else ()), *_split(options.env)]
+    names = [*(our_envs() if options.all else ()), *split_words(options.env)]
     kind, _, place = options.agent.partition(":")
     if not names and kind == "run" and place:
         from agentrl.bench.plans import held_out
@@ -347,13 +347,9 @@ def _concurrency(text: str) -> int | Literal["auto"]:
         raise UsageError(f"--concurrency {text!r} is no whole number; type --concurrency 8, or auto") from error
 
 
-def _split(words: Sequence[str] | None) -> list[str]:
-    return [part.strip() for word in words or () for part in word.split(",") if part.strip()]
-
-
 def _numbers(name: str, words: Sequence[str] | None, *, least: int) -> list[int]:
     try:
-        found = [int(part) for part in _split(words)]
+        found = [int(part) for part in split_words(words)]
     except ValueError as error:
         raise UsageError(f"{name} {','.join(words or ())!r} must be whole numbers; type {name} 1,4") from error
     if any(each < least for each in found):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentrl.cli.registry import find_env, our_envs
+from agentrl.cli.truths import read_object, split_words
 from agentrl.envs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def run(args: Sequence[str]) -> int:
     if not options.env and not options.all:
         raise UsageError("name an environment, or pass --all; agentrl envs lists them")
     envs = [*our_envs(), *options.env] if options.all else options.env
-    backends = _split(options.backend) or ["auto"]
-    kwargs = {**_object(options.kwargs), **extra}
+    backends = split_words(options.backend) or ["auto"]
+    kwargs = {**read_object("--kwargs", options.kwargs), **extra}
     reports: list[Report] = []
     for env in dict.fromkeys(map(find_env, envs)):
         for backend in backends:
@@ -94,8 +95,8 @@ def _check(env: str, backend: str, options: argparse.Namespace, kwargs: dict[str
         seeds=options.seeds,
         levels=_levels(options.level),
         kwargs=kwargs,
-        only=_split(options.only),
-        skip=_split(options.skip),
+        only=split_words(options.only),
+        skip=split_words(options.skip),
         deadline_s=options.deadline,
         on_event=on_event,
     )
@@ -121,23 +122,9 @@ def _env_kwargs(args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     return words, found
 
 
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"--kwargs {text!r} is not JSON: {error}; type --kwargs '{{\"level\": 2}}'") from error
-    if not isinstance(value, dict):
-        raise UsageError(f"--kwargs {text!r} is not a JSON object; type --kwargs '{{\"level\": 2}}'")
-    return value
-
-
-def _split(words: Sequence[str] | None) -> list[str]:
-    return [part for word in words or () for part in word.split(",") if part]
-
-
 def _levels(words: Sequence[str] | None) -> list[int] | None:
     try:
-        return [int(part) for part in _split(words)] or None
+        return [int(part) for part in split_words(words)] or None
     except ValueError as error:
         raise UsageError(f"--level {words!r} must be whole numbers; type --level 1,3") from error
 

@@ -1,14 +1,14 @@
-"""Options with values of any kind, as people type them: truth values that tyro reads as words, and JSON objects."""
+"""Options as people type them: truth values that tyro reads as words, JSON objects, and lists with commas."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from agentrl.envs.errors import UsageError
 
-__all__ = ["read_object", "read_truths"]
+__all__ = ["read_object", "read_truths", "split_words"]
 
 T = TypeVar("T")
 
@@ -41,3 +41,12 @@ def read_object(name: str, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f"{name} {text!r} is not a JSON object; {how}")
     return value
+
+
+def split_words(words: Sequence[str] | None) -> list[str]:
+    """Return the parts of an option that may be given several times, with commas between.
+
+    >>> split_words(["a,b", "c"]), split_words(None)
+    (['a', 'b', 'c'], [])
+    """
+    return [part for word in words or () for part in word.split(",") if part]

@@ -16,7 +16,8 @@ from rich.console import Console, Group, RenderableType
 
 from agentrl.bench.store import FILE, BenchStore
 from agentrl.bench.types import Episode
-from agentrl.trainer.display import Column, Display, Row, bar_of, duration, table_of
+from agentrl.trainer.display import Column, Display, Row, bar_of, table_of
+from agentrl.trainer.scales import short_duration
 
 if TYPE_CHECKING:
     from agentrl.bench.run import Settings
@@ -124,7 +125,7 @@ class Progress:
     def _eta(self) -> str:
         rate = self._rate()
         left = self._all.total - self._all.done - self._all.failed
-        return f"eta {duration(max(0, left) / rate)}" if rate else "eta –"
+        return f"eta {short_duration(max(0, left) / rate)}" if rate else "eta –"
 
     def _line(self) -> str:
         count = self._all

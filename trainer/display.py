@@ -19,7 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Column", "Display", "Row", "bar_of", "duration", "table_of"]
+__all__ = ["Column", "Display", "Row", "bar_of", "table_of"]
 
 NOTEBOOK_WIDTH = 80
 _EVERY_S = {"terminal": 0.2, "notebook": 1.0}
@@ -173,18 +173,6 @@ def bar_of(done: int, total: int, said: str, width: int) -> RenderableType:
     else:
         grid.add_row(words)
     return grid
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it.
-
-    >>> duration(42.4), duration(90), duration(7530)
-    ('42s', '1m 30s', '2h 05m')
-    """
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
-    return f"{whole // 60}m {whole % 60:02d}s" if whole >= 60 else f"{whole}s"
 
 
 def _ipython(formats: dict[str, str], **options: Any) -> Any:

@@ -14,7 +14,8 @@ from typing import Self
 
 from rich.console import Console, Group
 
-from agentrl.trainer.display import Column, Display, bar_of, duration, table_of
+from agentrl.trainer.display import Column, Display, bar_of, table_of
+from agentrl.trainer.scales import short_duration
 
 __all__ = ["Progress"]
 
@@ -83,7 +84,7 @@ class Progress:
         (first, start), (last, end) = self._times[0], self._times[-1]
         if last <= first:
             return "–"
-        return duration((end - start) / (last - first) * max(0, self._total - last))
+        return short_duration((end - start) / (last - first) * max(0, self._total - last))
 
     def _line(self) -> str:
         step, metrics = self._rows[-1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["format_duration", "format_value", "smooth", "spread", "ticks"]
+__all__ = ["format_duration", "format_value", "short_duration", "smooth", "spread", "ticks"]
 
 
 def smooth(xs: Sequence[float], ys: Sequence[float], width: float) -> list[float]:
@@ -87,6 +87,18 @@ def format_duration(seconds: float) -> str:
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{seconds:.1f} s"
+
+
+def short_duration(seconds: float) -> str:
+    """Write a time in few characters, for a narrow place.
+
+    >>> short_duration(42.4), short_duration(90), short_duration(7530)
+    ('42s', '1m 30s', '2h 05m')
+    """
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // 60}m {whole % 60:02d}s" if whole >= 60 else f"{whole}s"
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -2,8 +2,9 @@
 
 What a server can get wrong is tried again with growing pauses: no connection, no answer in time, 408, 409, 425, 429 and
 5xx, an answer that is no JSON or holds no message. A `Retry-After` is honoured. What trying again cannot mend, such as
-a wrong key, stops the bench. Native tool calls are handed to the environment as text in the Hermes format, arguments as
-the model wrote them, so that a malformed call is answered as any other.
+a wrong key, stops the bench. A conversation that has grown past the model's context ends as it stands, as with a model
+in this process; a first prompt that does not fit is a failure. Native tool calls are handed to the environment as text
+in the Hermes format, arguments as the model wrote them, so that a malformed call is answered as any other.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,15 +22,18 @@ from typing import Any, Literal
 import httpx
 
 from agentrl.bench.conversation import Conversation
-from agentrl.bench.errors import AgentError, BenchError, UsageError
+from agentrl.bench.errors import AgentError, BenchError, OutOfRoom, UsageError
 from agentrl.bench.eventloop import LoopThread
 
-__all__ = ["Endpoint", "EndpointError", "EndpointPlayer", "EndpointSettings"]
+__all__ = ["Endpoint", "EndpointError", "EndpointPlayer", "EndpointSettings", "TooLongError"]
 
 _AGAIN = frozenset({408, 409, 425, 429})
 _HOPELESS = {401: "the key is refused", 403: "the key may not do that", 404: "there is no such address or model"}
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
+_LARGEST_ANSWER = 32 << 20  # bytes, unpacked
+# As OpenAI, vLLM, llama.cpp and others say it, in code or message.
+_TOO_LONG = re.compile(r"context[_ ](length|window|size)|maximum context|prompt is too long", re.IGNORECASE)
 _HOW = (
     "You can call tools. They are described here, one JSON object each:\n{tools}\nTo call one, write\n"
     '<tool_call>{{"name": "the tool", "arguments": {{"its": "arguments"}}}}</tool_call>\n'
@@ -38,6 +43,10 @@ _HOW = (
 
 class EndpointError(BenchError):
     """An answer that could not be had, or not be used, however often it was asked for."""
+
+
+class TooLongError(EndpointError):
+    """The conversation is longer than the model can read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,10 +136,7 @@ class Endpoint:
             native = self._native and bool(tools)
             response: httpx.Response | None = None
             try:
-                response = await self._client.post(
-                    self.settings.base_url.rstrip("/") + "/chat/completions",
-                    json=self._request(messages, tools, native=native),
-                )
+                response = await self._post(self._client, self._request(messages, tools, native=native))
                 problem = _problem(response)
                 if not problem:
                     return _message(response)
@@ -150,6 +156,31 @@ class Endpoint:
                 self.num_retries += 1
                 await asyncio.sleep(self._pause_s(attempt, response))
         raise EndpointError(f"{self.settings.base_url}: {problem}, {self.settings.max_tries} times")
+
+    async def _post(self, client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
+        """Send a request and read the answer, no more of it than an answer may have.
+
+        Half a surrogate pair, which a model may say, is sent as the escape that it is.
+        """
+        request = client.build_request(
+            "POST",
+            self.settings.base_url.rstrip("/") + "/chat/completions",
+            content=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        response = await client.send(request, stream=True)
+        try:
+            parts: list[bytes] = []
+            size = 0
+            async for part in response.aiter_bytes():
+                size += len(part)
+                if size > _LARGEST_ANSWER:
+                    raise ValueError(f"it has more than {_LARGEST_ANSWER >> 20} MiB")
+                parts.append(part)
+        finally:
+            await response.aclose()
+        headers = {name: value for name, value in response.headers.items() if name.lower() != "content-encoding"}
+        return httpx.Response(response.status_code, headers=headers, content=b"".join(parts), request=request)
 
     def _request(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], *, native: bool) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -173,6 +204,8 @@ class Endpoint:
                 f"{self.settings.base_url}: {_HOPELESS[status]} for model {self.model!r} ({problem}); look at the "
                 "model's name, --base-url and the key in the variable that --key-env names"
             )
+        if status in (400, 413) and _TOO_LONG.search(response.text if response is not None else ""):
+            raise TooLongError(f"{self.settings.base_url}: {problem}")
         if 400 <= status < 500 and status not in _AGAIN:
             raise EndpointError(f"{self.settings.base_url}: {problem}")
 
@@ -201,7 +234,12 @@ class EndpointPlayer:
             self._messages, self._tools = talk.messages, talk.tools
         else:
             self._hear(observation, info)
-        said = self._endpoint.ask(self._messages, self._tools)
+        try:
+            said = self._endpoint.ask(self._messages, self._tools)
+        except TooLongError:
+            if any(message["role"] == "assistant" for message in self._messages):
+                raise OutOfRoom from None  # as a model in this process ends it: the conversation is the model's own
+            raise
         usage = said.pop("usage")
         self.prompt_tokens += usage[0]
         self.completion_tokens += usage[1]
@@ -240,15 +278,28 @@ def _message(response: httpx.Response) -> dict[str, Any]:
     try:
         answer = response.json()
         message = answer["choices"][0]["message"]
-        content = message.get("content") or ""
+        content = _text(message.get("content") or "")
         calls = [_call(call, index) for index, call in enumerate(message.get("tool_calls") or [])]
-        usage = answer.get("usage") or {}
-        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        told = answer.get("usage")
+        usage = told if isinstance(told, dict) else {}
+        tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{' '.join(response.text[:200].split())!r} holds no message ({error!r})") from error
     if not isinstance(content, str):
         raise ValueError(f"the message's content is {content!r:.100}, not text")
     return {"role": "assistant", "content": content, **({"tool_calls": calls} if calls else {}), "usage": tokens}
+
+
+def _text(content: Any) -> Any:
+    """Return the text of a content that came in parts; any other as it is."""
+    if not isinstance(content, list):
+        return content
+    return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
+
+
+def _count(value: Any) -> int:
+    """Return a number of tokens; 0 for what cannot be one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else 0
 
 
 def _call(call: dict[str, Any], index: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import threading
@@ -293,3 +294,59 @@ def test_the_key_is_written_nowhere(tmp_path: Path) -> None:
     assert "secret" not in repr(settings)
     assert "secret" not in json.dumps(settings.identity())
     assert b"secret" not in (tmp_path / "run" / "bench.sqlite").read_bytes()
+
+
+def test_a_conversation_past_the_context_ends_as_it_stands(tmp_path: Path) -> None:
+    def full(handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> bool:
+        turns = sum(message["role"] == "assistant" for message in body["messages"])
+        if turns < limit:
+            return False
+        told = {"error": {"code": "context_length_exceeded", "message": "maximum context length is 64 tokens"}}
+        return _send(handler, 400, json.dumps(told).encode())
+
+    limit = 2
+    with _serving([full]) as (url, _):
+        run(_settings(url, num_tasks=3), tmp_path / "later")
+    for episode in _stored(tmp_path / "later"):
+        assert episode.failure is None  # the model's own doing, and not what spoilt it
+        assert (episode.success, episode.truncated, episode.num_turns) == (False, True, 2)
+    limit = 0
+    with _serving([full]) as (url, _):
+        run(_settings(url, num_tasks=3, max_retries=0), tmp_path / "first")
+    assert all("context_length" in (each.failure or {"message": ""})["message"] for each in _stored(tmp_path / "first"))
+
+
+def test_odd_answers_are_taken_for_what_they_hold(tmp_path: Path) -> None:
+    odd = [
+        {"content": "half \ud800 of a pair", "usage": {"prompt_tokens": 10**30, "completion_tokens": -4}},
+        {"content": [{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}], "usage": ["no", "object"]},
+        {"content": "plain", "usage": "none"},
+    ]
+
+    def answers(handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> bool:
+        turn = sum(message["role"] == "assistant" for message in body["messages"])
+        given = odd[min(turn, 2)]
+        message = {"role": "assistant", "content": given["content"]}
+        return _send(handler, 200, json.dumps({"choices": [{"message": message}], "usage": given["usage"]}).encode())
+
+    with _serving([answers]) as (url, requests):
+        run(_settings(url, num_tasks=1), tmp_path)
+    (episode,) = _stored(tmp_path)
+    assert episode.failure is None
+    assert (episode.prompt_tokens, episode.completion_tokens) == (0, 0)
+    said = [message["content"] for message in episode.messages if message["role"] == "assistant"]
+    assert said[:2] == ["half \ud800 of a pair", "in parts"]
+    assert requests[-1]["messages"][2]["content"] == "half \ud800 of a pair"
+
+
+def test_an_answer_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def floods(handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> bool:
+        packed = gzip.compress(b" " * (1 << 24))
+        return _send(handler, 200, packed, Content_Encoding="gzip")
+
+    monkeypatch.setattr(endpoint, "_LARGEST_ANSWER", 1 << 20)
+    with _serving([floods]) as (url, _):
+        run(_settings(url, num_tasks=1, max_retries=0), tmp_path)
+    (episode,) = _stored(tmp_path)
+    assert episode.failure is not None
+    assert "it has more than 1 MiB" in episode.failure["message"]

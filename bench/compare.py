@@ -1,7 +1,8 @@
 """Compare runs of the bench on the tasks that they share: how much better, how sure, and where.
 
 The first run is what the others are measured against. Runs are comparable when nothing but the agent differs: the same
-tasks, reading the same, under the same settings and versions, and both played to the end. All p-values of one
+tasks, reading the same, under the same settings and versions, and both played to the end. An episode that failed in one
+run is left out of both, so that what the infrastructure spoilt favours neither. All p-values of one
 comparison are corrected together (Holm), since each row is one more chance of a difference that is none.
 """
 
@@ -66,7 +67,8 @@ class Comparison:
     metric: Metric
     rows: tuple[Row, ...]  # by environment where there are several, then all
     flips: tuple[Flip, ...]  # those that the second does worse come first
-    num_unpaired: int  # tasks that only one has, or whose episodes failed in one
+    num_unpaired: int  # tasks that only one has, or of which no episode is left
+    num_left_out: int  # episodes that one run has and that failed in the other, or are missing there
     unlike: tuple[str, ...]  # what differs beside the agent, where that was forced
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,6 +77,7 @@ class Comparison:
 
 
 _Task = tuple[str, int, int]
+_Pair = tuple[list[float], list[float]]  # what either run made of the same samples of a task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +85,7 @@ class _Run:
     folder: str
     identity: dict[str, Any]
     num_stored: int
-    values: dict[_Task, list[float]]  # of episodes that did not fail
+    values: dict[_Task, dict[int, float]]  # of the samples of a task that did not fail
     reads: dict[_Task, tuple[str, str]]  # task id and digest of the prompt
 
     @property
@@ -125,7 +128,7 @@ def compare(folders: Sequence[Path], *, metric: Metric = "success", force: bool 
 
 
 def _load(folder: Path, metric: Metric) -> _Run:
-    values: dict[_Task, list[float]] = {}
+    values: dict[_Task, dict[int, float]] = {}
     reads: dict[_Task, tuple[str, str]] = {}
     num_stored = 0
     with BenchStore(folder) as store:
@@ -137,7 +140,7 @@ def _load(folder: Path, metric: Metric) -> _Run:
             if value is None:
                 raise UsageError(f"{episode.job.env_id} says nothing of success; type --metric reward")
             task = (episode.job.env_id, episode.job.level, episode.job.seed)
-            values.setdefault(task, []).append(float(value))
+            values.setdefault(task, {})[episode.job.sample] = float(value)
             reads[task] = (episode.task_id, episode.prompt)
         return _Run(folder=str(folder), identity=store.identity, num_stored=num_stored, values=values, reads=reads)
 
@@ -149,14 +152,16 @@ def _comparison(first: _Run, second: _Run, metric: Metric, force: bool) -> Compa
             f"{first.folder} and {second.folder} differ in more than the agent: {'; '.join(unlike)}. "
             "Type --force to compare what they share all the same"
         )
-    shared = [task for task in first.values if task in second.values]
-    if not shared:
+    paired = {task: found for task in first.values if (found := _paired(first, second, task)) is not None}
+    if not paired:
         raise NotComparableError(f"{first.folder} and {second.folder} share no task; bench both with the same --env")
-    envs = list(dict.fromkeys(env_id for env_id, _, _ in shared))
-    rows = [_row(first, second, [task for task in shared if task[0] == each], each) for each in envs]
+    envs = list(dict.fromkeys(env_id for env_id, _, _ in paired))
+    rows = [_row([pair for task, pair in paired.items() if task[0] == each], each) for each in envs]
     if len(envs) > 1:
-        rows.append(_row(first, second, shared, ""))
-    flips = [flip for task in shared if (flip := _flip(first, second, task)).first != flip.second]
+        rows.append(_row(list(paired.values()), ""))
+    flips = [flip for task, pair in paired.items() if (flip := _flip(first, task, pair)).first != flip.second]
+    num_episodes = [sum(map(len, run.values.values())) for run in (first, second)]
+    num_paired = sum(len(one) for one, _ in paired.values())
     return Comparison(
         first=first.folder,
         second=second.folder,
@@ -164,7 +169,8 @@ def _comparison(first: _Run, second: _Run, metric: Metric, force: bool) -> Compa
         metric=metric,
         rows=tuple(rows),
         flips=tuple(sorted(flips, key=lambda flip: (flip.second > flip.first, flip.env_id, flip.level, flip.seed))),
-        num_unpaired=len(first.reads.keys() ^ second.reads.keys()),
+        num_unpaired=len((first.reads.keys() | second.reads.keys()) - paired.keys()),
+        num_left_out=sum(num_episodes) - 2 * num_paired,
         unlike=tuple(unlike),
     )
 
@@ -200,15 +206,22 @@ def _rubrics(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     return differences({"rubric": rubrics[0]}, {"rubric": rubrics[1]})
 
 
-def _row(first: _Run, second: _Run, tasks: Sequence[_Task], env_id: str) -> Row:
-    one, two = [first.values[task] for task in tasks], [second.values[task] for task in tasks]
+def _paired(first: _Run, second: _Run, task: _Task) -> _Pair | None:
+    """Return what both runs made of the samples that both have; None where there is none."""
+    one, two = first.values[task], second.values.get(task, {})
+    samples = sorted(one.keys() & two.keys())
+    return ([one[sample] for sample in samples], [two[sample] for sample in samples]) if samples else None
+
+
+def _row(pairs: Sequence[_Pair], env_id: str) -> Row:
+    one, two = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     difference = paired_difference(one, two, np.random.default_rng(0))
-    mean_one, mean_two = (sum(sum(task) / len(task) for task in each) / len(tasks) for each in (one, two))
+    mean_one, mean_two = (sum(sum(task) / len(task) for task in each) / len(pairs) for each in (one, two))
     return Row(env_id=env_id, first=mean_one, second=mean_two, difference=difference, p_adjusted=difference.p)
 
 
-def _flip(first: _Run, second: _Run, task: _Task) -> Flip:
-    one, two = first.values[task], second.values[task]
+def _flip(first: _Run, task: _Task, pair: _Pair) -> Flip:
+    one, two = pair
     env_id, level, seed = task
     return Flip(
         env_id=env_id,

@@ -141,3 +141,20 @@ def test_what_cannot_be_compared_at_all(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="says nothing of success; type --metric reward"):
         compare(silent)
     assert compare(silent, metric="reward")[0].rows[0].difference.value == 0
+
+
+def test_an_episode_that_failed_in_one_run_is_left_out_of_both(tmp_path: Path) -> None:
+    for name, failing in (("one", ()), ("two", ((1, 1), (3, 1)))):
+        identity = {"agent": name, "envs": [ENVS[0]], "levels": [], "num_tasks": 4, "num_samples": 2, "versions": {}}
+        with BenchStore(tmp_path / name, identity) as store:
+            for seed in range(4):
+                for sample in range(2):
+                    failure = GONE if (seed, sample) in failing else None
+                    job = Job(env_id=ENVS[0], level=0, seed=seed, sample=sample)
+                    right = sample == 0  # in both runs alike
+                    store.add(
+                        Episode(job=job, task_id=str(seed), prompt="p", success=right and not failure, failure=failure)
+                    )
+    (found,) = compare([tmp_path / "one", tmp_path / "two"])
+    assert found.rows[0].difference.value == 0  # and not better by two samples that were spoilt
+    assert (found.num_left_out, found.num_unpaired, found.flips) == (2, 0, ())

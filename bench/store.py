@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock, Timeout
+
 from agentrl.bench.errors import StoreError
 from agentrl.bench.readonly import readonly_uri
 from agentrl.bench.types import Episode, Job, Pace
@@ -23,6 +25,7 @@ __all__ = ["FILE", "BenchStore", "differences"]
 
 FILE = "bench.sqlite"
 
+_LOCK = f"{FILE}.lock"  # held while a process writes; the system lets go of it when the process is gone
 _VERSION = 2  # 2: the column `turns`; files of layout 1 are read, and given the column when opened for writing
 _COLUMNS = {  # column -> SQL type; the first four are the key
     "env_id": "TEXT NOT NULL",
@@ -69,13 +72,15 @@ class BenchStore:
         identity: What the run is, as plain data by name. None: open an existing one to read.
 
     Raises:
-        StoreError: The file is none of ours, cannot be read or written, or was begun with another identity.
+        StoreError: The file is none of ours, cannot be read or written, was begun with another identity, or is being
+            written by somebody else.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any] | None = None) -> None:
         self.path = Path(folder) / FILE
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
+        self._writing: FileLock | None = None
         self._has_turns = True
         if identity is None and not self.path.is_file():
             how = "give the folder that agentrl bench wrote with --out"
@@ -85,10 +90,11 @@ class BenchStore:
         with self._explained():
             if identity is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            writing = f"{self.path.absolute().as_uri()}?mode=rwc"
-            uri = readonly_uri(self.path) if identity is None else writing
-            self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+                self._writing = self._locked()
             try:
+                writing = f"{self.path.absolute().as_uri()}?mode=rwc"
+                uri = readonly_uri(self.path) if identity is None else writing
+                self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
                 self._prepare(self._db, identity)
                 rows = self._db.execute("SELECT name, value FROM identity").fetchall()
             except BaseException:
@@ -181,12 +187,31 @@ class BenchStore:
                 db.execute("PRAGMA busy_timeout = 0")
                 db.execute("PRAGMA journal_mode = DELETE")  # one plain file
             db.close()
+        lock, self._writing = self._writing, None
+        if lock is not None:
+            lock.release()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _locked(self) -> FileLock:
+        """Take the lock of whoever writes this run."""
+        lock = FileLock(self.path.with_name(_LOCK), thread_local=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise StoreError(
+                f"{self.path}: another process is writing this run; wait for it, stop it, or choose another folder "
+                "with --out"
+            ) from error
+        except NotImplementedError as error:
+            raise StoreError(
+                f"{self.path}: this file system knows no locks ({error}); choose a folder on another one with --out"
+            ) from error
+        return lock
 
     def _prepare(self, db: sqlite3.Connection, identity: Mapping[str, Any] | None) -> None:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])

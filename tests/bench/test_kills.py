@@ -123,7 +123,7 @@ def test_a_bench_that_is_asked_to_end_keeps_what_was_under_way(tmp_path: Path, n
     kept = _episodes(tmp_path / "run")
     assert 10 <= len(kept) < 200
     assert {each.job.seed for each in kept} == set(map(int, (tmp_path / "asked").read_text().split()))
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["bench.sqlite"]
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"bench.sqlite", "bench.sqlite.lock"}
     subprocess.run([*command, "--out", "run"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL, timeout=60)
     asked = list(map(int, (tmp_path / "asked").read_text().split()))
     assert sorted(asked) == list(range(200))  # none twice

@@ -47,7 +47,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     with BenchStore(tmp_path / "new" / "run", IDENTITY) as store:
         assert store.add(_made())
         assert store.add(_made(1, success=None, failure={"kind": "k", "boundary": "b", "message": "m"}))
-    assert sorted(path.name for path in (tmp_path / "new" / "run").iterdir()) == [FILE]
+    assert {path.name for path in (tmp_path / "new" / "run").iterdir()} - {f"{FILE}.lock"} == {FILE}
     with BenchStore(tmp_path / "new" / "run") as store:
         assert store.identity == IDENTITY
         first, second = store.episodes()
@@ -156,6 +156,10 @@ def test_a_killed_writer_leaves_every_episode_that_it_told_of(tmp_path: Path) ->
         assert process.stdout is not None
         while told < 50 and time.monotonic() < stop:
             told = int(process.stdout.readline())
+        with pytest.raises(StoreError, match=r"another process is writing this run; wait for it, stop it, or choose"):
+            BenchStore(tmp_path, {"agent": "oracle"})
+        with BenchStore(tmp_path) as reader:  # who reads may
+            assert reader.count() > told
         os.kill(process.pid, signal.SIGKILL)
         rest = process.stdout.read().split("\n")[:-1]
     told = int(rest[-1]) if rest else told

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agentrl.bench.viewer.files import problem
 from agentrl.bench.viewer.runs import Run
 
 __all__ = [
@@ -70,6 +71,8 @@ def metrics_of(run: Run) -> list[dict[str, Any]]:
     from agentrl.trainer.metrics import read_metrics
 
     path = run.path / "metrics.jsonl"
+    if problem(path, run.tops):
+        return []  # the run's own page says why
     return read_metrics(path) if path.exists() else []
 
 

@@ -7,14 +7,15 @@ made or written here; where nobody writes it is read as it lies.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from agentrl.bench.errors import StoreError
-from agentrl.bench.readonly import readonly_uri
+from agentrl.bench.readonly import connect_readonly
+from agentrl.bench.viewer.files import problem
 
-__all__ = ["reading", "stamp"]
+__all__ = ["check_store", "reading", "stamp"]
 
 _WAIT_S = 2.0
 _MOST_STEPS = 400_000_000  # of SQLite's machine, about a minute: a hostile file cannot keep a page for ever
@@ -22,18 +23,20 @@ _CHUNK = 10_000_000
 
 
 @contextmanager
-def reading(path: Path, *, table: str = "episodes") -> Iterator[sqlite3.Connection]:
+def reading(path: Path, *, table: str = "episodes", tops: Sequence[Path] = ()) -> Iterator[sqlite3.Connection]:
     """Give a connection that cannot write; rows are `sqlite3.Row`.
 
     Args:
         path: The file.
         table: One that has to be there.
+        tops: Real folders of which it has to lie in one; none means anywhere.
 
     Raises:
         StoreError: It is gone, damaged, locked, or no run; also for what fails while it is read.
     """
+    check_store(path, tops)
     try:
-        with closing(_connect(path)) as db:
+        with closing(connect_readonly(path, timeout_s=_WAIT_S)) as db:
             db.row_factory = sqlite3.Row
             db.text_factory = _text
             steps = iter(range(_CHUNK, _MOST_STEPS, _CHUNK))
@@ -44,6 +47,21 @@ def reading(path: Path, *, table: str = "episodes") -> Iterator[sqlite3.Connecti
             yield db
     except (sqlite3.Error, sqlite3.Warning, OSError, OverflowError) as error:
         raise StoreError(f"{path}: {error}; {_advice(path, error)}") from error
+
+
+def check_store(path: Path, tops: Sequence[Path]) -> None:
+    """Refuse a file that does not lie in given folders, or is no plain one.
+
+    Args:
+        path: The file.
+        tops: As of `files.real_folders`.
+
+    Raises:
+        StoreError: It, or a file beside it that SQLite would open, is not to be read.
+    """
+    beside = [path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm", "-journal")]
+    if why := next(filter(None, (problem(each, tops) for each in (path, *beside))), ""):
+        raise StoreError(why)
 
 
 def stamp(*paths: Path) -> tuple[tuple[int, int], ...]:
@@ -57,11 +75,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (found.st_mtime_ns, found.st_size)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    uri = readonly_uri(path)
-    return sqlite3.connect(uri, uri=True, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
 
 
 def _text(raw: bytes) -> str:

@@ -55,7 +55,7 @@ def read_pairs(run: Run, *, change: str = "", start: int = 0) -> Pairs:
     )
     wanted = change if change in CHANGES else ""
     where, values = (f"WHERE {_CHANGE} = ?", (wanted,)) if wanted else ("", ())
-    with reading(run.store) as db:
+    with reading(run.store, tops=run.tops) as db:
         counts = {str(name): int(count) for name, count in db.execute(f"SELECT {_CHANGE}, count(*) {_FROM} GROUP BY 1")}
         total = counts.get(wanted, 0) if wanted else sum(counts.values())
         begin = min(max(0, start), max(0, total - 1))
@@ -79,6 +79,6 @@ def partner(run: Run, row: Mapping[str, Any]) -> dict[str, str] | None:
         "SELECT phase, step, group_id, member FROM episodes WHERE phase = 'eval_after' AND "
         f"{' AND '.join(f'{name} IS ?' for name in same)} LIMIT 1"
     )
-    with reading(run.store) as db:
+    with reading(run.store, tops=run.tops) as db:
         found = db.execute(query, [row.get(name) for name in same]).fetchone()
     return None if found is None else {name: str(found[name]) for name in ("phase", "step", "group_id", "member")}

@@ -152,7 +152,7 @@ def facets(run: Run) -> Facets:
     )
     counts: list[dict[str, int]] = [{} for _ in range(6)]
     total = 0
-    with reading(run.store) as db:
+    with reading(run.store, tops=run.tops) as db:
         for *values, count in db.execute(query):
             total += count
             for place, value in enumerate(values):
@@ -187,7 +187,7 @@ def page(run: Run, filters: Filters, *, size: int = PAGE) -> Page:
         f" {seconds}, {advantage}, {_TOKENS[run.kind]} AS tokens, {_OUTCOME} AS outcome, {_KIND} AS failed,"
         f" {_CUT[run.kind]} AS cut"
     )
-    with reading(run.store) as db:
+    with reading(run.store, tops=run.tops) as db:
         total = int(db.execute(f"SELECT count(*) FROM episodes WHERE {where}", values).fetchone()[0])
         start = min(filters.start, max(0, total - 1))
         query = f"SELECT {columns} FROM episodes WHERE {where} ORDER BY {order} LIMIT {int(size)} OFFSET {start}"

@@ -34,7 +34,7 @@ def read_identity(run: Run) -> dict[str, Any]:
     Raises:
         StoreError: The file cannot be read.
     """
-    with reading(run.store, table="identity") as db:
+    with reading(run.store, tops=run.tops, table="identity") as db:
         rows = db.execute("SELECT name, value FROM identity LIMIT 1000").fetchall()
     found: dict[str, Any] = {}
     for row in rows:
@@ -67,7 +67,7 @@ def _episodes(run: Run) -> Iterator[Episode]:
         "SELECT env_id, level, seed, sample, reward, success, num_turns, failure, latencies, prompt_tokens,"
         " completion_tokens FROM episodes"
     )
-    with reading(run.store) as db:
+    with reading(run.store, tops=run.tops) as db:
         for row in db.execute(query):
             told = None if row["failure"] is None else json_object(row["failure"])
             failure = None if told is None else _failure(told)

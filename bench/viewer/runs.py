@@ -18,6 +18,7 @@ from typing import Any, Literal
 from agentrl.bench.errors import BenchError, UsageError
 from agentrl.bench.store import FILE
 from agentrl.bench.viewer.database import reading, stamp
+from agentrl.bench.viewer.files import is_within, problem, read_some, real_folders
 
 __all__ = ["Kind", "Library", "Overview", "Run", "Score", "find_runs", "number", "overview", "read_small", "read_toml"]
 
@@ -38,6 +39,7 @@ class Run:
     kind: Kind
     path: Path
     name: str  # below the folder that was given
+    tops: tuple[Path, ...] = ()  # all folders that were given, as they really are: nothing else is read
 
     @property
     def store(self) -> Path:
@@ -118,12 +120,14 @@ class Library:
 def find_runs(folders: Iterable[Path]) -> list[Run]:
     """Return the runs in folders and below them, each once, the newest first."""
     found: dict[str, Run] = {}
+    folders = tuple(folders)
+    tops = real_folders(folders)
     for folder in folders:
         top = folder.absolute()
-        for path, kind in _walk(top):
+        for path, kind in _walk(top, tops):
             name = str(path.relative_to(top)) if path != top else path.name
             key = hashlib.sha256(f"{kind} {path}".encode("utf-8", "surrogateescape")).hexdigest()[:10]
-            found.setdefault(key, Run(key=key, kind=kind, path=path, name=name))
+            found.setdefault(key, Run(key=key, kind=kind, path=path, name=name, tops=tops))
     return sorted(found.values(), key=lambda run: (-_changed(run), run.name))
 
 
@@ -145,24 +149,23 @@ def number(value: Any) -> float | None:
         return None
 
 
-def read_small(path: Path) -> str:
-    """Return the text of a file of settings, empty where it cannot be read; a large one is cut."""
+def read_small(run: Run, name: str) -> str:
+    """Return the text of a file of settings in a run's folder, empty where it is not read; a large one is cut."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.read(_MOST_BYTES)
-    except OSError:
+        return read_some(run.path / name, run.tops, _MOST_BYTES)[0].decode("utf-8", "replace")
+    except BenchError:
         return ""
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return a TOML file, empty where it cannot be read."""
+def read_toml(run: Run, name: str) -> dict[str, Any]:
+    """Return a TOML file in a run's folder, empty where it cannot be read."""
     try:
-        return tomllib.loads(read_small(path))
+        return tomllib.loads(read_small(run, name))
     except (ValueError, RecursionError):
         return {}
 
 
-def _walk(top: Path) -> Iterator[tuple[Path, Kind]]:
+def _walk(top: Path, tops: tuple[Path, ...]) -> Iterator[tuple[Path, Kind]]:
     waiting = [(top, 0)]
     for looked in range(_MOST):
         if looked >= len(waiting):
@@ -180,13 +183,13 @@ def _walk(top: Path) -> Iterator[tuple[Path, Kind]]:
             kinds.append("training")
         yield from ((folder, kind) for kind in kinds)
         if not kinds and depth < _DEPTH:
-            below = [entry for entry in entries if not entry.name.startswith(".") and _is_folder(entry)]
+            below = [entry for entry in entries if not entry.name.startswith(".") and _is_folder(entry, tops)]
             waiting += [(Path(entry.path), depth + 1) for entry in below]
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str], tops: tuple[Path, ...]) -> bool:
     try:
-        return entry.is_dir()
+        return entry.is_dir() and (not entry.is_symlink() or is_within(Path(entry.path), tops))
     except OSError:
         return False
 
@@ -229,7 +232,7 @@ def _bench(run: Run) -> Overview:
 @functools.lru_cache(maxsize=256)
 def _counted(run: Run, _state: object) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return settings and counts of a bench, once for each state of its file."""
-    with reading(run.store) as db:
+    with reading(run.store, tops=run.tops) as db:
         rows = db.execute("SELECT name, value FROM identity").fetchall()
         identity = {str(row["name"]): json.loads(row["value"]) for row in rows}
         counts = db.execute(
@@ -250,7 +253,7 @@ def _expected(identity: Mapping[str, Any]) -> int | None:
 
 def _training(run: Run) -> Overview:
     last, trouble = _last_row(run, stamp(run.path / "metrics.jsonl"))
-    config, summary = read_toml(run.path / "config.toml"), _json(run.path / "summary.json")
+    config, summary = read_toml(run, "config.toml"), _json(run, "summary.json")
     changed = _changed(run)
     state: State = "finished" if summary else "running" if time.time() - changed < _FRESH_S else "stopped"
     if _locked(run.path / ".lock"):
@@ -273,7 +276,7 @@ def _training(run: Run) -> Overview:
         total=int(steps) if steps is not None else None,
         failures=0,
         changed=changed,
-        trouble=trouble,
+        trouble="\n".join(filter(None, [trouble, *(problem(each, run.tops) for each in run.files)])),
     )
 
 
@@ -284,6 +287,8 @@ def _last_row(run: Run, _state: object) -> tuple[Mapping[str, Any], str]:
     from agentrl.trainer.metrics import read_metrics
 
     path = run.path / "metrics.jsonl"
+    if problem(path, run.tops):
+        return {}, ""  # said of all files together
     try:
         rows = read_metrics(path) if path.exists() else []
     except TrainerError as error:
@@ -298,9 +303,9 @@ def _envs(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, found)) if isinstance(found, dict) else ()  # weights by id
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(run: Run, name: str) -> dict[str, Any]:
     try:
-        found = json.loads(read_small(path) or "{}")
+        found = json.loads(read_small(run, name) or "{}")
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

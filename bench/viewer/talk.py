@@ -96,7 +96,7 @@ def read_talk(run: Run, key: Mapping[str, str]) -> Talk:
         f"CAST({name} AS TEXT) = ?" if name not in ("phase", "env_id") else f"{name} = ?" for name in names
     )
     values = [str(key.get(name, "")) for name in names]
-    with reading(run.store) as db:
+    with reading(run.store, tops=run.tops) as db:
         size = db.execute(f"SELECT length(messages) AS size FROM episodes WHERE {where}", values).fetchone()
         if size is None:
             told = ", ".join(f"{name} {value!r}" for name, value in zip(names, values, strict=True))

@@ -9,10 +9,12 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from agentrl.bench.viewer.files import problem
 from agentrl.bench.viewer.runs import Run, number, read_toml
 from agentrl.bench.viewer.talk import Talk
 
@@ -20,6 +22,7 @@ __all__ = ["MOST_TOKENS", "Token", "draw_tokens", "read_tokens"]
 
 MOST_TOKENS = 6000  # shown at once
 _Value = TypeVar("_Value", float | None, int | None)
+_MOST_BYTES = 64 << 20  # of a tokenizer
 _RARE = -6.0  # log-probability that is tinted fully
 
 
@@ -47,8 +50,8 @@ def read_tokens(run: Run, talk: Talk) -> list[Token]:
     bits = np.unpackbits(np.frombuffer(stored["mask"], dtype=np.uint8))[: len(ids)].astype(bool).tolist()
     mask = [*bits, *[False] * (len(ids) - len(bits))]
     logprobs: list[float] = _array(stored["logprobs"], "<f4").astype(float).tolist()
-    model = read_toml(run.path / "config.toml").get("model", "")
-    texts = token_texts(run.path, str(model), ids) or [f"[{each}]" for each in ids]
+    model = str(read_toml(run, "config.toml").get("model", ""))
+    texts = (token_texts(run.path, model, ids) if _may_read(run, model) else None) or [f"[{each}]" for each in ids]
     turns = iter([turn for turn, length in enumerate(talk.turn_lengths) for _ in range(min(length, len(ids)))])
     found = []
     for place, (token_id, sampled) in enumerate(zip(ids, mask, strict=True)):
@@ -104,6 +107,13 @@ def _span(token: Token, place: int, most: float) -> str:
     tip = html.escape(" · ".join(parts))
     focus = ' tabindex="0"' if token.sampled else ' tabindex="-1"'
     return f'<span class="{" ".join(kinds)}" style="{style}" data-tip="{tip}"{focus}>{text}</span>'
+
+
+def _may_read(run: Run, model: str) -> bool:
+    """Whether every tokenizer that might be taken lies in the viewer's folders, or comes with AgentRL."""
+    places = [*(run.path / "checkpoints").glob("*/tokenizer.json")]
+    places += [] if model.startswith("bundled:") or not model else [Path(model) / "tokenizer.json"]
+    return not any(each.exists() and (problem(each, run.tops) or each.stat().st_size > _MOST_BYTES) for each in places)
 
 
 def _array(raw: bytes, kind: str) -> np.ndarray:

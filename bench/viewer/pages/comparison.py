@@ -12,6 +12,7 @@ from nicegui import ui
 
 from agentrl.bench.compare import METRICS, Comparison, Flip, Metric, Row, compare
 from agentrl.bench.viewer.conversation import draw_sides
+from agentrl.bench.viewer.database import check_store
 from agentrl.bench.viewer.live import attempt
 from agentrl.bench.viewer.parts import badge, box, figure, frame, heading, note, points, say, short_env
 from agentrl.bench.viewer.runs import Library, Run
@@ -41,13 +42,18 @@ async def compare_page(request: Request, library: Library) -> None:
             for each in METRICS:
                 ui.link(each, _address(runs, each, force)).classes("chip here" if each == metric else "chip")
         place = box("section")
-        folders = [run.path for run in runs]
+
+        def read() -> list[Comparison]:
+            for run in runs:
+                check_store(run.store, run.tops)
+            return compare([run.path for run in runs], metric=metric, force=force)
+
         with place, box("empty"):
             ui.spinner(size="lg")
             say("comparing task by task …")
 
         async def begin() -> None:
-            found, why = await asyncio.to_thread(attempt, lambda: compare(folders, metric=metric, force=force))
+            found, why = await asyncio.to_thread(attempt, read)
             place.clear()
             with place:
                 if found is None:

@@ -11,6 +11,7 @@ from nicegui import ui
 from agentrl.bench.stats import Estimate
 from agentrl.bench.summary import Summary
 from agentrl.bench.viewer.database import stamp
+from agentrl.bench.viewer.files import problem
 from agentrl.bench.viewer.live import attempt, follow
 from agentrl.bench.viewer.pages.curves import draw_curves
 from agentrl.bench.viewer.parts import (
@@ -166,11 +167,15 @@ def _three(estimate: Estimate) -> tuple[float, float, float]:
     return estimate.value, estimate.low, estimate.high
 
 
+def _config(run: Run) -> str:
+    return problem(run.path / "config.toml", run.tops) or read_small(run, "config.toml")
+
+
 async def _settings(run: Run) -> None:
     with box("line"):
         heading("Settings")
     if run.kind == "training":
-        text = await asyncio.to_thread(read_small, run.path / "config.toml")
+        text = await asyncio.to_thread(_config, run)
         with box("panel"):
             say(text.strip() or "no config.toml is there", "said mono")
         return

@@ -50,7 +50,7 @@ def test_a_file_left_in_write_ahead_mode_is_not_touched(tmp_path: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.close()  # the last to leave takes log and index away; the mode stays
     before = _files(folder)
-    assert list(before) == ["bench.sqlite"]
+    assert not {"bench.sqlite-wal", "bench.sqlite-shm"} & set(before)
     assert _count(folder / "bench.sqlite") == 60
     assert _files(folder) == before
 
@@ -77,6 +77,17 @@ def test_a_killed_run_is_read_with_what_stands_in_its_log(tmp_path: Path) -> Non
     assert subprocess.run(command, cwd=root, env=environment, check=False).returncode == -signal.SIGKILL
     before = _files(tmp_path / "run")
     assert {"bench.sqlite-wal", "bench.sqlite-shm"} < set(before)
+    assert _count(tmp_path / "run" / "bench.sqlite") == 1
+    assert _files(tmp_path / "run") == before
+
+
+def test_a_killed_run_without_its_index_is_read_and_gets_none(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "run")]
+    assert subprocess.run(command, cwd=root, env=environment, check=False).returncode == -signal.SIGKILL
+    (tmp_path / "run" / "bench.sqlite-shm").unlink()  # as in a copy that left it out
+    before = _files(tmp_path / "run")
     assert _count(tmp_path / "run" / "bench.sqlite") == 1
     assert _files(tmp_path / "run") == before
 

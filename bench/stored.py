@@ -49,6 +49,7 @@ class StoredRun:
     identity: dict[str, Any]  # as a bench's
     num_episodes: int
     phase: str | None = None  # of a training run: the part that is read; None: all parts
+    greedy: bool | None = None  # of a held-out part: those sampled greedily, or the others; None: both
 
     @property
     def path(self) -> Path:
@@ -83,26 +84,31 @@ class StoredRun:
         num_seen: dict[tuple[str, int, int], int] = {}
         with RolloutStore(self.folder / _ROLLOUTS, read_only=True) as rollouts:
             for phase in [self.phase] if self.phase else PHASES:
-                for rollout in rollouts.episodes(phase=phase):  # type: ignore[arg-type]  # one of PHASES
+                member = None if self.greedy is None else int(self.greedy)
+                for rollout in rollouts.episodes(phase=phase, member=member):  # type: ignore[arg-type]  # of PHASES
                     task = (rollout.env_id, rollout.level, rollout.seed)
                     sample = num_seen[task] = num_seen.get(task, -1) + 1
                     yield _converted(rollout, phase, sample)
 
 
-def open_run(folder: Path, *, phase: str | None = None) -> StoredRun:
+def open_run(folder: Path, *, phase: str | None = None, greedy: bool | None = None) -> StoredRun:
     """Return the run of a folder.
 
     Args:
         folder: Of a bench or of a training run.
         phase: Of a training run: one of `PHASES`; None: all.
+        greedy: Of a held-out phase, in which each task is played twice: the episodes that were sampled greedily, or
+            those at the evaluation's temperature; None: both.
 
     Raises:
-        UsageError: A phase that does not exist, or of a bench.
+        UsageError: A phase that does not exist, or of a bench; `greedy` where nothing was held out, or played so.
         StoreError: The folder holds no run, or a damaged one.
         RunFolderError: The rollouts of a training run cannot be read.
     """
     if phase is not None and phase not in PHASES:
         raise UsageError(f"phase={phase!r} does not exist{nearest(phase, PHASES)}; there are {', '.join(PHASES)}")
+    if greedy is not None and phase in (None, "train"):
+        raise UsageError(f"greedy={greedy} chooses among held-out episodes; name a phase: eval_before or eval_after")
     if (folder / FILE).is_file():
         if phase is not None:
             raise UsageError(f"phase={phase!r} has no effect on {folder}, which is a bench; leave it out")
@@ -116,13 +122,15 @@ def open_run(folder: Path, *, phase: str | None = None) -> StoredRun:
     from agentrl.trainer.store import RolloutStore
 
     with RolloutStore(folder / _ROLLOUTS, read_only=True) as rollouts:
-        num_episodes = rollouts.count(phase=phase)  # type: ignore[arg-type]  # one of PHASES
+        member = None if greedy is None else int(greedy)
+        num_episodes = rollouts.count(phase=phase, member=member)  # type: ignore[arg-type]  # one of PHASES
+    identity = _identity(folder, phase, num_episodes)
+    if greedy is not None:
+        if greedy and identity["num_samples"] < 2:
+            raise UsageError(f"{folder} sampled nothing greedily (eval.greedy is false); leave --greedy out")
+        identity |= {"num_samples": 1, "agent_settings": {**identity["agent_settings"], "greedy": greedy}}
     return StoredRun(
-        folder=folder,
-        kind="training",
-        identity=_identity(folder, phase, num_episodes),
-        num_episodes=num_episodes,
-        phase=phase,
+        folder=folder, kind="training", identity=identity, num_episodes=num_episodes, phase=phase, greedy=greedy
     )
 
 

@@ -46,7 +46,8 @@ def run(args: Sequence[str]) -> int:
     phase = options.phase
     if phase is None and not (folder / "bench.sqlite").is_file() and (folder / "rollouts.sqlite").is_file():
         phase = "eval_after"
-    found = open_run(folder, phase=phase)
+    held_out = phase is not None and phase.startswith("eval")
+    found = open_run(folder, phase=phase, greedy=options.greedy if held_out or options.greedy else None)
     out = Path(options.out) if options.out else _folder(found, rubric)
     try:
         result = rescore(found, rubric, out)
@@ -87,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rubric", required=True, metavar="MODULE:CALLABLE", help="or: stored")
     parser.add_argument(
         "--phase", help="of a training run: train, eval_before, eval or eval_after (default eval_after)"
+    )
+    parser.add_argument(
+        "--greedy",
+        action="store_true",
+        help="of held-out tasks the episodes sampled greedily, not those at the evaluation's temperature",
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the new run (default: beside the old one)")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")

@@ -121,9 +121,11 @@ class RolloutStore:
         with self._transaction() as db:
             return db.execute("DELETE FROM episodes WHERE step > ?", (step,)).rowcount
 
-    def episodes(self, *, phase: Phase | None = None, step: int | None = None) -> Iterator[Episode]:
+    def episodes(
+        self, *, phase: Phase | None = None, step: int | None = None, member: int | None = None
+    ) -> Iterator[Episode]:
         """Yield episodes in the order of phase, step, group and member, a page at a time."""
-        where, values = _where(phase, step)
+        where, values = _where(phase, step, member)
         after: tuple[Any, ...] = ()
         while True:
             page = f"{where} AND ({', '.join(_KEY)}) > (?, ?, ?, ?)" if after else where
@@ -137,9 +139,9 @@ class RolloutStore:
                 return
             after = rows[-1][:4]
 
-    def count(self, *, phase: Phase | None = None, step: int | None = None) -> int:
+    def count(self, *, phase: Phase | None = None, step: int | None = None, member: int | None = None) -> int:
         """Return how many episodes are stored."""
-        where, values = _where(phase, step)
+        where, values = _where(phase, step, member)
         with self._explained(), self._lock:
             return int(self._connection().execute(f"SELECT count(*) FROM episodes WHERE {where}", values).fetchone()[0])
 
@@ -219,10 +221,12 @@ def _check_phase(phase: str) -> None:
         raise ValueError(f"phase={phase!r} is unknown; there are {', '.join(PHASES)}")
 
 
-def _where(phase: Phase | None, step: int | None) -> tuple[str, tuple[Any, ...]]:
+def _where(phase: Phase | None, step: int | None, member: int | None) -> tuple[str, tuple[Any, ...]]:
     if phase is not None:
         _check_phase(phase)
-    wanted = {name: value for name, value in (("phase", phase), ("step", step)) if value is not None}
+    wanted = {
+        name: value for name, value in (("phase", phase), ("step", step), ("member", member)) if value is not None
+    }
     return " AND ".join(f"{name} = ?" for name in wanted) or "1", tuple(wanted.values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -197,6 +198,15 @@ def test_parts_of_a_training_run_become_benches_that_compare(trained: Path, tmp_
     for phase in ("eval_before", "eval_after"):
         result = rescore(open_run(trained, phase=phase), stored, tmp_path / phase)
         assert (result.num_scored, result.num_changed) == (24, 0)  # 12 tasks, sampled and greedily
+    # Each by itself scores what the run said.
+    told = json.loads((trained / "summary.json").read_text())
+    for greedy, name in ((False, "success_after"), (True, "greedy_after")):
+        found_run = open_run(trained, phase="eval_after", greedy=greedy)
+        assert rescore(found_run, stored, tmp_path / name).num_scored == 12
+        scored = _stored(tmp_path / name)
+        assert sum(bool(each.success) for each in scored) / len(scored) == pytest.approx(told[name])
+    with pytest.raises(UsageError, match="name a phase"):
+        open_run(trained, greedy=True)
     with pytest.raises(
         StoreError, match=r"it is a training run, of which this makes a bench: agentrl rescore .* stored"
     ):

@@ -13,18 +13,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import gymnasium
+import numpy as np
 
 from agentrl.bench.conversation import Conversation
 from agentrl.bench.errors import AgentError, OutOfRoom
 from agentrl.bench.types import Episode, Job
 from agentrl.envs.protocol import Failure, Policy
 from agentrl.envs.runner import Event, Runner
+from agentrl.trainer.answers import AnswerError, read_reset, read_step
 
 if TYPE_CHECKING:
     from agentrl.bench.run import Settings
 
 __all__ = ["Attempt", "Deed", "Place"]
 
+_MOST_TOKENS = 2**53  # a count beyond it is no count
 _GRACE_S = 1.0  # an agent on the event loop is cancelled there first, which is tidier
 
 
@@ -182,8 +185,8 @@ class Attempt:
         options: dict[str, Any] = {"split": settings.split, **({"level": job.level} if job.level else {})}
         self._begin("reset", place)
         event = place.reset(job.seed, options, name)
-        self._hear(event)
-        while not event.done:
+        wrong = self._hear(event)
+        while not event.done and wrong is None:
             action = None
             if policy is not None:
                 try:
@@ -195,14 +198,14 @@ class Attempt:
                     self._latencies.pop()  # it was no turn
                     self._is_left = True
                     return self.ended(None)
-                except Exception as error:
+                except (Exception, SystemExit) as error:  # sys.exit ends its episode, not the bench
                     self.deed = None
                     kind = "timeout" if isinstance(error, TimeoutError) else "error"
                     return self.ended(Failure(kind=kind, boundary="agent", message=f"{type(error).__name__}: {error}"))
             self._begin("step", place)
             event = place.step(action)
-            self._hear(event)
-        return self.ended(event.failure)
+            wrong = self._hear(event)
+        return self.ended(wrong or _told(event.failure))
 
     def ended(self, failure: Failure | None) -> Episode:
         """Return the episode as far as it came; from any thread."""
@@ -226,8 +229,8 @@ class Attempt:
             num_attempts=self.number,
             seconds=time.monotonic() - self._began,
             latencies=tuple(self._latencies),
-            prompt_tokens=getattr(self._player, "prompt_tokens", None),
-            completion_tokens=getattr(self._player, "completion_tokens", None),
+            prompt_tokens=_counted(getattr(self._player, "prompt_tokens", None)),
+            completion_tokens=_counted(getattr(self._player, "completion_tokens", None)),
             messages=tuple(talk.messages) if talk else (),
         )
 
@@ -259,16 +262,18 @@ class Attempt:
         self._talk.say(action)
         return action
 
-    def _hear(self, event: Event) -> None:
-        """Take down what the environment said."""
+    def _hear(self, event: Event) -> Failure | None:
+        """Take down what the environment said; return its failure where that is outside the protocol."""
         self.deed = None
         self._event = event
         self.num_done += 1
+        if event.failure is None and (wrong := _wrong(event)) is not None:
+            return wrong
         observation = "" if event.observation is None else event.observation
         if event.kind == "reset":
             self._talk = Conversation(observation, event.info)
             self._task_id = str((event.info.get("task") or {}).get("id", self.job.seed))
-            return
+            return None
         assert self._talk is not None
         if isinstance(self._player, str):
             self._talk.say("" if event.action is None else event.action)
@@ -278,6 +283,40 @@ class Attempt:
         self._by_turn.append((event.reward, components))
         for name, value in components.items():
             self._rewards[name] = self._rewards.get(name, 0.0) + value
+        return None
+
+
+def _wrong(event: Event) -> Failure | None:
+    """Return the failure of an environment that answered what the protocol does not know, as the trainer reads it."""
+    success = event.info.get("success")
+    if event.kind == "step" and success is not None and not isinstance(success, bool | np.bool_):
+        message = f"info['success'] is {success!r:.80}, but must be True, False or None"
+        return Failure(kind="success", boundary="environment", message=message)
+    try:
+        if event.kind == "reset":
+            read_reset((event.observation, event.info))
+        else:  # the reward is looked at when the episode has ended
+            read_step((event.observation, 0.0, event.terminated, event.truncated, event.info))
+    except AnswerError as error:
+        return Failure(kind="answer", boundary="environment", message=str(error))
+    return None
+
+
+def _told(failure: object) -> Failure | None:
+    """Return a failure as plain text, whatever the environment put there."""
+    if not failure:
+        return None
+    told = failure if isinstance(failure, Mapping) else {"message": repr(failure)[:200]}
+    return Failure(
+        kind=str(told.get("kind", "unknown")),
+        boundary=str(told.get("boundary", "environment")),
+        message=str(told.get("message", "no message")),
+    )
+
+
+def _counted(count: object) -> int | None:
+    """Return a number of tokens; None for what a server gave that can be none."""
+    return count if isinstance(count, int) and 0 <= count <= _MOST_TOKENS else None
 
 
 def _shipped(env: Any, name: str) -> Policy:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "run"]
 
 _MOST_AT_ONCE = 64  # of concurrency="auto"; for more, give a number
+_MOST_EPISODES = 10_000_000  # of one bench: their jobs are held in memory
+_MOST_NUMBER = 2**63 - 1  # that the file can hold
 _MOST_FAILURES = 20  # one after another, before a bench stops: the server is gone, not the luck
 
 
@@ -74,6 +76,18 @@ class Settings:
         for name, least in (("num_tasks", 1), ("num_samples", 1), ("seed", 0), ("max_retries", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name}={getattr(self, name)!r} must be {least} or more")
+        last = max((self.seed + self.num_tasks - 1, *self.seeds, *self.levels))
+        if last > _MOST_NUMBER or min((*self.seeds, *self.levels), default=0) < 0:
+            raise UsageError(
+                f"seed={self.seed!r}, levels={self.levels!r}: the seeds of all tasks and the levels must be 0 to "
+                f"{_MOST_NUMBER} (2**63 - 1)"
+            )
+        num_episodes = len(self.envs) * max(1, len(self.levels)) * self.num_tasks * self.num_samples
+        if num_episodes > _MOST_EPISODES:
+            raise UsageError(
+                f"num_tasks={self.num_tasks!r} and num_samples={self.num_samples!r} make {num_episodes} episodes; one "
+                f"bench plays {_MOST_EPISODES} at most: take fewer tasks, or several benches with a seed each"
+            )
         if self.concurrency != "auto" and (not isinstance(self.concurrency, int) or self.concurrency < 1):
             raise UsageError(f"concurrency={self.concurrency!r} must be 1 or more, or auto")
         if self.memory_mb is not None and (self.concurrency != "auto" or not self.memory_mb > 0):

@@ -15,14 +15,14 @@ import os
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from agentrl.trainer.errors import ConfigError, RunFolderError
 from agentrl.trainer.types import Episode
 
-__all__ = ["MetricsLog", "drop_metrics", "episode_metrics", "read_metrics", "success_rate"]
+__all__ = ["MetricsLog", "drop_metrics", "episode_metrics", "parse_metrics", "read_metrics", "success_rate"]
 
 SAME_REWARD = 1e-8  # torch.isclose's absolute tolerance, with which TRL calls a group's spread zero
 
@@ -172,19 +172,32 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         lines = Path(path).read_bytes().split(b"\n")[:-1]
     except OSError as error:
         raise RunFolderError(f"{path}: {error.strerror}; give the folder that `agentrl train` wrote") from error
-    rows: list[dict[str, Any]] = []
+    return list(parse_metrics(lines, path))
+
+
+def parse_metrics(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of whole lines of `metrics.jsonl`.
+
+    Args:
+        lines: Without their ends.
+        path: Of the file, for the message.
+
+    Raises:
+        RunFolderError: When a line is not an object with a rising "step".
+    """
+    last: int | None = None
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            right = isinstance(row["step"], int) and (not rows or row["step"] > rows[-1]["step"])
-        except (ValueError, TypeError, KeyError):
+            right = isinstance(row["step"], int) and (last is None or row["step"] > last)
+        except (ValueError, TypeError, KeyError, RecursionError):
             right = False
         if not right:
             raise RunFolderError(
                 f'{path}, line {number}: not an object with a rising "step": {line[:80]!r}; delete that line to go on'
             )
-        rows.append(row)
-    return rows
+        last = row["step"]
+        yield row
 
 
 class _Board:

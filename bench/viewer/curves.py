@@ -11,9 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agentrl.bench.viewer.files import problem
-from agentrl.bench.viewer.runs import Run
-
 __all__ = [
     "DASHES",
     "FEW_POINTS",
@@ -22,7 +19,6 @@ __all__ = [
     "NUM_POINTS",
     "Line",
     "Picture",
-    "metrics_of",
     "options",
     "pictures",
 ]
@@ -60,20 +56,6 @@ class Picture:
     floor: float | None
     ceiling: float | None
     lines: tuple[Line, ...]
-
-
-def metrics_of(run: Run) -> list[dict[str, Any]]:
-    """Read the metrics of a run; none yet is an empty list.
-
-    Raises:
-        TrainerError: A line is none of `agentrl train`.
-    """
-    from agentrl.trainer.metrics import read_metrics
-
-    path = run.path / "metrics.jsonl"
-    if problem(path, run.tops):
-        return []  # the run's own page says why
-    return read_metrics(path) if path.exists() else []
 
 
 def pictures(told: Sequence[tuple[str, Rows]], *, find: str = "") -> list[tuple[str, list[Picture]]]:

@@ -29,6 +29,8 @@ _DEPTH = 3  # folders below one that was given
 _MOST = 2000  # folders looked into
 _FRESH_S = 60.0  # a run that wrote so lately is at work
 _MOST_BYTES = 1 << 20  # of a settings file
+_MOST_SAID = 1000  # characters
+_MOST_COUNT = 10**15  # of steps or episodes, above which a file lies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +137,7 @@ def overview(run: Run) -> Overview:
     """Look at a run; whatever is wrong with its files, this returns."""
     try:
         return _bench(run) if run.kind == "bench" else _training(run)
-    except (BenchError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except Exception as error:  # whatever its files hold, the other runs are shown
         return Overview(run=run, state="stopped", about="", changed=_changed(run), trouble=_said(error))
 
 
@@ -206,7 +208,8 @@ def _mtime(path: Path) -> float:
 
 
 def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    is_ours = isinstance(error, BenchError) or any(kind.__name__ == "TrainerError" for kind in type(error).__mro__)
+    return (str(error) if is_ours else f"this could not be read: {type(error).__name__}: {error}")[:_MOST_SAID]
 
 
 def _bench(run: Run) -> Overview:
@@ -236,7 +239,8 @@ def _counted(run: Run, _state: object) -> tuple[dict[str, Any], dict[str, Any]]:
         rows = db.execute("SELECT name, value FROM identity").fetchall()
         identity = {str(row["name"]): json.loads(row["value"]) for row in rows}
         counts = db.execute(
-            "SELECT count(*) AS done, total(failure IS NOT NULL) AS failed, total(success) AS solved,"
+            "SELECT count(*) AS done, total(failure IS NOT NULL) AS failed,"
+            " count(CASE WHEN failure IS NULL AND success THEN 1 END) AS solved,"
             " total(success IS NOT NULL AND failure IS NULL) AS told,"
             " avg(CASE WHEN failure IS NULL THEN reward END) AS reward FROM episodes"
         ).fetchone()
@@ -246,9 +250,10 @@ def _counted(run: Run, _state: object) -> tuple[dict[str, Any], dict[str, Any]]:
 def _expected(identity: Mapping[str, Any]) -> int | None:
     try:
         levels, envs = identity["levels"], identity["envs"]
-        return len(envs) * max(1, len(levels)) * int(identity["num_tasks"]) * int(identity["num_samples"])
-    except (KeyError, TypeError, ValueError):
+        found = len(envs) * max(1, len(levels)) * int(identity["num_tasks"]) * int(identity["num_samples"])
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
+    return found if 0 <= found < _MOST_COUNT else None
 
 
 def _training(run: Run) -> Overview:
@@ -259,9 +264,9 @@ def _training(run: Run) -> Overview:
     if _locked(run.path / ".lock"):
         state = "running"  # also one that was finished and goes on
     envs = _envs(config)
-    before, after = number(summary.get("success_before")), number(summary.get("success_after"))
+    before, after = _share(summary.get("success_before")), _share(summary.get("success_after"))
     # Until it is done, only the success of training itself is known, which is not to be held against a held-out one.
-    success = Score(value=number(last.get("success"))) if after is None else Score(value=after, before=before)
+    success = Score(value=_share(last.get("success"))) if after is None else Score(value=after, before=before)
     steps = number(config.get("num_steps"))
     return Overview(
         run=run,
@@ -269,11 +274,11 @@ def _training(run: Run) -> Overview:
         about=", ".join(envs),
         envs=envs,
         success=success,
-        greedy=Score(value=number(summary.get("greedy_after")), before=number(summary.get("greedy_before"))),
+        greedy=Score(value=_share(summary.get("greedy_after")), before=_share(summary.get("greedy_before"))),
         reward=number(last.get("reward")),
         seconds=number(summary.get("train_seconds")),
-        done=int(number(last.get("step")) or 0),
-        total=int(steps) if steps is not None else None,
+        done=int(min(number(last.get("step")) or 0, _MOST_COUNT)),
+        total=int(steps) if steps is not None and 0 <= steps < _MOST_COUNT else None,
         failures=0,
         changed=changed,
         trouble="\n".join(filter(None, [trouble, *(problem(each, run.tops) for each in run.files)])),
@@ -283,17 +288,20 @@ def _training(run: Run) -> Overview:
 @functools.lru_cache(maxsize=256)
 def _last_row(run: Run, _state: object) -> tuple[Mapping[str, Any], str]:
     """Return the figures of the last step, and what is wrong with the file, once for each state of it."""
-    from agentrl.trainer.errors import TrainerError  # the trainer is loaded where there is a run of it
-    from agentrl.trainer.metrics import read_metrics
+    from agentrl.bench.viewer.steps import read_steps
 
-    path = run.path / "metrics.jsonl"
-    if problem(path, run.tops):
+    if problem(run.path / "metrics.jsonl", run.tops):
         return {}, ""  # said of all files together
     try:
-        rows = read_metrics(path) if path.exists() else []
-    except TrainerError as error:
-        return {}, str(error)
-    return (rows[-1] if rows else {}), ""
+        rows, left_out = read_steps(run)
+    except Exception as error:  # whatever the file holds
+        return {}, _said(error)
+    return (rows[-1] if rows else {}), left_out
+
+
+def _share(value: Any) -> float | None:
+    found = number(value)
+    return found if found is not None and 0 <= found <= 1 else None
 
 
 def _envs(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,13 +8,17 @@ from fastapi import Request
 from nicegui import ui
 
 from agentrl.bench.viewer.charts import Charts
-from agentrl.bench.viewer.curves import MOST_RUNS, metrics_of, pictures
+from agentrl.bench.viewer.curves import MOST_RUNS, Picture, pictures
 from agentrl.bench.viewer.database import stamp
+from agentrl.bench.viewer.files import problem
 from agentrl.bench.viewer.live import follow
 from agentrl.bench.viewer.parts import box, frame, heading, note, say, shown
 from agentrl.bench.viewer.runs import Library, Run
+from agentrl.bench.viewer.steps import read_steps
 
 __all__ = ["curves", "draw_curves"]
+
+_Drawn = tuple[str, list[tuple[str, list[Picture]]], list[str]]  # what was sought, charts by section, trouble
 
 
 async def curves(request: Request, library: Library) -> None:
@@ -42,15 +46,28 @@ async def draw_curves(runs: list[Run], *, find: str = "") -> None:
     asked = {"find": find}
     field = ui.input("find a metric", placeholder="kl, perf, rewards/…", value=shown(find))
     field.props("outlined dense clearable debounce=300").classes("find")
+    notes = box()
     charts = Charts()
 
-    def read() -> list[tuple[str, Any]]:
-        return [(run.name, metrics_of(run)) for run in runs]
-
-    def draw(told: list[tuple[str, Any]]) -> None:
+    def read() -> _Drawn:
         sought = asked["find"]
+        told: list[tuple[str, Any]] = []
+        trouble: list[str] = []
+        for run in runs:
+            why = problem(run.path / "metrics.jsonl", run.tops)
+            rows, left_out = ([], "") if why else read_steps(run)
+            told.append((run.name, rows))
+            trouble += filter(None, [why, left_out])
+        return sought, pictures(told, find=sought), trouble
+
+    def draw(found: _Drawn) -> None:
+        sought, sections, trouble = found
+        notes.clear()
+        with notes:
+            for each in trouble:
+                note(each, "hint")
         empty = f"No metric has {sought!r} in its name." if sought else "No step was finished yet."
-        charts.show(pictures(told, find=sought), empty=empty)
+        charts.show(sections, empty=empty)
 
     again = await follow(read, draw, stamp=lambda: [stamp(run.path / "metrics.jsonl") for run in runs])
 

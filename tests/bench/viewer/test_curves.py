@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from agentrl.bench.errors import StoreError
 from agentrl.bench.store import BenchStore
 from agentrl.bench.summary import summarize
-from agentrl.bench.viewer.curves import MOST_CHARTS, NUM_POINTS, Picture, metrics_of, options, pictures
+from agentrl.bench.viewer.curves import MOST_CHARTS, NUM_POINTS, Picture, options, pictures
 from agentrl.bench.viewer.results import read_identity, read_results
-from agentrl.bench.viewer.runs import find_runs
+from agentrl.bench.viewer.runs import find_runs, overview
+from agentrl.bench.viewer.steps import read_steps
 from agentrl.trainer.errors import RunFolderError
 from tests.bench.viewer.stores import ATTACK, metrics, write_bench, write_training
 
@@ -101,15 +103,37 @@ def test_no_name_becomes_a_key() -> None:
 
 def test_metrics_of_a_run(tmp_path: Path) -> None:
     run = find_runs([write_training(tmp_path / "run")])[0]
-    assert len(metrics_of(run)) == 20
+    assert len(read_steps(run)[0]) == 20
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 21, "succ')  # half a line, as while it is written
-    assert len(metrics_of(run)) == 20
+    assert len(read_steps(run)[0]) == 20
     (run.path / "metrics.jsonl").write_text("nonsense\n")
     with pytest.raises(RunFolderError, match="line 1"):
-        metrics_of(run)
+        read_steps(run)
     (run.path / "metrics.jsonl").unlink()
-    assert metrics_of(run) == []
+    assert read_steps(run) == ([], "")
+
+
+def test_metrics_without_end_are_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = find_runs([write_training(tmp_path / "run")])[0]
+    path = run.path / "metrics.jsonl"
+    size = path.stat().st_size
+    monkeypatch.setattr("agentrl.bench.viewer.steps.MOST_BYTES", size - 1)
+    rows, left_out = read_steps(run)
+    assert (len(rows), left_out) == (19, f"{path} is too long to be shown: what follows step 19 is left out")
+    assert left_out in overview(run).trouble
+    monkeypatch.setattr("agentrl.bench.viewer.steps.MOST_BYTES", size)
+    monkeypatch.setattr("agentrl.bench.viewer.steps.MOST_VALUES", 2 * len(rows[0]))
+    assert len(read_steps(run)[0]) == 2
+    monkeypatch.setattr("agentrl.bench.viewer.steps.MOST_LINE", 20)
+    with pytest.raises(StoreError, match=r"a line has \d+ bytes"):
+        read_steps(run)
+
+
+def test_what_is_no_number_takes_no_memory(tmp_path: Path) -> None:
+    run = find_runs([write_training(tmp_path / "run")])[0]
+    (run.path / "metrics.jsonl").write_text('{"step": 1, "a": [[], []], "b": "text", "c": true, "d": 2.5}\n')
+    assert read_steps(run)[0] == [{"step": 1, "a": None, "b": None, "c": None, "d": 2.5}]
 
 
 def test_scores_are_those_that_the_bench_prints(tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ import fcntl
 import json
 import os
 import shutil
+import sqlite3
 import time
 from pathlib import Path
 
 import pytest
 
 from agentrl.bench.errors import UsageError
-from agentrl.bench.viewer.runs import Library, find_runs, number, overview
+from agentrl.bench.viewer.parts import progress_text
+from agentrl.bench.viewer.runs import Library, Run, find_runs, number, overview
 from tests.bench.viewer.stores import ENVS, write_bench, write_training
 
 
@@ -69,8 +71,6 @@ def test_whether_a_training_run_goes_on(tmp_path: Path) -> None:
 
 def test_a_bench_that_lacks_episodes_is_not_finished(tmp_path: Path) -> None:
     folder = write_bench(tmp_path / "run", "a", share=0.5)
-    import sqlite3
-
     db = sqlite3.connect(folder / "bench.sqlite")
     db.execute("DELETE FROM episodes WHERE seed > 10")
     db.commit()
@@ -106,6 +106,49 @@ def test_a_spoiled_bench_says_why(tmp_path: Path) -> None:
     (tmp_path / "bench.sqlite").write_bytes(b"nonsense" * 1000)
     [run] = find_runs([tmp_path])
     assert "damaged" in overview(run).trouble
+
+
+@pytest.mark.parametrize("value", ["Infinity", "1e999", "NaN", "1" + "0" * 4000, "[]", "[" * 100_000, "null"])
+@pytest.mark.parametrize("name", ["num_tasks", "levels", "envs"])
+def test_no_bench_hides_the_others(tmp_path: Path, name: str, value: str) -> None:
+    folder = write_bench(tmp_path / "run", "a", share=0.5, num_tasks=8)
+    db = sqlite3.connect(folder / "bench.sqlite")
+    db.execute("UPDATE identity SET value = ? WHERE name = ?", (value, name))
+    db.commit()
+    db.close()
+    found = overview(find_runs([tmp_path])[0])
+    assert found.total is None or found.total == 0 or value == "[]"
+    assert progress_text(found)
+
+
+def test_whatever_reading_raises_is_said_of_that_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bench(tmp_path / "run", "a", share=0.5, num_tasks=8)
+    [run] = find_runs([tmp_path])
+    for error in (OverflowError, MemoryError, AttributeError, RecursionError, KeyError):
+
+        def fail(run: Run, error: type[Exception] = error) -> None:
+            raise error("x" * 5000)
+
+        monkeypatch.setattr("agentrl.bench.viewer.runs._bench", fail)
+        assert error.__name__ in overview(run).trouble
+        assert len(overview(run).trouble) <= 1000
+
+
+def test_success_is_a_share_of_what_did_not_fail(tmp_path: Path) -> None:
+    folder = write_bench(tmp_path / "run", "a", share=0.0, num_tasks=8)
+    db = sqlite3.connect(folder / "bench.sqlite")
+    db.execute("UPDATE episodes SET success = 1 WHERE failure IS NOT NULL")
+    assert db.execute("UPDATE episodes SET success = 7 WHERE seed < 4").rowcount == 16
+    assert db.execute("SELECT count(*) FROM episodes WHERE failure IS NOT NULL").fetchone() == (2,)
+    db.commit()
+    db.close()
+    [run] = find_runs([tmp_path])
+    assert overview(run).success.value == pytest.approx(16 / 30)
+    training = write_training(tmp_path / "training")
+    (training / "summary.json").write_text('{"success_before": 0.5, "success_after": 3.0, "greedy_after": -1}')
+    [run] = find_runs([training])
+    assert overview(run).success.value == pytest.approx(0.6)
+    assert overview(run).greedy.value is None
 
 
 def test_weights_of_environments_are_named(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from agentrl.bench.errors import AgentError, OutOfRoom
 from agentrl.bench.types import Episode, Job
 from agentrl.envs.protocol import Failure, Policy
 from agentrl.envs.runner import Event, Runner
-from agentrl.trainer.answers import AnswerError, read_reset, read_step
 
 if TYPE_CHECKING:
     from agentrl.bench.run import Settings
@@ -288,6 +287,8 @@ class Attempt:
 
 def _wrong(event: Event) -> Failure | None:
     """Return the failure of an environment that answered what the protocol does not know, as the trainer reads it."""
+    from agentrl.trainer.answers import AnswerError, read_reset, read_step  # lazily: whoever reads runs needs it not
+
     success = event.info.get("success")
     if event.kind == "step" and success is not None and not isinstance(success, bool | np.bool_):
         message = f"info['success'] is {success!r:.80}, but must be True, False or None"

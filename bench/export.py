@@ -15,7 +15,7 @@ from agentrl.bench.errors import StoreError, UsageError
 from agentrl.bench.stored import StoredRun
 from agentrl.envs.errors import nearest
 
-__all__ = ["ENDINGS", "export"]
+__all__ = ["ENDINGS", "export", "keep_runs", "whole_file"]
 
 ENDINGS: dict[str, tuple[str, ...]] = {
     "jsonl": (".jsonl",),
@@ -23,6 +23,18 @@ ENDINGS: dict[str, tuple[str, ...]] = {
     "inspect": (".eval", ".json"),
 }
 """Formats with the endings of their files; Inspect knows its logs by them."""
+
+_OF_RUNS = ("bench.sqlite", "bench.sqlite.lock", "metrics.jsonl", "rollouts.sqlite")
+
+
+def keep_runs(path: Path) -> None:
+    """Refuse a name that files of runs have, whatever is there.
+
+    Raises:
+        UsageError: It is one.
+    """
+    if path.name.lower() in _OF_RUNS:
+        raise UsageError(f"{path} is named as the file of a run, which is never changed; name another file with --out")
 
 
 def export(run: StoredRun, path: Path, *, format: str, tokens: bool = False, force: bool = False) -> int:
@@ -51,9 +63,10 @@ def export(run: StoredRun, path: Path, *, format: str, tokens: bool = False, for
         raise UsageError(f"{path} is a folder; name a file in it: {path / name}")
     if path.exists() and path.samefile(run.path):
         raise UsageError(f"{path} is the run itself, which is never changed; name another file")
+    keep_runs(path)
     if path.exists() and not force:
         raise UsageError(f"{path} exists; type --force to replace it, or name another file with --out")
-    with _whole(path) as temporary:
+    with whole_file(path) as temporary:
         if format == "jsonl":
             from agentrl.bench.exports.jsonl import write_jsonl
 
@@ -68,8 +81,12 @@ def export(run: StoredRun, path: Path, *, format: str, tokens: bool = False, for
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Give a file to write, which takes its name once it is whole and on the disk."""
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a file to write, which takes its name once it is whole and on the disk.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,15 +16,18 @@ from typing import Any
 
 from agentrl.bench.compare import Metric, NotComparableError, compare, expected
 from agentrl.bench.errors import BenchError, UsageError
+from agentrl.bench.export import keep_runs, whole_file
 from agentrl.bench.reproduce import command_of
 from agentrl.bench.stats import Estimate, holm
 from agentrl.bench.store import BenchStore
 from agentrl.bench.summary import Summary, summarize
 from agentrl.bench.viewer.runs import find_runs
 
-__all__ = ["Board", "Entry", "boards", "draw"]
+__all__ = ["Board", "Entry", "boards", "draw", "write_board"]
 
 _SURE = 0.05
+_MARK = '<meta name="generator" content="agentrl leaderboard">'  # a page of ours may be written anew
+_HEAD = 4096  # bytes, among which it stands
 _KEPT_APART = ("agent", "agent_settings", "rescored")  # all else must be the same in a table
 
 
@@ -183,7 +186,40 @@ def draw(tables: Sequence[Board], *, title: str = "Leaderboard") -> str:
     """Return the page; what runs say of themselves is escaped."""
     from agentrl.trainer.page import page
 
-    return page(title, "<main>" + "".join(_body(tables, title)) + "</main>", style=_STYLE)
+    text = page(title, "<main>" + "".join(_body(tables, title)) + "</main>", style=_STYLE)
+    return text.replace("<title>", f"{_MARK}\n<title>", 1)
+
+
+def write_board(path: Path, text: str, *, force: bool = False) -> None:
+    """Write a page whole or not at all, over an older leaderboard or where nothing is.
+
+    Args:
+        path: The file; its folder is made when absent.
+        text: As `draw` returned it.
+        force: Replace what is no leaderboard; never a file of a run.
+
+    Raises:
+        UsageError: Something else is there.
+        StoreError: The file cannot be written.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file in it: {path / 'leaderboard.html'}")
+    keep_runs(path)
+    if path.exists() and not force and not _is_ours(path):
+        raise UsageError(
+            f"{path} is there and no leaderboard; type --force to replace it, or name another file with --out"
+        )
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return head.lower().startswith(b"<!doctype html>") and _MARK.encode() in head
 
 
 def _body(tables: Sequence[Board], title: str) -> Iterator[str]:

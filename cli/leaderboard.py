@@ -26,15 +26,17 @@ def run(args: Sequence[str]) -> int:
     )
     parser.add_argument("dir", nargs="*", default=["runs"], help="folders with benches in or below them (default runs)")
     parser.add_argument("--out", default="leaderboard.html", metavar="FILE", help="default leaderboard.html")
+    parser.add_argument("--force", action="store_true", help="replace a file that is no leaderboard")
     parser.add_argument("--title", default="Leaderboard", metavar="TEXT", help="default Leaderboard")
     options = parser.parse_args(args)
-    from agentrl.bench.leaderboard import boards, draw
-    from agentrl.trainer.page import write_page
+    from agentrl.bench.leaderboard import boards, draw, write_board
+    from agentrl.trainer.transcripts import visible
 
     tables, troubles = boards([Path(each) for each in options.dir])
-    path = write_page(Path(options.out), draw(tables, title=options.title))
+    write_board(Path(options.out), draw(tables, title=options.title), force=options.force)
     for trouble in troubles:
-        print(f"left out: {trouble}", file=sys.stderr)
-    count = sum(len(board.entries) for board in tables)
-    print(f"{count} runs in {len(tables)} tables: {path}")
+        print(visible(f"left out: {trouble}"), file=sys.stderr)
+    num_runs, num_tables = sum(len(board.entries) for board in tables), len(tables)
+    many = f"{num_runs} {'run' if num_runs == 1 else 'runs'} in {num_tables} {'table' if num_tables == 1 else 'tables'}"
+    print(visible(f"{many}: {options.out}"))
     return 1 if troubles else 0

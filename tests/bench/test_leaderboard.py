@@ -77,11 +77,35 @@ def test_a_broken_store_is_named_and_left_out(
     assert main(["leaderboard", "--out", "page.html"]) == 1
     told = capsys.readouterr()
     assert "runs/bad" in told.err
-    assert "1 runs in 1 tables: page.html" in told.out
+    assert "1 run in 1 table: page.html" in told.out
     assert "oracle" in (tmp_path / "page.html").read_text()
     with pytest.raises(UsageError, match=r"no bench in .*agentrl bench --env"):
         boards([tmp_path / "nowhere"])
-    assert main(["leaderboard", "--out", "nowhere/page.html"]) == 2
+
+
+def test_only_a_leaderboard_is_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bench(tmp_path / "runs" / "good", "oracle", num_tasks=1)
+    store = tmp_path / "runs" / "good" / "bench.sqlite"
+    before = store.read_bytes()
+    Path("mine.py").write_text("x = 1\n")
+    assert main(["leaderboard", "--out", "new/page.html"]) == 0
+    assert main(["leaderboard", "--out", "new/page.html"]) == 0  # one of ours
+    capsys.readouterr()
+    assert main(["leaderboard", "--out", "mine.py"]) == 2
+    assert "mine.py is there and no leaderboard; type --force to replace it" in capsys.readouterr().err
+    assert Path("mine.py").read_text() == "x = 1\n"
+    assert main(["leaderboard", "--out", "mine.py", "--force"]) == 0
+    assert "agentrl leaderboard" in Path("mine.py").read_text()
+    for name in ("bench.sqlite", "rollouts.sqlite", "metrics.jsonl"):
+        assert main(["leaderboard", "--out", f"runs/good/{name}", "--force"]) == 2
+        assert "is named as the file of a run, which is never changed" in capsys.readouterr().err
+    assert store.read_bytes() == before
+    for out, told in (("mine.py/page.html", "cannot be written"), ("runs", "is a folder; name a file in it")):
+        assert main(["leaderboard", "--out", out]) == 2
+        assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,10 @@ def test_a_file_in_the_current_folder_is_replaced_by_force_alone(run: Run) -> No
             ("runs/one", "--format", "jsonl", "--force", "--out", "runs/one/bench.sqlite"),
             "is the run itself, which is never changed",
         ),
+        (
+            ("runs/one", "--format", "jsonl", "--force", "--out", "runs/two/bench.sqlite"),
+            "is named as the file of a run, which is never changed",
+        ),
     ],
 )
 def test_a_wrong_word_is_answered_with_what_to_type(run: Run, words: tuple[str, ...], told: str) -> None:

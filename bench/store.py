@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from agentrl.bench.errors import StoreError
 from agentrl.bench.readonly import readonly_uri
+from agentrl.bench.rows import COLUMNS, read_episode, read_identity, read_pace, refuse_views
 from agentrl.bench.types import Episode, Job, Pace
 
 __all__ = ["FILE", "BenchStore", "differences"]
@@ -27,29 +28,8 @@ FILE = "bench.sqlite"
 
 _LOCK = f"{FILE}.lock"  # held while a process writes; the system lets go of it when the process is gone
 _VERSION = 2  # 2: the column `turns`; files of layout 1 are read, and given the column when opened for writing
-_COLUMNS = {  # column -> SQL type; the first four are the key
-    "env_id": "TEXT NOT NULL",
-    "level": "INTEGER NOT NULL",
-    "seed": "INTEGER NOT NULL",
-    "sample": "INTEGER NOT NULL",
-    "task_id": "TEXT NOT NULL",
-    "prompt": "TEXT NOT NULL",
-    "reward": "REAL NOT NULL",
-    "rewards": "TEXT NOT NULL",
-    "success": "INTEGER",
-    "truncated": "INTEGER NOT NULL",
-    "num_turns": "INTEGER NOT NULL",
-    "failure": "TEXT",
-    "num_attempts": "INTEGER NOT NULL",
-    "seconds": "REAL NOT NULL",
-    "latencies": "TEXT NOT NULL",
-    "prompt_tokens": "INTEGER",
-    "completion_tokens": "INTEGER",
-    "messages": "TEXT NOT NULL",
-    "turns": "TEXT",  # JSON: rewards and components of the turns; NULL in rows of layout 1
-}
 _KEY = ("env_id", "level", "seed", "sample")
-_TYPED = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
+_TYPED = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
 _CREATE = (
     f"CREATE TABLE IF NOT EXISTS episodes ({_TYPED}, PRIMARY KEY ({', '.join(_KEY)}))",
     "CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -57,8 +37,8 @@ _CREATE = (
     " steps_per_s REAL, taken_mb REAL)",
 )
 _INSERT = (
-    f"INSERT INTO episodes ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)})"
-    f" ON CONFLICT DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS if name not in _KEY)}"
+    f"INSERT INTO episodes ({', '.join(COLUMNS)}) VALUES ({', '.join('?' for _ in COLUMNS)})"
+    f" ON CONFLICT DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS if name not in _KEY)}"
     " WHERE failure IS NOT NULL"  # only an episode that failed is played again
 )
 _PAGE = 256  # episodes read at a time
@@ -82,6 +62,7 @@ class BenchStore:
         self._db: sqlite3.Connection | None = None
         self._writing: FileLock | None = None
         self._has_turns = True
+        self.identity: dict[str, Any]
         if identity is None and not self.path.is_file():
             how = "give the folder that agentrl bench wrote with --out"
             if (self.path.parent / "rollouts.sqlite").is_file():
@@ -96,11 +77,10 @@ class BenchStore:
                 uri = readonly_uri(self.path) if identity is None else writing
                 self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
                 self._prepare(self._db, identity)
-                rows = self._db.execute("SELECT name, value FROM identity").fetchall()
+                self.identity = read_identity(self.path, self._db.execute("SELECT name, value FROM identity"))
             except BaseException:
                 self.close()
                 raise
-        self.identity: dict[str, Any] = {name: json.loads(value) for name, value in rows}
 
     def add(self, episode: Episode) -> bool:
         """Write an episode at once; return whether it was missing, or there with a failure only."""
@@ -143,9 +123,7 @@ class BenchStore:
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'paces'").fetchone():
                 return []  # written before it was noted
             rows = db.execute("SELECT at, num_at_once, why, steps_per_s, taken_mb FROM paces ORDER BY rowid")
-            return [
-                Pace(at=row[0], num_at_once=row[1], why=row[2], steps_per_s=row[3], taken_mb=row[4]) for row in rows
-            ]
+            return [read_pace(self.path, row) for row in rows]
 
     def done(self) -> set[Job]:
         """Return which episodes are there without a failure."""
@@ -167,14 +145,14 @@ class BenchStore:
         absent = {} if with_messages else {"messages": "'[]'", "turns": "NULL"}
         if not self._has_turns:
             absent["turns"] = "NULL"
-        columns = [absent.get(name, name) for name in _COLUMNS]
+        columns = [absent.get(name, name) for name in COLUMNS]
         after: tuple[Any, ...] = ()
         while True:
             where = f"WHERE ({', '.join(_KEY)}) > (?, ?, ?, ?)" if after else ""
             query = f"SELECT {', '.join(columns)} FROM episodes {where} ORDER BY {', '.join(_KEY)} LIMIT {_PAGE}"
             with self._explained(), self._lock:
                 rows = self._connection().execute(query, after).fetchall()
-            yield from map(_episode, rows)
+            yield from (read_episode(self.path, row) for row in rows)
             if len(rows) < _PAGE:
                 return
             after = rows[-1][:4]
@@ -219,6 +197,7 @@ class BenchStore:
             raise StoreError(
                 f"{self.path} has layout {version}, this agentrl reads {_VERSION}; type: pip install -U agentrl-gym"
             )
+        refuse_views(self.path, db)
         if identity is None:
             db.execute("SELECT 1 FROM episodes LIMIT 1")
             self._has_turns = _has_turns(db)
@@ -228,12 +207,13 @@ class BenchStore:
         db.execute("BEGIN IMMEDIATE")
         for statement in _CREATE:
             db.execute(statement)
-        there = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM identity")}
+        held = db.execute("SELECT name, value FROM identity").fetchall()
+        there = read_identity(self.path, held) if held else {}
         if not there:
             rows = [(name, json.dumps(value)) for name, value in identity.items()]
             db.executemany("INSERT INTO identity VALUES (?, ?)", rows)
         if not _has_turns(db):
-            db.execute(f"ALTER TABLE episodes ADD COLUMN turns {_COLUMNS['turns']}")
+            db.execute(f"ALTER TABLE episodes ADD COLUMN turns {COLUMNS['turns']}")
         db.execute(f"PRAGMA user_version = {_VERSION}")
         db.execute("COMMIT")
         if there and (unlike := differences(there, json.loads(json.dumps(dict(identity))))):
@@ -256,7 +236,7 @@ class BenchStore:
             hint = "make the folder writable and see that the disk has room, or choose another folder with --out"
             if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 hint = "another process is writing this run: wait for it or stop it"
-            elif name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+            elif name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) or "decode" in str(error):
                 hint = "the file is damaged or no run of the bench: move it away, or choose another folder with --out"
             raise StoreError(f"{self.path}: {error}; {hint}") from error
 
@@ -302,30 +282,6 @@ def _row(episode: Episode) -> tuple[Any, ...]:
 
 def _job(row: tuple[Any, ...]) -> Job:
     return Job(env_id=row[0], level=row[1], seed=row[2], sample=row[3])
-
-
-def _episode(values: tuple[Any, ...]) -> Episode:
-    row = dict(zip(_COLUMNS, values, strict=True))
-    turns = json.loads(row["turns"]) if row["turns"] else {}
-    return Episode(
-        job=_job(values),
-        task_id=row["task_id"],
-        prompt=row["prompt"],
-        reward=row["reward"],
-        rewards=json.loads(row["rewards"]),
-        success=None if row["success"] is None else bool(row["success"]),
-        truncated=bool(row["truncated"]),
-        num_turns=row["num_turns"],
-        failure=None if row["failure"] is None else json.loads(row["failure"]),
-        num_attempts=row["num_attempts"],
-        seconds=row["seconds"],
-        latencies=tuple(json.loads(row["latencies"])),
-        prompt_tokens=row["prompt_tokens"],
-        completion_tokens=row["completion_tokens"],
-        messages=tuple(json.loads(row["messages"])),
-        turn_rewards=tuple(turns.get("rewards", ())),
-        turn_components=tuple(turns.get("components", ())),
-    )
 
 
 def _has_turns(db: sqlite3.Connection) -> bool:

@@ -17,7 +17,15 @@ from agentrl.bench.errors import StoreError
 from agentrl.bench.store import FILE, BenchStore, differences
 from agentrl.bench.types import Episode, Job, Pace
 
-IDENTITY = {"agent": "oracle", "envs": ["A-v0"], "seed": 0, "versions": {"agentrl-gym": "0"}}
+IDENTITY = {
+    "agent": "oracle",
+    "envs": ["A-v0"],
+    "levels": [1],
+    "num_tasks": 4,
+    "num_samples": 1,
+    "seed": 0,
+    "versions": {"agentrl-gym": "0"},
+}
 
 
 def _made(seed: int = 0, **changes: object) -> Episode:
@@ -133,6 +141,78 @@ def test_what_is_no_run_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="choose another folder"):
         BenchStore(tmp_path / "file" / "run", IDENTITY)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("latencies", "no JSON"),
+        ("latencies", '{"0": 1}'),
+        ("latencies", "[NaN]"),
+        ("failure", '{"kind": "k"}'),
+        ("failure", "[]"),
+        ("messages", "7"),
+        ("messages", '[{"content": "no role"}]'),
+        ("messages", "[" * 100_000),
+        ("rewards", '{"answer": "much"}'),
+        ("rewards", "[]"),
+        ("turns", '{"rewards": 7}'),
+        ("turns", '{"components": [7]}'),
+        ("turns", "[]"),
+        ("reward", "much"),
+        ("reward", b"\x00"),
+        ("reward", float("inf")),
+        ("seconds", b"1"),
+        ("success", "yes"),
+        ("truncated", 2),
+        ("num_turns", 1.5),
+        ("prompt_tokens", "many"),
+        ("level", "high"),
+        ("task_id", b"\xff"),
+    ],
+)
+def test_a_row_that_no_bench_writes_is_named(tmp_path: Path, column: str, value: object) -> None:
+    with BenchStore(tmp_path, IDENTITY) as store:
+        store.add(_made())
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute(f"UPDATE episodes SET {column} = ?", (value,))
+    db.close()
+    with BenchStore(tmp_path) as store, pytest.raises(StoreError, match=rf"bench.sqlite: '{column}' of .*move it away"):
+        list(store.episodes())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DELETE FROM identity", "the table identity has no 'agent'"),
+        ("DELETE FROM identity WHERE name = 'num_tasks'", "the table identity has no 'num_tasks'"),
+        ("UPDATE identity SET value = 'Infinity' WHERE name = 'num_tasks'", "'num_tasks' of the table identity is inf"),
+        ("UPDATE identity SET value = '\"1\"' WHERE name = 'versions'", "'versions' of the table identity is '1'"),
+        ("UPDATE identity SET value = 'no JSON' WHERE name = 'agent'", "'agent' of the table identity is 'no JSON'"),
+        ("UPDATE identity SET value = x'00' WHERE name = 'seed'", "'seed' of the table identity is b"),
+        ("DROP TABLE identity", "no such table"),
+    ],
+)
+def test_an_identity_that_no_bench_writes_is_named(tmp_path: Path, change: str, told: str) -> None:
+    BenchStore(tmp_path, IDENTITY).close()
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute(change)
+    db.close()
+    with pytest.raises(StoreError, match=told):
+        BenchStore(tmp_path)
+
+
+def test_a_view_in_the_place_of_a_table_is_refused(tmp_path: Path) -> None:
+    BenchStore(tmp_path, IDENTITY).close()
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("DROP TABLE episodes")
+        db.execute(
+            "CREATE VIEW episodes AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
+        )
+    db.close()
+    for identity in (None, IDENTITY):
+        with pytest.raises(StoreError, match=r"episodes is a view, not a table; .*move it away"):
+            BenchStore(tmp_path, identity)
 
 
 WRITER = """

@@ -15,11 +15,12 @@ from agentrl.bench.errors import StoreError
 from agentrl.bench.readonly import connect_readonly
 from agentrl.bench.viewer.files import problem
 
-__all__ = ["check_store", "reading", "stamp"]
+__all__ = ["check_store", "reading", "short", "stamp"]
 
 _WAIT_S = 2.0
 _MOST_STEPS = 400_000_000  # of SQLite's machine, about a minute: a hostile file cannot keep a page for ever
 _CHUNK = 10_000_000
+_MOST_CHARS = 1000
 
 
 @contextmanager
@@ -62,6 +63,17 @@ def check_store(path: Path, tops: Sequence[Path]) -> None:
     beside = [path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm", "-journal")]
     if why := next(filter(None, (problem(each, tops) for each in (path, *beside))), ""):
         raise StoreError(why)
+
+
+def short(column: str, most: int = _MOST_CHARS) -> str:
+    """Return SQL for a column of which a long text or blob is cut before it leaves the file.
+
+    Args:
+        column: Its name, or an expression of ours.
+        most: Characters; bytes of a blob.
+    """
+    # A zero byte ends what `length` counts and `substr` takes of a text, not what is read of it.
+    return f"CASE WHEN length(CAST({column} AS BLOB)) > {most} THEN substr({column}, 1, {most}) ELSE {column} END"
 
 
 def stamp(*paths: Path) -> tuple[tuple[int, int], ...]:

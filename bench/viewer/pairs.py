@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from agentrl.bench.viewer.database import reading
+from agentrl.bench.viewer.database import reading, short
 from agentrl.bench.viewer.queries import PAGE, Page
 from agentrl.bench.viewer.runs import Run
 
@@ -46,10 +46,12 @@ def read_pairs(run: Run, *, change: str = "", start: int = 0) -> Pairs:
     Raises:
         StoreError: The file cannot be read.
     """
-    columns = ", ".join(f"before.{name} AS {name}" for name in ("env_id", "level", "seed", "task_id", "member"))
-    keys = ", ".join(f"before.{name} AS {name}" for name in ("phase", "step", "group_id"))
+    columns = ", ".join(
+        f"{short(f'before.{name}')} AS {name}" for name in ("env_id", "level", "seed", "task_id", "member")
+    )
+    keys = ", ".join(f"{short(f'before.{name}')} AS {name}" for name in ("phase", "step", "group_id"))
     sides = ", ".join(
-        f"{side}.{name} AS {side}_{name}"
+        f"{short(f'{side}.{name}')} AS {side}_{name}"
         for side in ("before", "after")
         for name in ("success", "reward", "failure", "num_turns")
     )

@@ -46,14 +46,16 @@ THEME_COOKIE = "agentrl-theme"
 OUTCOME_WORDS = {"solved": "solved", "unsolved": "not solved", "unknown": "no verdict", "failed": "failed"}
 OUTCOME_KINDS = {"solved": "good", "unsolved": "bad", "failed": "warn"}
 _STATES = {"running": "good", "finished": "plain", "stopped": "warn"}
+_MOST_CHARS = 100_000
 _THEMES = {"auto": ("contrast", "dark"), "dark": ("dark_mode", "light"), "light": ("light_mode", "auto")}
 
 
 def shown(value: object) -> str:
-    """Return text with its invisible characters visible."""
+    """Return text with its invisible characters visible; what no page can hold is cut."""
     from agentrl.trainer.transcripts import visible
 
-    return visible(value)
+    text = str(value)
+    return visible(text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]} … cut here")
 
 
 def say(value: object, classes: str = "") -> ui.label:

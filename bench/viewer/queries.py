@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 
-from agentrl.bench.viewer.database import reading
+from agentrl.bench.viewer.database import reading, short
 from agentrl.bench.viewer.runs import Run
 
 __all__ = [
@@ -147,7 +147,8 @@ def facets(run: Run) -> Facets:
     """
     phase = "phase" if run.kind == "training" else "''"
     query = (
-        f"SELECT {phase}, env_id, level, {_OUTCOME}, {_KIND}, coalesce({_CUT[run.kind]}, 0) <> 0, count(*)"
+        f"SELECT {short(phase)}, {short('env_id')}, {short('level')}, {_OUTCOME}, {short(_KIND)},"
+        f" coalesce({_CUT[run.kind]}, 0) <> 0, count(*)"
         f" FROM episodes GROUP BY 1, 2, 3, 4, 5, 6 LIMIT {_MOST_GROUPS}"
     )
     counts: list[dict[str, int]] = [{} for _ in range(6)]
@@ -180,11 +181,12 @@ def page(run: Run, filters: Filters, *, size: int = PAGE) -> Page:
     """
     where, values = _where(run, filters)
     order = _order(run, filters)
-    seconds = "seconds" if run.kind == "bench" else "NULL AS seconds"
-    advantage = "advantage" if run.kind == "training" else "NULL AS advantage"
+    seconds = short("seconds") if run.kind == "bench" else "NULL"
+    advantage = short("advantage") if run.kind == "training" else "NULL"
+    names = dict.fromkeys((*KEYS[run.kind], "env_id", "level", "seed", "task_id", "reward", "success", "num_turns"))
     columns = (
-        f"{', '.join(KEYS[run.kind])}, env_id, level, seed, task_id, reward, success, num_turns,"
-        f" {seconds}, {advantage}, {_TOKENS[run.kind]} AS tokens, {_OUTCOME} AS outcome, {_KIND} AS failed,"
+        f"{', '.join(_named(name) for name in names)}, {seconds} AS seconds, {advantage} AS advantage,"
+        f" {short(_TOKENS[run.kind])} AS tokens, {_OUTCOME} AS outcome, {short(_KIND)} AS failed,"
         f" {_CUT[run.kind]} AS cut"
     )
     with reading(run.store, tops=run.tops) as db:
@@ -204,12 +206,16 @@ def parse_key(run: Run, query: Mapping[str, str]) -> dict[str, str]:
     return {name: query.get(f"{_MARK}{name}", "") for name in KEYS[run.kind]}
 
 
+def _named(name: str) -> str:
+    return f"{short(name)} AS {name}"
+
+
 def _components(db: sqlite3.Connection, run: Run, envs: list[str]) -> list[str]:
     """Return the reward components that the first episodes of each environment have."""
     found: dict[str, None] = {}
     for env in envs:
         query = (
-            f"SELECT DISTINCT each.key FROM (SELECT {_REWARDS} AS given FROM episodes"
+            f"SELECT DISTINCT {short('each.key')} FROM (SELECT {_REWARDS} AS given FROM episodes"
             " WHERE env_id = ? AND failure IS NULL LIMIT 100) AS some, json_each(some.given) AS each LIMIT ?"
         )
         found |= {str(row[0]): None for row in db.execute(query, (env, _MOST_NAMES))}

@@ -10,7 +10,7 @@ from typing import Any
 
 from agentrl.bench.summary import Summary, summarize
 from agentrl.bench.types import Episode, Job
-from agentrl.bench.viewer.database import reading, stamp
+from agentrl.bench.viewer.database import reading, short, stamp
 from agentrl.bench.viewer.runs import Run, number
 from agentrl.bench.viewer.talk import json_object
 from agentrl.envs.protocol import Failure
@@ -18,6 +18,15 @@ from agentrl.envs.protocol import Failure
 __all__ = ["Results", "read_identity", "read_results"]
 
 _MOST_K = 64
+_MOST_CHARS = 20_000  # of a setting
+
+
+_SETTINGS = f"SELECT {short('name', 200)} AS name, {short('value', _MOST_CHARS)} AS value FROM identity LIMIT 1000"
+_COLUMNS = {
+    **dict.fromkeys(("env_id", "level", "seed", "reward", "success", "num_turns"), 1000),
+    **dict.fromkeys(("prompt_tokens", "completion_tokens"), 1000),
+    **dict.fromkeys(("failure", "latencies"), 1_000_000),  # JSON, which is none when it is cut
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +44,7 @@ def read_identity(run: Run) -> dict[str, Any]:
         StoreError: The file cannot be read.
     """
     with reading(run.store, tops=run.tops, table="identity") as db:
-        rows = db.execute("SELECT name, value FROM identity LIMIT 1000").fetchall()
+        rows = db.execute(_SETTINGS).fetchall()
     found: dict[str, Any] = {}
     for row in rows:
         try:
@@ -63,10 +72,7 @@ def _count_all(run: Run, _state: object) -> Results:
 
 
 def _episodes(run: Run) -> Iterator[Episode]:
-    query = (
-        "SELECT env_id, level, seed, sample, reward, success, num_turns, failure, latencies, prompt_tokens,"
-        " completion_tokens FROM episodes"
-    )
+    query = f"SELECT {', '.join(f'{short(name, most)} AS {name}' for name, most in _COLUMNS.items())} FROM episodes"
     with reading(run.store, tops=run.tops) as db:
         for row in db.execute(query):
             told = None if row["failure"] is None else json_object(row["failure"])

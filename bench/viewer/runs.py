@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from typing import Any, Literal
 
 from agentrl.bench.errors import BenchError, UsageError
 from agentrl.bench.store import FILE
-from agentrl.bench.viewer.database import reading, stamp
+from agentrl.bench.viewer.database import reading, short, stamp
 from agentrl.bench.viewer.files import is_within, problem, read_some, real_folders
 
 __all__ = ["Kind", "Library", "Overview", "Run", "Score", "find_runs", "number", "overview", "read_small", "read_toml"]
@@ -29,6 +30,9 @@ _DEPTH = 3  # folders below one that was given
 _MOST = 2000  # folders looked into
 _FRESH_S = 60.0  # a run that wrote so lately is at work
 _MOST_BYTES = 1 << 20  # of a settings file
+_MOST_NAME = 1000  # characters of an environment or an agent
+_MOST_NAMES = 100
+_IDENTITY = f"SELECT {short('name', 200)} AS name, {short('value', 100_000)} AS value FROM identity LIMIT 1000"
 _MOST_SAID = 1000  # characters
 _MOST_COUNT = 10**15  # of steps or episodes, above which a file lies
 
@@ -215,13 +219,13 @@ def _said(error: Exception) -> str:
 def _bench(run: Run) -> Overview:
     identity, counts = _counted(run, stamp(run.store))
     envs = identity.get("envs")
-    envs = tuple(map(str, envs)) if isinstance(envs, list) else ()
+    envs = _names(envs) if isinstance(envs, list) else ()
     total, done, changed = _expected(identity), int(counts["done"]), _changed(run)
     finished = total is not None and done >= total
     return Overview(
         run=run,
         state="finished" if finished else "running" if time.time() - changed < _FRESH_S else "stopped",
-        about=str(identity.get("agent", "")),
+        about=str(identity.get("agent", ""))[:_MOST_NAME],
         envs=envs,
         success=Score(value=counts["solved"] / counts["told"] if counts["told"] else None),
         reward=number(counts["reward"]),
@@ -236,7 +240,7 @@ def _bench(run: Run) -> Overview:
 def _counted(run: Run, _state: object) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return settings and counts of a bench, once for each state of its file."""
     with reading(run.store, tops=run.tops) as db:
-        rows = db.execute("SELECT name, value FROM identity").fetchall()
+        rows = db.execute(_IDENTITY).fetchall()
         identity = {str(row["name"]): json.loads(row["value"]) for row in rows}
         counts = db.execute(
             "SELECT count(*) AS done, total(failure IS NOT NULL) AS failed,"
@@ -304,11 +308,15 @@ def _share(value: Any) -> float | None:
     return found if found is not None and 0 <= found <= 1 else None
 
 
+def _names(found: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(str(each)[:_MOST_NAME] for each in itertools.islice(found, _MOST_NAMES))
+
+
 def _envs(config: Mapping[str, Any]) -> tuple[str, ...]:
     found = config.get("env")
     if isinstance(found, str):
-        return (found,)
-    return tuple(map(str, found)) if isinstance(found, dict) else ()  # weights by id
+        return _names([found])
+    return _names(found) if isinstance(found, dict) else ()  # weights by id
 
 
 def _json(run: Run, name: str) -> dict[str, Any]:

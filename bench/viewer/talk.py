@@ -10,10 +10,11 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from agentrl.bench.errors import StoreError, UsageError
-from agentrl.bench.viewer.database import reading
+from agentrl.bench.viewer.database import reading, short
 from agentrl.bench.viewer.queries import KEYS
 from agentrl.bench.viewer.runs import Run, number
 
@@ -21,6 +22,8 @@ __all__ = ["Call", "Message", "Piece", "Talk", "cut", "json_object", "read_talk"
 
 MOST_MESSAGES = 400
 MOST_CHARS = 20_000  # of one text
+MOST_NAME = 1000  # of a plain column
+MOST_JSON = 4 << 20
 MOST_BYTES = 64 << 20  # of the messages in the file
 ROLES = ("system", "user", "assistant", "tool")
 
@@ -97,14 +100,28 @@ def read_talk(run: Run, key: Mapping[str, str]) -> Talk:
     )
     values = [str(key.get(name, "")) for name in names]
     with reading(run.store, tops=run.tops) as db:
-        size = db.execute(f"SELECT length(messages) AS size FROM episodes WHERE {where}", values).fetchone()
+        query = f"SELECT length(CAST(messages AS BLOB)) AS size FROM episodes WHERE {where}"
+        size = db.execute(query, values).fetchone()
         if size is None:
             told = ", ".join(f"{name} {value!r}" for name, value in zip(names, values, strict=True))
             raise UsageError(f"{run.name} has no episode with {told}; go back to its list")
         if (number(size["size"]) or 0) > MOST_BYTES:
             raise StoreError(f"{run.store}: the messages of this episode take {size['size']:,} bytes, too many to show")
-        row = db.execute(f"SELECT * FROM episodes WHERE {where} LIMIT 1", values).fetchone()
+        every = [str(each["name"]) for each in db.execute("SELECT name FROM pragma_table_info('episodes')")]
+        columns = ", ".join(f"{short(quoted, _most(name))} AS {quoted}" for name in every for quoted in [_quoted(name)])
+        row = db.execute(f"SELECT {columns} FROM episodes WHERE {where} LIMIT 1", values).fetchone()
     return _talk(run, row)
+
+
+def _most(name: str) -> int:
+    """Return how much of a column is read; JSON that is cut is none."""
+    if name in ("messages", "token_ids", "mask", "logprobs"):
+        return MOST_BYTES
+    return MOST_JSON if name in ("rewards", "turns", "failure", "versions", "latencies") else MOST_NAME
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def json_object(text: Any) -> dict[str, Any]:
@@ -138,6 +155,7 @@ def _talk(run: Run, row: sqlite3.Row) -> Talk:
         advantages = (number(every.get("advantage")),) * num_turns
     rewards = _components(json_object(every.get("rewards")))
     failure = None if every.get("failure") is None else json_object(every["failure"]) or {"message": every["failure"]}
+    failure = None if failure is None else {name: cut(str(value), 4000) for name, value in failure.items()}
     by_turn: dict[str, list[Any]] = {
         "reward": [number(each) for each in _list(turns.get("rewards"))],
         "components": [_components(each) for each in _list(turns.get("components"))],
@@ -172,10 +190,10 @@ def _messages(told: Sequence[Any], by_turn: Mapping[str, Sequence[Any]]) -> tupl
         role, content = _role(given), given.get("content")
         text = "" if content is None else content if isinstance(content, str) else json.dumps(content, indent=1)
         pieces = _pieces(text, tools) if role == "assistant" else [Piece(text=text)]
-        pieces += [Piece(call=call) for call in map(_native, _list(given.get("tool_calls"))) if call is not None]
+        pieces += [Piece(call=call) for call in map(_native, _list(given.get("tool_calls"))[:50]) if call is not None]
         made = Message(
             role=role,
-            name=str(given.get("name") or ("" if role != "other" else given.get("role", ""))),
+            name=cut(str(given.get("name") or ("" if role != "other" else given.get("role", ""))), MOST_NAME),
             pieces=tuple(replace(piece, text=cut(piece.text)) for piece in pieces if piece.text.strip() or piece.call),
         )
         if role == "assistant":
@@ -225,7 +243,11 @@ def _call(name: str, arguments: Any) -> Call:
 
 def _components(value: Any) -> dict[str, float]:
     told = value if isinstance(value, dict) else {}
-    return {str(name): found for name, one in told.items() if (found := number(one)) is not None}
+    return {
+        cut(str(name), MOST_NAME): found
+        for name, one in islice(told.items(), 200)
+        if (found := number(one)) is not None
+    }
 
 
 def _role(message: Any) -> str:

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from agentrl.bench.errors import StoreError, UsageError
 from agentrl.bench.viewer.conversation import num_shared
 from agentrl.bench.viewer.pairs import CHANGES, partner, read_pairs
-from agentrl.bench.viewer.runs import Run, find_runs
+from agentrl.bench.viewer.queries import Filters, facets, page
+from agentrl.bench.viewer.results import read_identity
+from agentrl.bench.viewer.runs import Run, find_runs, overview
 from agentrl.bench.viewer.talk import Call, cut, read_talk
 from agentrl.bench.viewer.tokens import Token, draw_tokens, read_tokens
 from agentrl.trainer.store import RolloutStore
@@ -36,6 +38,33 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def training(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A training run."""
     return find_runs([write_training(tmp_path_factory.mktemp("runs") / "run")])[0]
+
+
+def test_no_text_is_sent_in_full_that_no_page_can_hold(tmp_path: Path) -> None:
+    long = "\x00" + "x" * 5_000_000  # a zero byte ends what SQLite counts
+    for run, key in (
+        (find_runs([write_bench(tmp_path / "bench", "a", share=0.5, num_tasks=8)])[0], BENCH_KEY),
+        (find_runs([write_training(tmp_path / "training")])[0], TRAIN_KEY),
+    ):
+        db = sqlite3.connect(run.store)
+        told = json.dumps({"kind": long, "boundary": long, "message": long})
+        db.execute("UPDATE episodes SET failure = NULL")
+        db.execute("UPDATE episodes SET failure = ? WHERE seed IN (1, 1001)", (told,))
+        db.execute("UPDATE episodes SET failure = ? WHERE seed IN (2, 1002)", (json.dumps({"message": "y" * 99_999}),))
+        where = "seed < 5" if run.kind == "bench" else "group_id < 3"
+        db.execute(f"UPDATE episodes SET task_id = ?, rewards = ? WHERE {where}", (long, json.dumps({long[1:2000]: 1})))
+        if run.kind == "bench":
+            db.execute("UPDATE identity SET value = ? WHERE name = 'agent'", (json.dumps("z" * 90_000),))
+        db.commit()
+        db.close()
+        told = f"{page(run, Filters())}{facets(run)}{overview(run)}"
+        if run.kind == "bench":
+            told += str(read_identity(run))
+        assert len(told) < 200_000
+        other = "seed" if run.kind == "bench" else "group_id"
+        for place in ("0", "2"):
+            assert len(str(read_talk(run, {**key, other: place}))) < 20_000
+    assert len(str(read_pairs(run))) < 200_000
 
 
 def test_messages_have_their_calls_and_turns(bench: Run) -> None:

@@ -166,7 +166,11 @@ def _talk(run: Run, row: sqlite3.Row) -> Talk:
     blobs = {name: every[name] for name in ("token_ids", "mask", "logprobs") if isinstance(every.get(name), bytes)}
     long = ("messages", "token_ids", "mask", "logprobs")
     return Talk(
-        row={name: value for name, value in every.items() if name not in long},
+        row={
+            name: value[:MOST_NAME] if isinstance(value, str) else value
+            for name, value in every.items()
+            if name not in long
+        },
         rewards=rewards,
         failure=failure,
         messages=_messages(told[:MOST_MESSAGES], by_turn),
@@ -243,11 +247,8 @@ def _call(name: str, arguments: Any) -> Call:
 
 def _components(value: Any) -> dict[str, float]:
     told = value if isinstance(value, dict) else {}
-    return {
-        cut(str(name), MOST_NAME): found
-        for name, one in islice(told.items(), 200)
-        if (found := number(one)) is not None
-    }
+    first = islice(told.items(), 200)
+    return {cut(str(name), MOST_NAME): found for name, one in first if (found := number(one)) is not None}
 
 
 def _role(message: Any) -> str:

@@ -10,10 +10,10 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from agentrl.bench.errors import BenchError, UsageError
-from agentrl.bench.viewer.guard import Guard, is_loopback
+from agentrl.bench.viewer.guard import Guard, here, is_loopback
 from agentrl.bench.viewer.runs import Library
 
 __all__ = ["MISSING", "make_app", "serve"]
@@ -47,7 +47,7 @@ def make_app(folders: Sequence[Path], *, token: str, port: int) -> Any:
 
     def theme(request: Request) -> RedirectResponse:
         came = urlsplit(request.headers.get("referer", ""))  # its path alone, so that the way stays on this viewer
-        back = f"/{came.path.lstrip('/')}" + (f"?{came.query}" if came.query else "")
+        back = here(came.path) + (f"?{came.query}" if came.query else "")
         answer = RedirectResponse(back, status_code=303)
         name = str(request.path_params["name"])
         if name in ("light", "dark", "auto"):
@@ -101,7 +101,8 @@ def serve(folders: Sequence[Path], *, host: str = "127.0.0.1", port: int = 8080,
         import uvicorn
 
         name = "localhost" if not open_to_others else _shown_host(host)
-        print(f"http://{name}:{port}/{f'?token={token}' if token else ''}", flush=True)  # noqa: T201  # to be opened
+        asked = f"?token={quote(token, safe='')}" if token else ""
+        print(f"http://{name}:{port}/{asked}", flush=True)  # noqa: T201  # to be opened
         config = uvicorn.Config(
             app,
             log_level="warning",

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-__all__ = ["Guard", "is_loopback", "policy"]
+__all__ = ["Guard", "here", "is_loopback", "policy"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,6 +25,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _SCRIPT = re.compile(rb"<script(?=[ >])")
 _DROPPED = (b"x-forwarded-prefix", b"x-forwarded-host", b"forwarded")  # would steer addresses in the page
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
+_BLANK = re.compile(r"[\x00-\x20\x7f]")
 _YEAR_S = 365 * 86400
 
 
@@ -38,6 +39,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower().rstrip(".") == "localhost"
+
+
+def here(path: str) -> str:
+    """Return a path that stays on this viewer: browsers read a backslash as a slash, and skip what is blank.
+
+    >>> here("//evil.com/x"), here("/\\\\evil.com"), here("/\\t/evil.com"), here("/run/a%20b")
+    ('/evil.com/x', '/evil.com', '/evil.com', '/run/a%20b')
+    """
+    return "/" + _BLANK.sub("", path.replace("\\", "/")).lstrip("/")
 
 
 def policy(nonce: str) -> str:
@@ -99,7 +109,7 @@ class Guard:
         if scope["type"] == "websocket" or not given or not self._is_right(given[0]):
             return 401, [], "this viewer asks for a token: open the address that agentrl view printed, with its ?token="
         rest = urlencode([(name, value) for name, value in query if name != "token"])
-        path = "/" + scope.get("raw_path", b"/").partition(b"?")[0].decode("latin-1").lstrip("/")
+        path = here(scope.get("raw_path", b"/").partition(b"?")[0].decode("latin-1"))
         kept = f"{self._cookie}={self._token}; Path=/; Max-Age={_YEAR_S}; HttpOnly; SameSite=Lax"
         headers = [(b"location", (path + (f"?{rest}" if rest else "")).encode("latin-1", "ignore"))]
         return 303, [*headers, (b"set-cookie", kept.encode())], ""

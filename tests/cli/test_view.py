@@ -55,6 +55,18 @@ def test_a_taken_port_and_a_short_token_are_refused(tmp_path: Path) -> None:
     assert "at least 16" in done.stderr
 
 
+@pytest.mark.parametrize("token", ["a" * 16 + ";b", "a" * 16 + " b", "a" * 16 + "&b", "ä" * 16, "+" * 16])
+def test_a_token_that_needs_quoting_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], token: str) -> None:
+    assert main(["view", str(tmp_path), "--token", token]) == 2
+    assert "letters, digits and -._~ alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["99999", "65536", "-1"])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], port: str) -> None:
+    assert main(["view", str(tmp_path), f"--port={port}"]) == 2
+    assert f"--port {port} is no port; give one from 1 to 65535" in capsys.readouterr().err
+
+
 def test_viewing_loads_no_torch_and_writes_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\nfrom agentrl.bench.viewer.app import make_app\n"

@@ -106,7 +106,15 @@ def test_a_token_becomes_a_cookie_and_leaves_the_address() -> None:
 
 
 def test_a_redirect_stays_here() -> None:
-    assert ask("secret", path="//evil.com/x", query="token=secret")[1]["location"] == "/evil.com/x"
+    for path in (
+        "//evil.com/x",
+        "/\\evil.com/x",
+        "\\/evil.com/x",
+        "/\t/evil.com/x",
+        "/\\/\\evil.com/x",
+        "/\x7f/evil.com/x",
+    ):
+        assert ask("secret", path=path, query="token=secret")[1]["location"] == "/evil.com/x"
 
 
 def test_a_page_is_protected() -> None:

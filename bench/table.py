@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from agentrl.bench.stats import Estimate
 from agentrl.bench.summary import Summary
-from agentrl.bench.types import Pace
+from agentrl.bench.types import Episode, Pace
 
-__all__ = ["notes_of", "pace_of", "passes_of", "table_of"]
+__all__ = ["notes_of", "pace_of", "passes_of", "reasons_of", "table_of"]
 
+_MOST_REASONS = 3
+_MOST_CHARS = 200  # of a reason
 _ROOMY = 110  # columns of a terminal that shows everything
 _NARROW = 78  # of one that shows no reward
 _TINY = 56  # of one that shows success alone
@@ -55,7 +59,7 @@ def notes_of(summaries: Sequence[Summary]) -> list[str]:
     for each in summaries:
         if not each.num_failures or (each.level is not None and any(_covers(other, each) for other in summaries)):
             continue
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(each.failures.items()))
+        kinds = ", ".join(f"{count} {_seen(kind)}" for kind, count in sorted(each.failures.items()))
         bounds = ""
         if each.bounds:
             low, high = each.bounds
@@ -63,8 +67,29 @@ def notes_of(summaries: Sequence[Summary]) -> list[str]:
         failed = (
             f"{each.num_failures} episodes failed and count" if each.num_failures > 1 else "1 episode failed and counts"
         )
-        notes.append(f"{each.env_id or 'all'}: {failed} for nothing ({kinds}){bounds}")
+        notes.append(f"{_seen(each.env_id) or 'all'}: {failed} for nothing ({kinds}){bounds}")
     return notes
+
+
+def reasons_of(episodes: Iterable[Episode]) -> list[str]:
+    """Return why episodes failed: the three commonest messages, each with how often it was given.
+
+    >>> from agentrl.bench.types import Job
+    >>> job = Job(env_id="A-v0", level=1, seed=0, sample=0)
+    >>> failure = {"kind": "error", "boundary": "agent", "message": "OSError: the disk is gone"}
+    >>> reasons_of([Episode(job=job, task_id="0", prompt="", failure=failure)] * 2)
+    ['2 × agent: OSError: the disk is gone']
+    """
+    counts = Counter(
+        f"{each.failure['boundary']}: {each.failure['message']}" for each in episodes if each.failure is not None
+    )
+    told = []
+    for message, count in counts.most_common(_MOST_REASONS):
+        line = _seen(" ".join(message.split()))
+        told.append(f"{count} × {line if len(line) <= _MOST_CHARS else line[: _MOST_CHARS - 1] + '…'}")
+    if len(counts) > _MOST_REASONS:
+        told.append(f"and {len(counts) - _MOST_REASONS} other reasons")
+    return told
 
 
 def pace_of(paces: Sequence[Pace]) -> str:
@@ -85,6 +110,13 @@ def pace_of(paces: Sequence[Pace]) -> str:
     return f"episodes at once: {min(numbers)} to {max(numbers)}, {numbers[-1]} at the end{why}"
 
 
+def _seen(text: str) -> str:
+    """Return text that neither styles nor moves the terminal."""
+    from agentrl.trainer.transcripts import visible
+
+    return visible(text)
+
+
 def _covers(wide: Summary, narrow: Summary) -> bool:
     return wide is not narrow and wide.env_id == narrow.env_id and wide.level is None
 
@@ -100,7 +132,7 @@ def _table(*columns: str, space: int = 2) -> Table:
 def _add(table: Table, summary: Summary, *cells: str) -> None:
     name = summary.env_id.rpartition(":")[2].removeprefix("AgentRL/") or "all"
     level = "all" if summary.level is None else str(summary.level or "-")
-    table.add_row(name, level, *cells, style="" if summary.env_id else "bold")
+    table.add_row(Text(_seen(name)), level, *cells, style="" if summary.env_id else "bold")
 
 
 def _interval(estimate: Estimate | None, scale: int, digits: int) -> str:

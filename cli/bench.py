@@ -66,7 +66,7 @@ def run(args: Sequence[str]) -> int:
     from agentrl.bench.run import run as bench
     from agentrl.bench.store import BenchStore
     from agentrl.bench.summary import summarize
-    from agentrl.bench.table import notes_of, pace_of, passes_of, table_of
+    from agentrl.bench.table import notes_of, pace_of, passes_of, reasons_of, table_of
     from agentrl.cli.progress import Progress
 
     ks = _numbers("--k", options.k, least=1)
@@ -101,6 +101,7 @@ def run(args: Sequence[str]) -> int:
     with BenchStore(folder) as store:
         summaries = summarize(store.episodes(with_messages=False), ks=ks)
         identity, paces = store.identity, store.paces()
+        reasons = reasons_of(store.episodes(with_messages=False)) if summaries[-1].num_failures else []
         if settings.seeds:
             _warn_of_changes(settings, store)
     tokens, cost = _spent(summaries[-1], prices)
@@ -116,7 +117,7 @@ def run(args: Sequence[str]) -> int:
         console.print(table_of(summaries, width=console.width))
         if passes := passes_of(summaries):
             console.print(passes)
-        for note in notes_of(summaries):
+        for note in [*notes_of(summaries), *(f"  {reason}" for reason in reasons)]:
             console.print(note, markup=False, style="yellow")
         if num_played < sum(1 for _ in settings.jobs()):
             console.print(f"{num_played} episodes were played now, the others earlier: another --out plays all anew")

@@ -25,6 +25,7 @@ def run(args: Sequence[str]) -> int:
     """Compare runs with the first of them; return 0."""
     options = _parser().parse_args(args)
     from agentrl.bench.compare import compare
+    from agentrl.trainer.transcripts import visible
 
     found = compare([Path(each) for each in options.run], metric=options.metric, force=options.force)
     if options.json:
@@ -34,12 +35,11 @@ def run(args: Sequence[str]) -> int:
 
     console = Console(highlight=False)
     for each in found:
-        console.print(
-            f"{each.first} ({each.agents[0]}) and {each.second} ({each.agents[1]}): {each.metric}", markup=False
-        )
+        head = f"{each.first} ({each.agents[0]}) and {each.second} ({each.agents[1]}): {each.metric}"
+        console.print(visible(head), markup=False)
         console.print(_table(each, width=console.width))
         for note in _notes(each, options.flips):
-            console.print(note, markup=False)
+            console.print(visible(note), markup=False)
         console.print()
     return 0
 
@@ -65,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _table(comparison: Comparison, *, width: int) -> Table:
     from rich.table import Table
+    from rich.text import Text
+
+    from agentrl.trainer.transcripts import visible
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("environment", overflow="fold", min_width=10)
@@ -76,7 +79,7 @@ def _table(comparison: Comparison, *, width: int) -> Table:
         each = row.difference
         value, low, high = (f"{scale * number:+.{digits}f}" for number in (each.value, each.low, each.high))
         table.add_row(
-            row.env_id.rpartition(":")[2].removeprefix("AgentRL/") or "all",
+            Text(visible(row.env_id.rpartition(":")[2].removeprefix("AgentRL/") or "all")),
             str(each.num_tasks),
             f"{scale * row.first:.{digits}f}",
             f"{scale * row.second:.{digits}f}",

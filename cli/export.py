@@ -30,7 +30,9 @@ def run(args: Sequence[str]) -> int:
     if options.json:
         print(json.dumps({"path": str(out), "format": options.format, "num_episodes": num_episodes}))
     else:
-        print(f"{num_episodes} episodes are in {out}")
+        from agentrl.trainer.transcripts import visible
+
+        print(visible(f"{num_episodes} {'episode is' if num_episodes == 1 else 'episodes are'} in {out}"))
     return 0
 
 

@@ -68,7 +68,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not _is_for_the_user(error):
             raise
-        print(f"agentrl {name}: {error}", file=sys.stderr)
+        from agentrl.trainer.transcripts import visible  # what a server or a file said must not move the terminal
+
+        print(visible(f"agentrl {name}: {error}"), file=sys.stderr)
         return 2
 
 

@@ -17,6 +17,7 @@ from agentrl.cli.registry import find_env
 from agentrl.cli.truths import read_object
 from agentrl.envs.errors import UsageError
 from agentrl.trainer.rollout import make_text_env
+from agentrl.trainer.transcripts import visible
 
 if TYPE_CHECKING:
     from agentrl.bench.types import Episode, Job
@@ -64,7 +65,9 @@ def _play(env: gymnasium.Env[Any, Any], options: argparse.Namespace, console: Co
         for reply in info.get("replies", []):
             _say(console, "tool" if reply["role"] == "tool" else "user", reply["content"])
         if info.get("failure"):
-            console.print(f"no result: {info['failure'].get('message')}", style="bold")
+            failure = info["failure"]
+            message = failure.get("message") if isinstance(failure, Mapping) else failure
+            console.print(visible(f"no result: {message}"), style="bold", markup=False)
             return 1
         if terminated or truncated:
             _end(console, info.get("success"), float(reward), info.get("rewards", {}), truncated=truncated)
@@ -104,7 +107,7 @@ def _record(options: argparse.Namespace, console: Console) -> int:
             _say(console, "tool" if message["role"] == "tool" else "user", message["content"])
         if episode.failure is not None:
             counts["failed"] += 1
-            console.print(f"no result: {episode.failure['message']}", style="bold", markup=False)
+            console.print(visible(f"no result: {episode.failure['message']}"), style="bold", markup=False)
             return
         _end(console, episode.success, episode.reward, episode.rewards, truncated=episode.truncated)
 
@@ -176,11 +179,8 @@ def _open(console: Console, observation: str, info: dict[str, Any], *, hint: boo
 
 def _end(console: Console, success: Any, reward: float, rewards: Mapping[str, float], *, truncated: bool) -> None:
     parts = ", ".join(f"{name} {value:g}" for name, value in rewards.items())
-    console.print(
-        f"{'success' if success else 'no success'}: reward {reward:g} ({parts})"
-        + (" - out of turns" if truncated else ""),
-        style="bold",
-    )
+    told = f"{'success' if success else 'no success'}: reward {reward:g} ({parts})"
+    console.print(visible(told + (" - out of turns" if truncated else "")), style="bold", markup=False)
 
 
 def _typed(console: Console) -> str | None:

@@ -97,6 +97,8 @@ def _comparison(first: Run, second: Run, found: Comparison) -> None:
             "p corrected for all rows (Holm)",
             "least: what 80 % power could have shown",
         ]
+        if found.metric == "success":
+            notes.append("points: hundredths, 60 % is 10 points above 50 %")
         if found.num_unpaired:
             notes.append(f"{found.num_unpaired:,} tasks could not be paired: missing or failed in one of the two")
         say(" · ".join(notes), "sub wrap")
@@ -116,8 +118,9 @@ def _row(row: Row, metric: Metric) -> None:
     each = row.difference
 
     def write(value: float, *, sign: bool = False) -> str:
-        text = figure(value, "%") if metric == "success" else points(value)
-        return f"+{text}" if sign and value > 0 else text
+        if sign:
+            return difference_text(value, metric)
+        return figure(value, "%") if metric == "success" else points(value)
 
     with box("rw"):
         say(short_env(row.env_id) or "all", "title")
@@ -125,11 +128,21 @@ def _row(row: Row, metric: Metric) -> None:
         say(write(row.first), "right num hide-s")
         say(write(row.second), "right num hide-s")
         with box("right num"):
-            say(write(each.value, sign=True), "title")
+            say(write(each.value, sign=True) + (" points" if metric == "success" else ""), "title")
             say(f"{write(each.low, sign=True)} to {write(each.high, sign=True)}", "sub")
         _span(row, 1.0 if metric == "success" else max(abs(each.low), abs(each.high), 1e-9))
         say(f"{row.p_adjusted:.2g}", "right num hide-s")
-        say("–" if each.smallest is None else write(each.smallest), "right num hide-s")
+        say("–" if each.smallest is None else write(each.smallest, sign=True).lstrip("+"), "right num hide-s")
+
+
+def difference_text(value: float, metric: Metric) -> str:
+    """Write a difference with its sign; one of two shares in points, of which 100 are the whole.
+
+    >>> difference_text(-1.0, "success"), difference_text(0.055, "success"), difference_text(0.5, "reward")
+    ('−100.0', '+5.5', '+0.500')
+    """
+    text = f"{100 * abs(value):.1f}" if metric == "success" else points(abs(value))
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{text}"
 
 
 def _span(row: Row, scale: float) -> None:

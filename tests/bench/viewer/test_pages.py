@@ -79,6 +79,7 @@ def test_the_index_leads_to_curves_and_comparisons(view: Watched) -> None:
         page.locator(".pick", has_text=name).get_by_role("checkbox").click()
     page.get_by_role("link", name="Compare 2").click()
     expect(page.get_by_text("second is better")).to_be_visible()
+    expect(page.locator(".comparison .rw .title").last).to_have_text(re.compile(r"^\+\d+\.\d points$"))
     page.locator(".flip-list a").first.click()
     expect(page.get_by_role("heading", level=2)).to_have_text(["hasty", "careful"])
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agentrl.bench.errors import StoreError
 from agentrl.bench.readonly import connect_readonly
+from agentrl.bench.store import FILE
 from agentrl.bench.viewer.files import problem
 
 __all__ = ["check_store", "reading", "short", "stamp"]
@@ -36,6 +37,8 @@ def reading(path: Path, *, table: str = "episodes", tops: Sequence[Path] = ()) -
         StoreError: It is gone, damaged, locked, or no run; also for what fails while it is read.
     """
     check_store(path, tops)
+    if path.name != FILE and path.parent.is_dir() and not path.exists():
+        raise StoreError(f"no episodes are stored in {path.parent}: it holds no {path.name}")
     try:
         with closing(connect_readonly(path, timeout_s=_WAIT_S)) as db:
             db.row_factory = sqlite3.Row

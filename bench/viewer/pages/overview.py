@@ -171,6 +171,18 @@ def _config(run: Run) -> str:
     return problem(run.path / "config.toml", run.tops) or read_small(run, "config.toml")
 
 
+def setting_text(name: str, value: object) -> str:
+    """Write a setting of a bench.
+
+    >>> setting_text("levels", []), setting_text("levels", [1, 2]), setting_text("split", "")
+    ("the environment's own", '1, 2', '–')
+    """
+    if name == "levels" and value == []:
+        return "the environment's own"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return NONE if value in ({}, [], "") else text
+
+
 async def _settings(run: Run) -> None:
     with box("line"):
         heading("Settings")
@@ -186,4 +198,4 @@ async def _settings(run: Run) -> None:
     with box("panel"), box("pairs settings"):
         for name, value in found.items():
             say(name)
-            say(", ".join(map(str, value)) if isinstance(value, list) else value if value not in ({}, "") else NONE)
+            say(setting_text(name, value))

@@ -135,6 +135,13 @@ def test_a_run_that_went_away_says_so(tmp_path: Path) -> None:
         pass
 
 
+def test_a_training_run_without_episodes_says_so(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
+    with pytest.raises(StoreError, match="no episodes are stored in") as caught, reading(tmp_path / "rollouts.sqlite"):
+        pass
+    assert "moment ago" not in str(caught.value)
+
+
 def test_a_query_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agentrl.bench.viewer.database._CHUNK", 1000)
     monkeypatch.setattr("agentrl.bench.viewer.database._MOST_STEPS", 10_000)

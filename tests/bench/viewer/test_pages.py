@@ -84,6 +84,14 @@ def test_the_index_leads_to_curves_and_comparisons(view: Watched) -> None:
     expect(page.get_by_role("heading", level=2)).to_have_text(["hasty", "careful"])
 
 
+def test_levels_that_nobody_chose_are_the_environments_own(day: BrowserContext, tmp_path: Path) -> None:
+    with BenchStore(tmp_path / "run", identity("a", 1, levels=[])) as store:
+        store.add(played(ENVS[0], 0, 0, right=True))
+    with serve(tmp_path) as address, watched(day, address) as other:
+        page = other.open(f"/run/{_key(tmp_path, 'run')}")
+        expect(page.locator(".settings")).to_contain_text("the environment's own")
+
+
 def test_what_cannot_be_compared_says_why_and_can_be_forced(view: Watched, keys: dict[str, str]) -> None:
     page = view.open(f"/compare?run={keys['small']}&run={keys['careful']}")
     expect(page.get_by_role("alert")).to_contain_text("num_tasks was 8 and is 15")

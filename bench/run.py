@@ -9,6 +9,7 @@ milliseconds; a power cut may lose what the system had not brought to the disk.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +34,7 @@ from agentrl.envs.protocol import SPLITS
 if TYPE_CHECKING:
     from agentrl.bench.endpoint import EndpointSettings
 
-__all__ = ["Settings", "run"]
+__all__ = ["Settings", "check_env", "run"]
 
 _MOST_AT_ONCE = 64  # of concurrency="auto"; for more, give a number
 _MOST_EPISODES = 10_000_000  # of one bench: their jobs are held in memory
@@ -180,7 +181,7 @@ def run(
         num_at_once=_MOST_AT_ONCE if settings.concurrency == "auto" else settings.concurrency,
     ) as agent:
         for env_id in settings.envs:
-            _check(env_id, settings, agent)
+            check_env(env_id, settings, agent)
         with BenchStore(folder, settings.identity()) as store:
             done = store.done()
             jobs = list(settings.jobs())
@@ -239,9 +240,18 @@ def _digest(seeds: tuple[int, ...]) -> str:
     return hashlib.sha256(repr(seeds).encode()).hexdigest()[:16]
 
 
-def _check(env_id: str, settings: Settings, agent: Agent) -> None:
-    """Make an environment once, so that what cannot work is told before anything is played."""
-    with closing(gymnasium.make(env_id, **settings.env_kwargs)) as env:
+def check_env(env_id: str, settings: Settings, agent: Agent | None = None) -> None:
+    """Make an environment once, so that what cannot work is told before anything is played.
+
+    Args:
+        env_id: Of Gymnasium.
+        settings: Of the bench.
+        agent: Who is to play it; None: a person.
+
+    Raises:
+        UsageError: Arguments, a level or an agent that the environment does not know, or no text environment.
+    """
+    with closing(_made(env_id, settings.env_kwargs)) as env:
         if not isinstance(env.action_space, gymnasium.spaces.Text):
             raise UsageError(
                 f"{env_id} takes actions of {env.action_space}, not text; the bench runs text environments only, "
@@ -251,4 +261,33 @@ def _check(env_id: str, settings: Settings, agent: Agent) -> None:
         wrong = [level for level in settings.levels if known is not None and level not in known]
         if wrong:
             raise UsageError(f"{env_id} has no level {wrong[0]}; there are {', '.join(map(str, known or ()))}")
-        agent.check(env_id, env)
+        if agent is not None:
+            agent.check(env_id, env)
+
+
+def _made(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    try:
+        return gymnasium.make(env_id, **kwargs)
+    except (TypeError, ValueError) as error:
+        known = _arguments(env_id)
+        if not kwargs or not known or (isinstance(error, ValueError) and all(name in known for name in kwargs)):
+            raise
+        wrong = [name for name in kwargs if name not in known]
+        what = f"has no argument {wrong[0]!r}{nearest(wrong[0], known)}" if wrong else f"refuses {dict(kwargs)!r}"
+        raise UsageError(f"{env_id} {what}; there are {', '.join(known)}") from error
+
+
+def _arguments(env_id: str) -> list[str]:
+    """Return the names of an environment's arguments, those that a class hands on to its bases included."""
+    entry = gymnasium.spec(env_id).entry_point
+    made: Any = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
+    found: list[str] = []
+    for each in made.__mro__ if isinstance(made, type) else (made,):
+        function = vars(each).get("__init__") if isinstance(made, type) else each
+        if not callable(function) or each is object:
+            continue
+        parameters = inspect.signature(function).parameters.values()
+        found += [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+            break
+    return [name for name in dict.fromkeys(found) if name != "self"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,14 @@ examples:
 The same command with the same --out goes on where it was stopped. Compare two: agentrl compare A B"""
 _NO_ENV = "name an environment: --env AgentRL/Math-v0, or --all; agentrl envs lists them"
 _MODELS = ("hf", "run", "vllm")
+_REST = {  # what follows the name of a kind of agents
+    "cheat:": "NAME",
+    "hf:": "PATH_OR_ID",
+    "openai:": "MODEL",
+    "python:": "MODULE:CALLABLE",
+    "run:": "DIR",
+    "vllm:": "PATH_OR_ID",
+}
 _OF = {  # option -> the kinds of agents that know it
     "base_url": ("openai",),
     "key_env": ("openai",),
@@ -281,6 +290,10 @@ def _warn_of_changes(settings: Settings, store: BenchStore) -> None:
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
     """Return how a model is asked; an option that another kind of agent does not know is refused."""
     kind, agent = options.agent.partition(":")[0], options.agent
+    if agent in _REST:
+        raise UsageError(f"agent {agent!r} names nothing behind the colon; type {agent}{_REST[agent]}")
+    if options.temperature is not None and not 0 <= options.temperature < math.inf:
+        raise UsageError(f"--temperature {options.temperature} must be 0 or more; type --temperature 0.7")
     for name, kinds in _OF.items():
         if getattr(options, name) is not None and kind not in kinds:
             whose = ", ".join("openai:MODEL" if each == "openai" else f"{each}:…" for each in kinds)
@@ -313,8 +326,10 @@ def _prices(text: str | None) -> tuple[float, float] | None:
         return None
     try:
         prompt, completion = map(float, text.split(","))
+        if not (0 <= prompt < math.inf and 0 <= completion < math.inf):
+            raise ValueError
     except ValueError as error:
-        raise UsageError(f"--price {text!r} must be two numbers; type --price 0.15,0.60") from error
+        raise UsageError(f"--price {text!r} must be two numbers, each 0 or more; type --price 0.15,0.60") from error
     return prompt, completion
 
 

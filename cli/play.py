@@ -39,6 +39,8 @@ def run(args: Sequence[str]) -> int:
             raise UsageError(
                 f"{'-' if name == 'n' else '--'}{name} has no effect on a game that is not kept; add --out"
             )
+    if options.seed is not None and options.seed < 0:
+        raise UsageError(f"--seed {options.seed} must be 0 or more")
     env = make_text_env(find_env(options.env), {})
     try:
         return _play(env, options, console)
@@ -48,7 +50,12 @@ def run(args: Sequence[str]) -> int:
 
 def _play(env: gymnasium.Env[Any, Any], options: argparse.Namespace, console: Console) -> int:
     where = {"level": options.level or 1, "split": options.split or "train"}
-    observation, info = env.reset(seed=options.seed, options=where)
+    try:
+        observation, info = env.reset(seed=options.seed, options=where)
+    except UsageError:
+        raise
+    except Exception as error:
+        return _failed(console, error)
     inner: Any = env.unwrapped
     if options.oracle and not hasattr(inner, "oracle"):
         raise UsageError(f"{options.env} ships no oracle; play it yourself: agentrl play {options.env}")
@@ -61,7 +68,10 @@ def _play(env: gymnasium.Env[Any, Any], options: argparse.Namespace, console: Co
             return 0
         if policy:
             _say(console, "assistant", action)
-        observation, reward, terminated, truncated, info = env.step(action)
+        try:
+            observation, reward, terminated, truncated, info = env.step(action)
+        except Exception as error:
+            return _failed(console, error)
         for reply in info.get("replies", []):
             _say(console, "tool" if reply["role"] == "tool" else "user", reply["content"])
         if info.get("failure"):
@@ -74,10 +84,15 @@ def _play(env: gymnasium.Env[Any, Any], options: argparse.Namespace, console: Co
             return 0
 
 
+def _failed(console: Console, error: Exception) -> int:
+    console.print(visible(f"no result: the environment raised {type(error).__name__}: {error}"), markup=False)
+    return 1
+
+
 def _record(options: argparse.Namespace, console: Console) -> int:
     """Have a person play the tasks of a bench that are missing; return 1 where an episode failed."""
     from agentrl.bench.person import PersonLeft, record
-    from agentrl.bench.run import Settings
+    from agentrl.bench.run import Settings, check_env
 
     if options.oracle:
         raise UsageError(f"the oracle is recorded by: agentrl bench --env {options.env} --agent oracle --out DIR")
@@ -90,6 +105,7 @@ def _record(options: argparse.Namespace, console: Console) -> int:
         seed=options.seed or 0,
         env_kwargs=read_object("--kwargs", options.kwargs or "{}"),
     )
+    check_env(settings.envs[0], settings)
     folder = Path(options.out)
     counts = {"task": 0, "total": 0, "failed": 0}
 

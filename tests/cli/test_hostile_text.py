@@ -85,3 +85,39 @@ def test_what_a_file_says_is_inert_in_an_error(run: Run) -> None:
     assert "\x1b" not in err
     status, _, err = run("export", "no\x1b]0;taken\x07", "--format", "jsonl")
     assert (status, "\x1b" in err, "\\x1b]0;taken\\x07" in err) == (2, False, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("bench", "--agent", "oracle", "--kwargs", '{"difficulty": 3}'), "has no argument 'difficulty'"),
+        (("bench", "--agent", "oracle", "--kwargs", '{"difficulty": 3}'), "; there are "),
+        (("bench", "--agent", "hf:"), "names nothing behind the colon; type hf:PATH_OR_ID"),
+        (("bench", "--agent", "openai:m", "--temperature", "nan"), "--temperature nan must be 0 or more"),
+        (("bench", "--agent", "oracle", "--price", "nan,1"), "must be two numbers, each 0 or more"),
+        (("bench", "--agent", "oracle", "--price=-1,1"), "must be two numbers, each 0 or more"),
+        (("bench", "--agent", "oracle", "-n", "1000000000000"), "one bench plays 10000000 at most"),
+        (("bench", "--agent", "oracle", "--seed", str(2**63)), "2**63 - 1"),
+        (("play", "--seed", "-1"), "--seed -1 must be 0 or more"),
+        (("play", "--seed", "-1", "--out", "x"), "seed=-1 must be 0 or more"),
+        (("play", "--level", "99", "--out", "x"), "has no level 99; there are 1, 2"),
+        (("play", "--kwargs", '{"difficulty": 3}', "--out", "x"), "has no argument 'difficulty'"),
+    ],
+)
+def test_what_cannot_work_is_told_and_leaves_nothing(run: Run, words: tuple[str, ...], told: str) -> None:
+    env = ("--env", "Math-v0") if words[0] == "bench" else ("Math-v0",)
+    status, out, err = run(words[0], *env, *words[1:])
+    assert (status, out) == (2, "")
+    assert told in err
+    assert list(Path().iterdir()) == []
+
+
+def test_an_environment_that_raises_ends_a_game(run: Run) -> None:
+    def raises(self: Hostile, **more: Any) -> Any:
+        raise OSError(SAID)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hostile, "reset", raises)
+        status, out, _ = run("play", ENV)
+    assert status == 1
+    assert "no result: the environment raised OSError: \\x1b]0;taken\\x07 [/red] the disk is gone" in out

@@ -166,7 +166,11 @@ def test_another_bench_in_the_same_folder_is_refused(run: Run) -> None:
     assert 'agent was "oracle" and is "noop"' in err
 
 
-AGENT = "import time\ndef slow(messages, seed):\n    time.sleep(0.02)\n    return f'<answer>{seed}</answer>'\n"
+AGENT = """import os, time
+def slow(messages, seed):
+    time.sleep(float(os.environ.get("PACE_S", "0")))
+    return f'<answer>{seed}</answer>'
+"""
 
 
 @pytest.mark.slow
@@ -175,8 +179,9 @@ def test_killed_three_times_it_ends_as_an_unbroken_one(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "agentrl.cli.main", "bench", "--env", "Math-v0", "--agent", "python:mine:slow"]
     command += ["-n", "150", "--concurrency", "2"]
     sizes: list[int] = []
+    slowly = os.environ | {"PACE_S": "0.2"}  # a busy machine may look seldom
     for _ in range(3):
-        process = subprocess.Popen([*command, "--out", "cut"], cwd=tmp_path, stdout=subprocess.PIPE)
+        process = subprocess.Popen([*command, "--out", "cut"], cwd=tmp_path, stdout=subprocess.PIPE, env=slowly)
         stop = time.monotonic() + 60
         enough = (sizes[-1] if sizes else 0) + 20
         while time.monotonic() < stop and _count(tmp_path / "cut") < enough:

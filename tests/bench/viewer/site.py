@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, Dialog, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 __all__ = ["Watched", "serve", "watched"]
 
@@ -74,8 +75,11 @@ class Watched:
         return self.page
 
     def overflow(self) -> int:
-        """Return by how many pixels the page is wider than its window."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+        """Return by how many pixels the page is wider than its window, once it has settled in it."""
+        wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        with suppress(PlaywrightTimeoutError):  # charts follow a new size a while later
+            self.page.wait_for_function(f"{wider} <= 0", timeout=10_000)
+        return int(self.page.evaluate(wider))
 
 
 @contextmanager

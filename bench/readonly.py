@@ -6,10 +6,29 @@ import errno
 import os
 import sqlite3
 import stat
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["connect_readonly", "readonly_uri"]
+__all__ = ["connect_readonly", "holding", "readonly_uri"]
+
+# Files that SQLite has open for writing in this process. Closing any other descriptor of such a file would drop
+# SQLite's locks on it (POSIX, https://sqlite.org/howtocorrupt.html section 2.2), after which another program that
+# reads it takes itself for the last one, and removes the log that is still being written.
+_HELD: Counter[str] = Counter()
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Keep this process from opening a file by itself while SQLite writes it here."""
+    real = os.path.realpath(path)
+    _HELD[real] += 1
+    try:
+        yield
+    finally:
+        _HELD[real] -= 1
 
 
 def connect_readonly(path: Path, *, timeout_s: float) -> sqlite3.Connection:
@@ -46,6 +65,8 @@ def readonly_uri(path: Path) -> str:
     for each in (log, index, log.with_name(log.name.removesuffix("-wal") + "-journal")):
         if os.path.lexists(each) and not stat.S_ISREG(os.lstat(each).st_mode):
             raise OSError(errno.EINVAL, "is no plain file, and is not read", str(each))
+    if _HELD[os.path.realpath(path)] > 0:
+        return f"file:{quote(os.fsencode(os.path.realpath(path)))}?mode=ro"
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "is no plain file, and is not read", str(path))

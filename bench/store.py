@@ -11,14 +11,14 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
 from agentrl.bench.errors import StoreError
-from agentrl.bench.readonly import readonly_uri
+from agentrl.bench.readonly import connect_readonly, holding
 from agentrl.bench.rows import COLUMNS, read_episode, read_identity, read_pace, refuse_views
 from agentrl.bench.types import Episode, Job, Pace
 
@@ -60,7 +60,7 @@ class BenchStore:
         self.path = Path(folder) / FILE
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
-        self._writing: FileLock | None = None
+        self._writing = ExitStack()
         self._has_turns = True
         self.identity: dict[str, Any]
         if identity is None and not self.path.is_file():
@@ -71,11 +71,15 @@ class BenchStore:
         with self._explained():
             if identity is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._writing = self._locked()
+                lock = self._locked()
+                self._writing.callback(lock.release)
+                self._writing.enter_context(holding(self.path))
             try:
-                writing = f"{self.path.absolute().as_uri()}?mode=rwc"
-                uri = readonly_uri(self.path) if identity is None else writing
-                self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+                if identity is None:
+                    self._db = connect_readonly(self.path, timeout_s=30)
+                else:
+                    uri = f"{self.path.absolute().as_uri()}?mode=rwc"
+                    self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
                 self._prepare(self._db, identity)
                 self.identity = read_identity(self.path, self._db.execute("SELECT name, value FROM identity"))
             except BaseException:
@@ -165,9 +169,7 @@ class BenchStore:
                 db.execute("PRAGMA busy_timeout = 0")
                 db.execute("PRAGMA journal_mode = DELETE")  # one plain file
             db.close()
-        lock, self._writing = self._writing, None
-        if lock is not None:
-            lock.release()
+        self._writing.close()
 
     def __enter__(self) -> Self:
         return self

@@ -247,3 +247,26 @@ def test_a_killed_writer_leaves_every_episode_that_it_told_of(tmp_path: Path) ->
         seeds = [each.job.seed for each in store.episodes()]
     assert seeds == list(range(len(seeds)))
     assert told + 1 <= len(seeds) <= told + 2
+
+
+def test_reading_in_the_writing_process_leaves_its_locks(tmp_path: Path) -> None:
+    """A closed descriptor drops a process's locks; another program would then take the log away under the writer."""
+    look = (
+        "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM episodes').fetchone())"
+    )
+    with BenchStore(tmp_path, IDENTITY) as store:
+        for seed in range(1, 4):
+            store.add(_made(seed))
+            with BenchStore(tmp_path) as reader:
+                assert reader.count() == seed
+            done = subprocess.run(
+                [sys.executable, "-c", look, str(tmp_path / FILE)],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=60,
+            )
+            assert int(done.stdout) == seed
+            assert (tmp_path / f"{FILE}-wal").exists()
+    with BenchStore(tmp_path) as reader:
+        assert reader.count() == 3

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _ROOMY = 110  # columns of a terminal that shows everything
+_SURE = 0.05
 _EXAMPLES = """examples:
   agentrl compare runs/one runs/two
   agentrl compare runs/one runs/two runs/three --metric reward --json"""
@@ -98,12 +99,18 @@ def _notes(comparison: Comparison, num_flips: int) -> list[str]:
     unit = "percentage points" if comparison.metric == "success" else "reward"
     notes = [
         _verdict(last.p_adjusted, last.difference.value),
-        f"difference in {unit}, 95 % interval over tasks; p by Holm; least: what 80 % power shows",
+        f"difference in {unit}, 95 % interval over tasks; p corrected for all rows (Holm); least: the smallest "
+        "difference that so many tasks would show in four cases of five",
     ]
     if comparison.unlike:
         notes.append(f"forced, though they differ: {'; '.join(comparison.unlike)}")
     if comparison.num_unpaired:
         notes.append(f"{comparison.num_unpaired} tasks could not be paired: missing, or failed, in one of the runs")
+    if comparison.num_left_out:
+        many = "1 episode has" if comparison.num_left_out == 1 else f"{comparison.num_left_out} episodes have"
+        notes.append(f"{many} no partner in the other run: left out")
+    if any((row.difference.low > 0 or row.difference.high < 0) != (row.p_adjusted < _SURE) for row in comparison.rows):
+        notes.append("where interval and p disagree few tasks flipped, or p was corrected: go by p")
     for word, flips in (
         ("worse", [flip for flip in comparison.flips if flip.second < flip.first]),
         ("better", [flip for flip in comparison.flips if flip.second > flip.first]),
@@ -116,6 +123,6 @@ def _notes(comparison: Comparison, num_flips: int) -> list[str]:
 
 
 def _verdict(p: float, value: float) -> str:
-    if p < 0.05:
+    if p < _SURE:
         return f"the second is {'better' if value > 0 else 'worse'} (p = {p:.2g})"
-    return f"no difference is shown (p = {p:.2g}); one below 'least' could hardly have been"
+    return f"no difference is shown (p = {p:.2g})"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agentrl.bench.store import BenchStore
+from agentrl.bench.types import Episode, Job
 from agentrl.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -59,3 +61,26 @@ def test_a_table_for_people_json_for_machines_and_a_refusal(run: Run, monkeypatc
     assert "no difference is shown" in out
     assert "2 tasks could not be paired" not in out
     assert "4 tasks could not be paired" in out
+
+
+def test_what_interval_and_p_leave_open_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Five tasks of twenty flip up and one failed: the bootstrap leaves 0 out, the exact test does not."""
+    for name, right in (("one", 0), ("two", 5)):
+        identity = {"agent": name, "envs": ["A-v0"], "levels": [], "num_tasks": 20, "num_samples": 1, "versions": {}}
+        with BenchStore(tmp_path / name, identity) as store:
+            for seed in range(20):
+                spoilt = name == "two" and seed == 19
+                store.add(
+                    Episode(
+                        job=Job(env_id="A-v0", level=0, seed=seed, sample=0),
+                        task_id=str(seed),
+                        prompt="p",
+                        success=None if spoilt else seed < right,
+                        failure={"kind": "k", "boundary": "b", "message": "m"} if spoilt else None,
+                    )
+                )
+    assert main(["compare", str(tmp_path / "one"), str(tmp_path / "two")]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "no difference is shown (p = 0.062)" in out
+    assert "where interval and p disagree" in out
+    assert "1 episode has no partner in the other run" in out

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +25,7 @@ import gymnasium
 from agentrl.bench.agents import Agent, open_agent, source_of
 from agentrl.bench.crew import Crew
 from agentrl.bench.errors import BenchError, UsageError
+from agentrl.bench.functions import source_digest
 from agentrl.bench.pace import Regulator
 from agentrl.bench.plans import KINDS, ModelSettings, pinned, plan_of
 from agentrl.bench.store import BenchStore
@@ -117,6 +119,7 @@ class Settings:
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two runs the same: all that may change a score, and no speed."""
+        sources = {env_id: source for env_id in self.envs if (source := _source_of_env(env_id))}
         return {
             "agent": self.agent,
             "agent_settings": self._agent_settings(),
@@ -128,6 +131,7 @@ class Settings:
             "num_tasks": self.num_tasks,
             "num_samples": self.num_samples,
             "env_kwargs": dict(self.env_kwargs),
+            **({"env_sources": sources} if sources else {}),
             "deadline_s": self.deadline_s,
             "turn_s": self.turn_s,
             "versions": {
@@ -234,6 +238,19 @@ def _play(
             if rest := crew.rest():
                 store.add_all(rest)
     return num_played + len(rest)
+
+
+def _source_of_env(env_id: str) -> str:
+    """Return a digest of the file that holds an environment; empty where a version says which it is."""
+    registering, _, name = env_id.rpartition(":")
+    try:
+        if registering:
+            import_module(registering)
+        entry = gymnasium.spec(name).entry_point
+    except (gymnasium.error.Error, ImportError, ValueError):  # told when it is made
+        return ""
+    module = entry.partition(":")[0] if isinstance(entry, str) else str(getattr(entry, "__module__", ""))
+    return "" if module.partition(".")[0] in ("", "agentrl", "gymnasium") else source_digest(module)
 
 
 def _digest(seeds: tuple[int, ...]) -> str:

@@ -327,6 +327,20 @@ def test_an_agent_that_was_edited_is_another(tmp_path: Path, module: Callable[[s
         run(settings, tmp_path / "run")
 
 
+def test_an_environment_that_was_edited_is_another(module: Callable[[str], None]) -> None:
+    source = "import gymnasium\ngymnasium.register(id='BenchEdited-v0', entry_point='mine:Env')\n"
+    settings = _settings(envs=("mine:BenchEdited-v0", MATH))
+    module(source)
+    sys.path.append(".")
+    try:
+        (before,) = settings.identity()["env_sources"].items()  # of ours the version says which it is
+        gymnasium.registry.pop("BenchEdited-v0")
+        module(source + "# edited\n")
+        assert settings.identity()["env_sources"] != dict([before])
+    finally:
+        del gymnasium.registry["BenchEdited-v0"]
+
+
 @pytest.mark.parametrize(
     ("agent", "told"),
     [

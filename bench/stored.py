@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from agentrl.bench.compare import expected
 from agentrl.bench.errors import StoreError, UsageError
 from agentrl.bench.store import FILE, BenchStore
 from agentrl.bench.types import Episode, Job
@@ -60,10 +60,7 @@ class StoredRun:
     def num_expected(self) -> int:
         """How many episodes there are once the run has ended; of a training run those that there are."""
         told = self.identity
-        if "num_episodes" in told or "envs" not in told:
-            return self.num_episodes
-        sizes = (len(told["envs"]), max(1, len(told["levels"])), int(told["num_tasks"]), int(told["num_samples"]))
-        return math.prod(sizes)
+        return expected(told) if "envs" in told or "num_episodes" in told else self.num_episodes
 
     def episodes(self, *, with_messages: bool = True) -> Iterator[StoredEpisode]:
         """Yield the episodes in a fixed order, those of a task side by side.

@@ -1,4 +1,4 @@
-"""The passes that are trained, through torch.compile: on a GPU layers spend half of their time between the products.
+"""The passes that are trained, through torch.compile: on a GPU most of the time goes into what is between products.
 
 Compiled are the layers of the model, for as long as a gradient is computed and no longer, since an engine that samples
 from the same weights calls them with other shapes at every step; and the log-probabilities of a chunk. What cannot be

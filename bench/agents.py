@@ -20,13 +20,13 @@ import numpy as np
 
 from agentrl.bench.conversation import Conversation
 from agentrl.bench.errors import AgentError, UsageError
-from agentrl.bench.eventloop import LoopThread
-from agentrl.bench.functions import load_function, source_digest
 from agentrl.bench.plans import KINDS
 from agentrl.bench.types import Job
 from agentrl.envs.checker.cheats import Scene, standard_cheats
 from agentrl.envs.checker.players import random_player
 from agentrl.envs.errors import nearest
+from agentrl.envs.eventloop import LoopThread
+from agentrl.envs.functions import load_function, source_digest
 from agentrl.envs.protocol import Policy
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import httpx
 
 from agentrl.bench.conversation import Conversation
 from agentrl.bench.errors import AgentError, BenchError, OutOfRoom, UsageError
-from agentrl.bench.eventloop import LoopThread
+from agentrl.envs.eventloop import LoopThread
 
 __all__ = ["Endpoint", "EndpointError", "EndpointPlayer", "EndpointSettings", "TooLongError"]
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agentrl.bench.errors import AgentError, OutOfRoom, UsageError
-from agentrl.bench.eventloop import LoopThread
 from agentrl.bench.plans import Plan
 from agentrl.bench.types import Job
+from agentrl.envs.eventloop import LoopThread
 
 if TYPE_CHECKING:
     from agentrl.trainer.engines.base import Engine, Session

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from agentrl.bench.errors import BenchError, UsageError
-from agentrl.bench.eventloop import LoopThread
-from agentrl.bench.functions import load_function, source_digest
 from agentrl.bench.store import BenchStore
 from agentrl.bench.stored import StoredEpisode, StoredRun
 from agentrl.bench.types import Episode
+from agentrl.envs.eventloop import LoopThread
+from agentrl.envs.functions import load_function, source_digest
 from agentrl.envs.protocol import Failure
 from agentrl.envs.turns import final_answers
 

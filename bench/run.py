@@ -25,12 +25,12 @@ import gymnasium
 from agentrl.bench.agents import Agent, open_agent, source_of
 from agentrl.bench.crew import Crew
 from agentrl.bench.errors import BenchError, UsageError
-from agentrl.bench.functions import source_digest
 from agentrl.bench.pace import Regulator
 from agentrl.bench.plans import KINDS, ModelSettings, pinned, plan_of
 from agentrl.bench.store import BenchStore
 from agentrl.bench.types import Episode, Job, Pace
 from agentrl.envs.errors import nearest
+from agentrl.envs.functions import source_digest
 from agentrl.envs.protocol import SPLITS
 
 if TYPE_CHECKING:

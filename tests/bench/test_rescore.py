@@ -231,7 +231,7 @@ def test_a_rubric_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("rubrics_of_mine:g", "has no 'g'"),
         ("nowhere_at_all:g", "cannot be imported"),
     ):
-        with pytest.raises(UsageError, match=told):
+        with pytest.raises(ValueError, match=told):
             load_rubric(name)
 
 

@@ -354,7 +354,7 @@ def test_an_environment_that_was_edited_is_another(module: Callable[[str], None]
     ],
 )
 def test_an_agent_that_is_not_there_is_told(agent: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(ValueError, match=told):
         open_agent(agent)
 
 

@@ -15,10 +15,12 @@ class LoopThread:
 
     Args:
         turn_s: Seconds after which a coroutine is cancelled, and waited for no longer.
+        who: Is waited for, as a message names it.
     """
 
-    def __init__(self, turn_s: float) -> None:
+    def __init__(self, turn_s: float, *, who: str = "the agent") -> None:
         self._turn_s = turn_s
+        self._who = who
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
@@ -26,13 +28,13 @@ class LoopThread:
         """Return what a coroutine returns; called from any thread.
 
         Raises:
-            TimeoutError: It took longer than a turn may.
+            TimeoutError: It took longer than `turn_s`.
             Exception: What it raised.
         """
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_serve, args=(self._loop,), name="bench-agent", daemon=True).start()
+                threading.Thread(target=_serve, args=(self._loop,), name="agentrl-loop", daemon=True).start()
             loop = self._loop
         try:
             future = asyncio.run_coroutine_threadsafe(coroutine, loop)
@@ -45,7 +47,7 @@ class LoopThread:
             if future.done():
                 raise  # its own
             future.cancel()
-            raise TimeoutError(f"the agent did not answer within {self._turn_s:g} s") from None
+            raise TimeoutError(f"{self._who} did not answer within {self._turn_s:g} s") from None
 
     def close(self) -> None:
         """Cancel what runs and end the thread; calling it again does nothing."""

@@ -10,8 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from agentrl.bench.errors import UsageError
-from agentrl.envs.errors import nearest
+from agentrl.envs.errors import UsageError, nearest
 
 __all__ = ["load_function", "source_digest"]
 

@@ -1,0 +1,1 @@
+"""Rubrics: named, weighted components over an episode, which are its reward."""

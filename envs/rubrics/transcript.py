@@ -1,0 +1,97 @@
+"""What a rubric sees of an episode, running, finished or stored: the conversation, and what the environment said of it.
+
+It is plain data that anybody can build, so a rubric needs no environment. What an environment keeps to itself, such as
+its files, is not there; accepted answers are where the environment tells them (`references`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from agentrl.envs.errors import EnvError
+from agentrl.envs.turns import final_answers
+
+__all__ = ["HiddenError", "Transcript"]
+
+
+class HiddenError(EnvError, AttributeError):
+    """A rubric asked an episode for what no rubric can see; the message says what there is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcript:
+    """One episode as a rubric sees it.
+
+    >>> episode = Transcript(messages=({"role": "user", "content": "2 + 2?"},
+    ...                                {"role": "assistant", "content": "<answer>4</answer>"}))
+    >>> episode.question, episode.answers, episode.answer
+    ('2 + 2?', ('4',), '4')
+    """
+
+    messages: tuple[Mapping[str, Any], ...]  # role, content and, of a tool, its name
+    env_id: str = ""
+    level: int = 0  # 0: the environment's own default
+    seed: int = 0
+    sample: int = 0  # 0, 1, … of the same task
+    task_id: str = ""
+    tools: tuple[Mapping[str, Any], ...] = ()  # schemas in the OpenAI function format; empty where not stored
+    references: tuple[str, ...] = ()  # accepted answers, where the environment tells them
+    reward: float = 0.0  # the environment's own, summed over the turns
+    rewards: Mapping[str, float] = field(default_factory=dict)  # the environment's own components
+    success: bool | None = None  # None: not told, or not over yet
+    done: bool = True  # False: the episode goes on
+    truncated: bool = False  # out of turns
+    seconds: float = 0.0  # of the whole episode, the agent included
+    latencies: tuple[float, ...] = ()  # seconds of each turn of the agent; empty where not measured
+    prompt_tokens: int | None = None  # of all turns
+    completion_tokens: int | None = None
+    flags: tuple[str, ...] = ()  # what a grader saw: attempts to cheat, limits that were met
+    tamper: tuple[str, ...] = ()  # traps of the environment that were touched
+
+    @cached_property
+    def system(self) -> str:
+        """The system prompt; empty where there is none."""
+        first = self.messages[:1]
+        return str(first[0].get("content", "")) if first and first[0].get("role") == "system" else ""
+
+    @cached_property
+    def question(self) -> str:
+        """The first observation."""
+        for message in self.messages[:2]:
+            if message.get("role") == "user":
+                return str(message.get("content", ""))
+        return ""
+
+    @cached_property
+    def turns(self) -> tuple[str, ...]:
+        """What the agent said, by turns."""
+        return tuple(str(each.get("content", "")) for each in self.messages if each.get("role") == "assistant")
+
+    @property
+    def num_turns(self) -> int:
+        """Turns of the agent."""
+        return len(self.turns)
+
+    @cached_property
+    def answers(self) -> tuple[str, ...]:
+        """What the last turn gave in `<answer>` tags, thoughts left out."""
+        return tuple(final_answers(self.turns[-1])) if self.turns else ()
+
+    @property
+    def answer(self) -> str | None:
+        """The answer of the last turn; None where it gave none, or several."""
+        return self.answers[0] if len(self.answers) == 1 else None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        known = [each.name for each in dataclasses.fields(Transcript)]
+        known += [name for name, value in vars(Transcript).items() if isinstance(value, property | cached_property)]
+        raise HiddenError(
+            f"an episode has no {name!r} for rubrics: files and other state of the environment are its own. There are "
+            f"{', '.join(known)}; for more, bench again"
+        )

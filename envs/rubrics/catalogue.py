@@ -21,6 +21,17 @@ _HERE = "agentrl.envs.rubrics"
 
 CATALOGUE: dict[str, str] = {
     # components/: computed
+    "environment": "components.outcome:environment",
+    "environment_component": "components.outcome:environment_component",
+    "exact_match": "components.match:exact_match",
+    "f1": "components.match:f1",
+    "format_tags": "components.tags:format_tags",
+    "latency": "components.limits:latency",
+    "length": "components.limits:length",
+    "num_turns": "components.limits:num_turns",
+    "numeric": "components.numbers:numeric",
+    "set_match": "components.match:set_match",
+    "success": "components.outcome:success",
     # judges/: asked of a model
 }
 """Name -> "module:factory", the module below `agentrl.envs.rubrics`."""

@@ -204,9 +204,10 @@ def test_requests_keep_to_the_pace_and_to_the_number_at_once() -> None:
         return "Fine."
 
     with serving(slow) as server:
+        began = time.monotonic()
         ask(server, 6, requests_per_minute=600)
         assert len(server.times) == 6
-        assert server.times[-1] - server.times[0] >= 0.45
+        assert server.times[-1] - began >= 0.5
     with serving(slow) as server:
         ask(server, 12, concurrency=3)
         assert server.most_at_once == 3

@@ -26,12 +26,18 @@ CATALOGUE: dict[str, str] = {
     "exact_match": "components.match:exact_match",
     "f1": "components.match:f1",
     "format_tags": "components.tags:format_tags",
+    "json_match": "components.json_match:json_match",
+    "json_schema": "components.json_schema:json_schema",
     "latency": "components.limits:latency",
     "length": "components.limits:length",
     "num_turns": "components.limits:num_turns",
     "numeric": "components.numbers:numeric",
     "set_match": "components.match:set_match",
     "success": "components.outcome:success",
+    "tools_called": "components.tools:tools_called",
+    "tools_needless": "components.tools:tools_needless",
+    "tools_repeated": "components.tools:tools_repeated",
+    "tools_valid": "components.tools:tools_valid",
     # judges/: asked of a model
 }
 """Name -> "module:factory", the module below `agentrl.envs.rubrics`."""
@@ -65,7 +71,10 @@ def make_scorer(use: str, arguments: Mapping[str, Any], judge: Mapping[str, Any]
         UsageError: There is no such factory, or it refuses the arguments.
     """
     factory = _factory(use, place)
-    known = inspect.signature(factory).parameters
+    try:
+        known = inspect.signature(factory).parameters
+    except ValueError as error:
+        raise UsageError(f"{place}: {use} is no factory: {error}") from error
     open_ended = any(each.kind is each.VAR_KEYWORD for each in known.values())
     for name in arguments:
         if name not in known and not open_ended:

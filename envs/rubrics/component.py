@@ -81,12 +81,15 @@ class Part:
         self.told = told
         self.name = told.name
         self.weight = float(told.weight)
+        self.gate = told.gate
+        self.clip = told.clip if told.at == "end" else None  # turns are clipped one by one
         self.scorer: Callable[..., Any] = (
             make_scorer(told.use, told.arguments, judge, place=told.name) if isinstance(told.use, str) else told.use
         )
         self.sees_group = bool(getattr(self.scorer, "sees_group", False))
         self.needs_reference = bool(getattr(self.scorer, "needs_reference", False))
         self.by_group = told.normalise == "group"
+        self.is_late = self.sees_group or self.by_group  # known once the whole group has ended
         self._low, self._width = 0.0, 1.0
         if isinstance(told.normalise, tuple):
             self._low, self._width = float(told.normalise[0]), float(told.normalise[1]) - float(told.normalise[0])
@@ -124,9 +127,20 @@ class Part:
             raise self._no_number(raw)
         return number if self._is_plain else (number - self._low) / self._width
 
-    def clipped(self, value: float) -> float:
-        """Return a value within the component's bounds."""
-        return within(value, self.told.clip)
+    def as_many(self, raw: Any, num: int) -> list[Any]:
+        """Return the raw values that a scorer of groups gave, one for each episode.
+
+        Raises:
+            InfrastructureError: It gave another number of them.
+        """
+        try:
+            many = list(raw)
+        except TypeError:
+            many = []
+        if len(many) != num:
+            told = f"component {self.name!r} gave {raw!r:.80} for a group, but must give {num} values"
+            raise InfrastructureError(told, kind="error", boundary="rubric")
+        return many
 
     def _number(self, raw: Any) -> float:
         if raw is None or isinstance(raw, str | bytes):

@@ -7,7 +7,7 @@ its files, is not there; accepted answers are where the environment tells them (
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -85,6 +85,25 @@ class Transcript:
     def answer(self) -> str | None:
         """The answer of the last turn; None where it gave none, or several."""
         return self.answers[0] if len(self.answers) == 1 else None
+
+    def beginnings(self) -> Iterator[Transcript]:
+        """Yield the episode as it stood after each turn and what was replied to it, as one that goes on.
+
+        What the environment said at the end (its reward, success, flags) is not in them.
+        """
+        said = [at for at, message in enumerate(self.messages) if message.get("role") == "assistant"]
+        for at in [*said[1:], len(self.messages)] if said else ():
+            yield dataclasses.replace(
+                self,
+                messages=self.messages[:at],
+                reward=0.0,
+                rewards={},
+                success=None,
+                done=False,
+                truncated=False,
+                flags=(),
+                tamper=(),
+            )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

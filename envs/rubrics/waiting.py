@@ -1,4 +1,4 @@
-"""One event loop for all judges of a process, in a thread of its own, so that threads that play can wait side by side."""
+"""One event loop for all judges of a process, in a thread of its own, so that threads wait side by side."""
 
 from __future__ import annotations
 

@@ -1,0 +1,200 @@
+"""Put a rubric on any Gymnasium environment that speaks text: its reward becomes the rubric's.
+
+Components of turns are paid when the turn is taken; the last step makes up the difference to the rubric's reward of the
+whole episode, so that gates and bounds hold for the sum. What waits for the group is not in it: whoever plays groups,
+as the trainer does, gives their finished episodes to `score_group`, which returns the rewards that count.
+
+The environment's own reward and components are the rubric's to use or to leave; `success` stays as it is. A trap that
+was touched (`info["tamper"]`) leaves no gain. A rubric that cannot score ends the episode with `info["failure"]`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+from gymnasium.spaces import Text
+from gymnasium.utils import RecordConstructorArgs
+
+from agentrl.envs.errors import InfrastructureError, UsageError
+from agentrl.envs.rubrics.rubric import Rubric, Score
+from agentrl.envs.rubrics.toml import from_toml, load_rubric
+from agentrl.envs.rubrics.transcript import Transcript
+
+__all__ = ["RubricReward"]
+
+
+class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
+    """An environment whose reward is a rubric's.
+
+    Args:
+        env: Speaks text.
+        rubric: A rubric, the path of a TOML file, or its text.
+
+    Raises:
+        UsageError: The environment does not speak text, or keeps to itself what the rubric needs.
+    """
+
+    def __init__(self, env: gymnasium.Env[str, str], rubric: Rubric | str | Path) -> None:
+        RecordConstructorArgs.__init__(self, rubric=rubric)
+        super().__init__(env)
+        self.rubric = _read(rubric)
+        name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+        if not isinstance(env.action_space, Text) or not isinstance(env.observation_space, Text):
+            raise UsageError(f"{name} does not speak text, which a rubric reads; wrap it so that its spaces are Text")
+        self._references: Callable[[], Sequence[str]] | None = (
+            env.get_wrapper_attr("references") if env.has_wrapper_attr("references") else None
+        )
+        if self.rubric.needs_reference and self._references is None:
+            raise UsageError(
+                f"the rubric compares with accepted answers, and {name} tells none: give its environment a method "
+                "references(), or write reference = … in the component"
+            )
+        if self.rubric.sees_group:
+            self.score_group = self._score_group  # seen by whoever looks for it with has_wrapper_attr
+        self._env_id = name
+        self._messages: list[dict[str, Any]] = []
+        self._opening: dict[str, Any] = {}
+        self._turns: list[dict[str, float]] = []
+        self._latencies: list[float] = []
+        self._paid = self._env_reward = 0.0
+        self._env_rewards: dict[str, float] = {}
+        self._began = self._answered = 0.0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Start an episode, as the environment does."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        system, task = info.get("system"), info.get("task") or {}
+        self._messages = [{"role": "system", "content": system}] if system else []
+        self._messages.append({"role": "user", "content": observation})
+        self._opening = {
+            "env_id": self._env_id,
+            "level": int(task.get("level") or 0),
+            "seed": seed or 0,
+            "task_id": str(task.get("id", "")),
+            "tools": tuple(info.get("tools") or ()),
+        }
+        self._turns, self._latencies, self._env_rewards = [], [], {}
+        self._paid = self._env_reward = 0.0
+        self._began = self._answered = time.monotonic()
+        return observation, info
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Take a turn; the reward is the rubric's."""
+        self._latencies.append(time.monotonic() - self._answered)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._answered = time.monotonic()
+        if info.get("failure"):
+            return observation, 0.0, terminated, truncated, info
+        self._messages.append({"role": "assistant", "content": action})
+        self._messages += [dict(reply) for reply in info.get("replies") or _as_reply(observation)]
+        self._env_reward += float(reward)
+        for name, value in (info.get("rewards") or {}).items():
+            self._env_rewards[name] = self._env_rewards.get(name, 0.0) + float(value)
+        try:
+            reward, values = self._paid_now(info, done=terminated or truncated, truncated=truncated)
+        except InfrastructureError as error:
+            failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
+            return observation, 0.0, False, True, {**info, "failure": failure}
+        return observation, reward, terminated, truncated, {**info, "rewards": values}
+
+    def _paid_now(self, info: Mapping[str, Any], *, done: bool, truncated: bool) -> tuple[float, dict[str, float]]:
+        """Return what the turn earns, and its components."""
+        rubric = self.rubric
+        turn = rubric.score_turn(self._transcript({}, done=False)) if rubric.sees_turns else {}
+        self._turns.append(turn)
+        earned = sum(rubric.weights[name] * value for name, value in turn.items()) if turn else 0.0
+        if not done:
+            self._paid += earned
+            return earned, turn
+        episode = self._transcript(info, done=True, truncated=truncated)
+        score = rubric.score(episode, turns=self._turns)
+        total = min(score.reward, 0.0) if episode.tamper else score.reward
+        values = {
+            name: turn.get(name, value) for name, value in score.values.items()
+        }  # of turns this one's: they add up
+        if episode.tamper or "tamper" in self._env_rewards:
+            values["tamper"] = float(bool(episode.tamper))
+        return total - self._paid, values
+
+    def _transcript(self, info: Mapping[str, Any], *, done: bool, truncated: bool = False) -> Transcript:
+        references = tuple(self._references()) if self._references is not None and self.rubric.needs_reference else ()
+        success = info.get("success")
+        return Transcript(
+            messages=tuple(self._messages),
+            references=references,
+            reward=self._env_reward if done else 0.0,
+            rewards=dict(self._env_rewards) if done else {},
+            success=None if success is None else bool(success),
+            done=done,
+            truncated=truncated,
+            seconds=self._answered - self._began,
+            latencies=tuple(self._latencies),
+            flags=tuple(info.get("flags") or ()),
+            tamper=tuple(info.get("tamper") or ()),
+            **self._opening,
+        )
+
+    def _score_group(self, episodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rewards of the finished episodes of one task, which count in place of what their steps gave.
+
+        Args:
+            episodes: Of each `messages` and `rewards` (the components that its steps gave, summed), and where known
+                `seed`, `split`, `level`, `task_id`, `tools`, `success`, `truncated`, `seconds`, `completion_tokens`.
+
+        Returns:
+            Of each `reward`, of the whole episode, and `rewards`, its components; or of all of them `failure`.
+        """
+        try:
+            references = self._references_of(episodes[0]) if self.rubric.needs_reference and episodes else ()
+            seen = [_grouped(each, self._env_id, references) for each in episodes]
+            scores = self.rubric.score_group(seen, known=[each["rewards"] for each in episodes])
+        except InfrastructureError as error:
+            failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
+            return [{"failure": failure} for _ in episodes]
+        return [_told(score, episode) for score, episode in zip(scores, seen, strict=True)]
+
+    def _references_of(self, episode: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the accepted answers of a task that this environment may not have played: it is set up again."""
+        assert self._references is not None
+        told = {name: episode[name] for name in ("split", "level") if episode.get(name)}
+        self.env.reset(seed=int(episode.get("seed") or 0), options=told)
+        return tuple(self._references())
+
+
+def _read(rubric: Rubric | str | Path) -> Rubric:
+    if isinstance(rubric, Rubric):
+        return rubric
+    text = str(rubric)
+    return from_toml(text) if "\n" in text or "=" in text else load_rubric(text)
+
+
+def _as_reply(observation: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": observation}] if observation else []
+
+
+def _grouped(told: Mapping[str, Any], env_id: str, references: tuple[str, ...]) -> Transcript:
+    success = told.get("success")
+    return Transcript(
+        messages=tuple(told["messages"]),
+        env_id=env_id,
+        level=int(told.get("level") or 0),
+        seed=int(told.get("seed") or 0),
+        task_id=str(told.get("task_id", "")),
+        tools=tuple(told.get("tools") or ()),
+        references=references,
+        success=None if success is None else bool(success),
+        truncated=bool(told.get("truncated", False)),
+        seconds=float(told.get("seconds", 0.0)),
+        completion_tokens=told.get("completion_tokens"),
+        tamper=("tamper",) if told["rewards"].get("tamper") else (),
+    )
+
+
+def _told(score: Score, episode: Transcript) -> dict[str, Any]:
+    tampered = {"tamper": 1.0} if episode.tamper else {}
+    reward = min(score.reward, 0.0) if episode.tamper else score.reward
+    return {"reward": reward, "rewards": {**score.values, **tampered}}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["AnswerError", "Opening", "Outcome", "read_reset", "read_step"]
+__all__ = ["AnswerError", "Opening", "Outcome", "read_reset", "read_scores", "read_step"]
 
 
 class AnswerError(Exception):
@@ -73,10 +73,8 @@ def read_step(answer: Any) -> Outcome:
     observation, reward, terminated, truncated, info = _tuple(answer, "step", 5)
     info = _dict(info, "info of step")
     if info.get("failure"):
-        failure = _dict(info["failure"], "info['failure']")
-        parts = {"kind": "unknown", "boundary": "environment", "message": "no message"}
-        told = {name: str(failure.get(name, default)) for name, default in parts.items()}
-        return Outcome(reward=0.0, terminated=False, truncated=True, replies=[], failure=told)
+        failure = _failure(info["failure"], "info['failure']")
+        return Outcome(reward=0.0, terminated=False, truncated=True, replies=[], failure=failure)
     components = _dict(info.get("rewards") or {}, "info['rewards']")
     success = info.get("success")
     return Outcome(
@@ -87,6 +85,36 @@ def read_step(answer: Any) -> Outcome:
         rewards={str(name): _number(value, f"info['rewards'][{name!r}]") for name, value in components.items()},
         success=None if success is None else _flag(success, "info['success']"),
     )
+
+
+def read_scores(answer: Any) -> list[Mapping[str, Any]]:
+    """Read what `score_group` returned: of each episode `reward` and `rewards`, or `failure`.
+
+    Raises:
+        AnswerError: It is not what the protocol says.
+    """
+    if not isinstance(answer, list | tuple):
+        raise AnswerError(f"score_group returned {_show(answer)}, but must return a list")
+    scores: list[Mapping[str, Any]] = []
+    for place, score in enumerate(answer):
+        score = _dict(score, f"score {place} of score_group")
+        if score.get("failure"):
+            scores.append({"failure": _failure(score["failure"], f"failure of score {place} of score_group")})
+            continue
+        rewards = _dict(score.get("rewards") or {}, f"rewards of score {place} of score_group")
+        scores.append(
+            {
+                "reward": _number(score.get("reward"), f"reward of score {place} of score_group"),
+                "rewards": {str(name): _number(value, f"rewards[{name!r}]") for name, value in rewards.items()},
+            }
+        )
+    return scores
+
+
+def _failure(failure: Any, what: str) -> dict[str, str]:
+    parts = {"kind": "unknown", "boundary": "environment", "message": "no message"}
+    told = _dict(failure, what)
+    return {name: str(told.get(name, default)) for name, default in parts.items()}
 
 
 def _replies(replies: Any, observation: str) -> list[dict[str, str]]:

@@ -24,6 +24,7 @@ from agentrl.trainer.loss import LossConfig
 from agentrl.trainer.mixture import EnvWeights, weights_of
 from agentrl.trainer.replay import ReplayConfig
 from agentrl.trainer.rollout import RolloutConfig
+from agentrl.trainer.wrapping import WrapperConfig
 
 __all__ = [
     "CheckpointConfig",
@@ -144,6 +145,7 @@ class TrainConfig:
     lora: LoraConfig = field(default_factory=LoraConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    wrapper: WrapperConfig = field(default_factory=WrapperConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     groups: GroupsConfig = field(default_factory=GroupsConfig)
@@ -329,7 +331,8 @@ def _table(values: dict[str, Any], prefix: str, tables: list[str]) -> list[str]:
             body = _table(value, f"{prefix}{key}.", inner)
             tables += ["", f"[{prefix}{key}]", *body, *inner]
         elif value is not None:
-            lines.append(f"{key if _BARE_KEY.fullmatch(key) else _toml(key)} = {_toml(value)}")
+            name = key if _BARE_KEY.fullmatch(key) else f'"{_escaped(key)}"'
+            lines.append(f"{name} = {_toml(value)}")
     return lines
 
 
@@ -339,10 +342,14 @@ def _toml(value: Scalar | tuple[str, ...]) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        inner = "".join(f"\\u{ord(char):04x}" if ord(char) < 32 or ord(char) == 127 else char for char in escaped)
-        return f'"{inner}"'
+        # A text of several lines, such as a rubric, is written as it is read.
+        return f'"""\n{_escaped(value, keep=chr(10))}"""' if "\n" in value else f'"{_escaped(value)}"'
     return repr(value)
+
+
+def _escaped(text: str, *, keep: str = "") -> str:
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(char if char in keep or (31 < ord(char) != 127) else f"\\u{ord(char):04x}" for char in quoted)
 
 
 def _fits(hint: Any, value: object) -> bool:

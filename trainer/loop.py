@@ -122,6 +122,7 @@ class Run:
                 engine=self.engine,
                 chat=self.chat,
                 config=config.rollout,
+                wrapper=config.wrapper,
             )
             opened.callback(self.rollouts.close)
             self.memory = MemoryWatch(config.max_memory_mb, self.rollouts.close)
@@ -256,7 +257,10 @@ class Run:
             return upcoming.level, played
         level, again = self.curriculum.level, self.replay.draw(self.draw, step, self.config.replay)
         rounds = self.config.groups.rounds
-        return level, play_step(self._play, self.draw, step, level=level, max_rounds=rounds, replayed=again)
+        return level, play_step(self._play_groups, self.draw, step, level=level, max_rounds=rounds, replayed=again)
+
+    def _play_groups(self, tasks: Sequence[Task]) -> list[Episode]:
+        return self.rollouts.score_groups(self._play(tasks))
 
     def _run_ahead(self) -> None:
         """Begin the steps that may begin with the weights as they are."""

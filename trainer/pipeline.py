@@ -153,7 +153,7 @@ class Pipeline:
         finished = upcoming.finished
         jobs = [_Job(task=task, of=upcoming) for task in tasks if not _is_of(finished.get(_place(task)), task)]
         self._results(jobs, upcoming.step)
-        return [finished[_place(task)] for task in tasks]
+        return self._rollouts.score_groups([finished[_place(task)] for task in tasks])
 
     def _results(self, jobs: Sequence[_Job], priority: int) -> list[Episode]:
         entries = [(priority, next(self._numbers), job) for job in jobs]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import gymnasium
 import numpy as np
@@ -24,11 +24,16 @@ from agentrl.trainer.chat import Chat
 from agentrl.trainer.desk import Allowance, Desk, Desks, EnvFailure
 from agentrl.trainer.engines.base import Engine, Schedule, Session
 from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.groupscores import GroupScores
 from agentrl.trainer.history import History
 from agentrl.trainer.textualize import make_text_env
 from agentrl.trainer.types import Episode
+from agentrl.trainer.wrapping import WrapperConfig, make_env
 
 __all__ = ["RolloutConfig", "Rollouts", "Task", "make_text_env"]
+
+
+_BARE: Final = WrapperConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +81,26 @@ class Rollouts:
         engine: Samples the turns.
         chat: Turns messages into tokens.
         config: Limits.
+        wrapper: What the environments are wrapped in.
     """
 
     def __init__(
-        self, *, env_id: str, env_kwargs: Mapping[str, Any], engine: Engine, chat: Chat, config: RolloutConfig
+        self,
+        *,
+        env_id: str,
+        env_kwargs: Mapping[str, Any],
+        engine: Engine,
+        chat: Chat,
+        config: RolloutConfig,
+        wrapper: WrapperConfig = _BARE,
     ) -> None:
         self._env_id = env_id
         self._env_kwargs = dict(env_kwargs)
         self._engine = engine
         self._chat = chat
         self._config = config
-        self._desks = Desks(lambda env_id: make_text_env(env_id, self._env_kwargs))
+        self._desks = Desks(lambda env_id: make_env(env_id, self._env_kwargs, wrapper))
+        self._groups = GroupScores(self._desks, turn_s=config.turn_timeout_s, max_retries=config.max_retries)
 
     def play(self, tasks: Sequence[Task]) -> list[Episode]:
         """Play every task; return the episodes in the order of the tasks, failed ones with `failure` set.
@@ -99,6 +113,14 @@ class Rollouts:
             return asyncio.run(self._play(tasks))
         except ExceptionGroup as group:  # one reason is enough: the first stopped all the others
             raise group.exceptions[0] from None
+
+    def score_groups(self, episodes: list[Episode]) -> list[Episode]:
+        """Have finished groups scored together where their environment does that; return the same episodes.
+
+        Called from a thread that runs no event loop.
+        """
+        self._groups.apply(episodes)
+        return episodes
 
     def close(self) -> None:
         """Close the environments, those at work once their episode is over; what is played later has new ones.

@@ -41,6 +41,7 @@ loss.entropy_bonus loss.mask_overlong loss.correction loss.correction_max
 optim.lr optim.warmup_steps optim.final_lr_share optim.beta1 optim.beta2 optim.weight_decay optim.max_grad_norm
 optim.updates_per_step
 optim.max_skipped
+wrapper.use wrapper.kwargs
 rollout.concurrency rollout.max_turn_tokens rollout.max_episode_tokens rollout.turn_timeout_s rollout.episode_timeout_s
 rollout.max_retries rollout.schedule
 engine.name engine.urls engine.weights_dir engine.in_flight engine.timeout_s engine.kv_cache_mb

@@ -194,6 +194,9 @@ class Tables:
     def session(self) -> Seat:
         return Seat()
 
+    def score_groups(self, episodes: list[Episode]) -> list[Episode]:
+        return episodes
+
     async def play_one(self, task: Task, session: Seat) -> Episode:
         self.begun.append((task.step, task.group, task.member))
         while not self.may_end.is_set() and task.step:

@@ -114,7 +114,7 @@ def test_a_component_of_groups_waits_for_the_group() -> None:
 
 def test_what_is_known_is_not_scored_again() -> None:
     asked: list[int] = []
-    rubric = _rubric(_part("own", lambda episode: asked.append(1) or 1.0), _part("rank", _ranks))
+    rubric = _rubric(_part("own", lambda episode: float(len(asked))), _part("rank", _ranks))
     scores = rubric.score_group(_group(3, 1), known=[{"own": 0.25}, {"own": 0.5}])
     assert ([score.reward for score in scores], asked) == ([3.25, 1.5], [])
 

@@ -21,6 +21,8 @@ _HERE = "agentrl.envs.rubrics"
 
 CATALOGUE: dict[str, str] = {
     # components/: computed
+    "citation": "components.citation:citation",
+    "command_safety": "components.command_safety:command_safety",
     "environment": "components.outcome:environment",
     "environment_component": "components.outcome:environment_component",
     "exact_match": "components.match:exact_match",
@@ -28,6 +30,7 @@ CATALOGUE: dict[str, str] = {
     "format_tags": "components.tags:format_tags",
     "json_match": "components.json_match:json_match",
     "json_schema": "components.json_schema:json_schema",
+    "language": "components.language:language",
     "latency": "components.limits:latency",
     "length": "components.limits:length",
     "num_turns": "components.limits:num_turns",
@@ -38,6 +41,7 @@ CATALOGUE: dict[str, str] = {
     "tools_needless": "components.tools:tools_needless",
     "tools_repeated": "components.tools:tools_repeated",
     "tools_valid": "components.tools:tools_valid",
+    "unit_tests": "components.unit_tests:unit_tests",
     # judges/: asked of a model
 }
 """Name -> "module:factory", the module below `agentrl.envs.rubrics`."""

@@ -149,8 +149,8 @@ def _repeats(tree: Any, *, within: bool) -> bool:
         name = str(operation)
         inner = within
         if name in ("MAX_REPEAT", "MIN_REPEAT"):
-            most = int(argument[1])
-            if most > 1 and within:
+            least, most = int(argument[0]), int(argument[1])
+            if within and least != most:
                 return True
             inner = within or most > 20
         elif within and name == "BRANCH" and not _is_plain(argument[1]):

@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": ("agentrl.cli.compare", "compare benched agents task by task: how much better, and how sure"),
     "leaderboard": ("agentrl.cli.leaderboard", "write benches as one static page, each row with its command"),
     "view": ("agentrl.cli.view", "read runs in a browser: curves, every episode, comparisons, live"),
+    "rubric": ("agentrl.cli.rubric", "what an episode is rewarded for: show, design, tune, watch for hacking"),
     "rescore": ("agentrl.cli.rescore", "score stored episodes with another rubric, without running them again"),
     "export": ("agentrl.cli.export", "write a run's episodes as JSON lines, Parquet or Inspect's log"),
     "train": ("agentrl.cli.train", "train a model with GRPO, from a recipe; or resume a run"),

@@ -16,8 +16,10 @@ __all__ = ["run"]
 
 _ANY_ENV = "gymnasium"  # the recipe for an environment without one
 _TINY = "tiny"  # no model yet: it is made
+_RUBRIC = "agentrl.envs.rubrics:RubricReward"  # what --rubric wraps environments in
 _USAGE = """\
-usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME] [--any.nested.option VALUE …]
+usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME] [--rubric FILE.toml]
+                            [--any.nested.option VALUE …]
        agentrl train --env ID [options]
        agentrl train RECIPE [options] --dry-run
        agentrl train --resume RUN
@@ -25,7 +27,8 @@ usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME]
 Trains a model with GRPO on an environment. RECIPE is the name of a recipe or a .toml file; every key of it can be given
 as an option, nested ones with dots (--optim.lr 1e-6, --rollout.concurrency 64). Without a recipe it is gymnasium, which
 makes a tiny model. An environment without text is spoken for: --env FrozenLake-v1. Several environments share a run by
-their weights: --env FrozenLake-v1:0.7 --env Blackjack-v1:0.3. With --dry-run the model is loaded, a few episodes are
+their weights: --env FrozenLake-v1:0.7 --env Blackjack-v1:0.3. With --rubric the reward is that of a rubric in place of
+the environment's own (agentrl rubric --help). With --dry-run the model is loaded, a few episodes are
 played, and what a run would take is printed: tokens, memory, and the time of a step.
 
   recipes: {recipes}
@@ -69,6 +72,8 @@ def run(args: Sequence[str]) -> int:
 
             config = dataclasses.replace(config, model=str(make_starter(config, run_dir.path)))
         run_dir.write_text("config.toml", to_toml(config))
+        if config.wrapper.use == _RUBRIC:
+            run_dir.write_text("rubric.toml", str(config.wrapper.kwargs["rubric"]))
     return _train(config, run_dir)
 
 
@@ -128,13 +133,15 @@ def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
     from agentrl.trainer.config import TrainConfig
     from agentrl.trainer.mixture import parse_envs
 
-    words, envs = _without_envs(words)
+    words, envs = _taken(words, "--env", example="FrozenLake-v1")
+    words, rubrics = _taken(words, "--rubric", example="rubric.toml")
     config = tyro.cli(
         TrainConfig,
         default=recipe,
         args=words[1:],
         prog=f"agentrl train {words[0]}",
-        description="Options of the recipe, with their values. With --dry-run what it would take is printed, no more.",
+        description="Options of the recipe, with their values. With --dry-run what it would take is printed, no more. "
+        "--rubric FILE.toml trains on a rubric in place of the environment's own reward.",
     )
     if envs:
         config = dataclasses.replace(config, env=parse_envs(envs))
@@ -142,26 +149,40 @@ def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
         config = dataclasses.replace(config, env_kwargs=read_truths(config.env_kwargs))
     if config.env != recipe.env and config.env_kwargs == recipe.env_kwargs:  # they were meant for the recipe's own
         config = dataclasses.replace(config, env_kwargs={})
-    return config
+    return _with_rubric(config, rubrics) if rubrics else config
 
 
-def _without_envs(words: list[str]) -> tuple[list[str], list[str]]:
-    """Take out every `--env VALUE` and `--env=VALUE`; they may come several times."""
+def _with_rubric(config: TrainConfig, paths: list[str]) -> TrainConfig:
+    """Return the configuration with a rubric around its environments: its text, so that the run needs no other file."""
+    from agentrl.envs.rubrics import load_rubric
+    from agentrl.trainer.errors import ConfigError
+    from agentrl.trainer.wrapping import WrapperConfig
+
+    if len(paths) > 1 or config.wrapper.use is not None:
+        there = config.wrapper.use or paths[0]
+        raise ConfigError(f"--rubric {paths[-1]} would be put around {there}; one wrapper is what a run has: choose")
+    load_rubric(paths[0])
+    text = Path(paths[0]).read_text(encoding="utf-8")
+    return dataclasses.replace(config, wrapper=WrapperConfig(use=_RUBRIC, kwargs={"rubric": text}))
+
+
+def _taken(words: list[str], option: str, *, example: str) -> tuple[list[str], list[str]]:
+    """Take out every `--option VALUE` and `--option=VALUE`; return the other words, and the values."""
     from agentrl.trainer.errors import ConfigError
 
-    kept, envs = [], []
+    kept, values = [], []
     rest = iter(words)
     for word in rest:
         name, equals, value = word.partition("=")
-        if name != "--env":
+        if name != option:
             kept.append(word)
             continue
         if not equals:
             value = next(rest, "")
         if not value or value.startswith("-"):
-            raise ConfigError("--env has no value; type: --env FrozenLake-v1")
-        envs.append(value)
-    return kept, envs
+            raise ConfigError(f"{option} has no value; type: {option} {example}")
+        values.append(value)
+    return kept, values
 
 
 def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
@@ -172,6 +193,7 @@ def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
     from agentrl.trainer.mixture import weights_of
     from agentrl.trainer.model import load_tokenizer, pick_device
     from agentrl.trainer.textualize import Textualized, make_text_env
+    from agentrl.trainer.wrapping import make_env
 
     found = {find_env(env): weight for env, weight in weights_of(config.env).items()}
     config = dataclasses.replace(config, env=next(iter(found)) if isinstance(config.env, str) else found)
@@ -185,6 +207,7 @@ def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
             made = make_text_env(env, config.env_kwargs)
             spoken_for.append(isinstance(made, Textualized))
             made.close()
+            make_env(env, config.env_kwargs, config.wrapper).close()
         except TrainerError:
             raise
         except Exception as error:  # somebody else's code: what it raises is no bug of ours

@@ -15,7 +15,7 @@ from typing import Any
 from agentrl.envs.errors import UsageError, nearest
 from agentrl.envs.functions import load_function
 
-__all__ = ["CATALOGUE", "Entry", "describe", "make_scorer"]
+__all__ = ["CATALOGUE", "Entry", "describe", "entry", "make_scorer"]
 
 _HERE = "agentrl.envs.rubrics"
 
@@ -43,6 +43,11 @@ CATALOGUE: dict[str, str] = {
     "tools_valid": "components.tools:tools_valid",
     "unit_tests": "components.unit_tests:unit_tests",
     # judges/: asked of a model
+    "judge": "judges.single:judge",
+    "judge_checklist": "judges.single:judge_checklist",
+    "judge_listwise": "judges.group:judge_listwise",
+    "judge_pairwise": "judges.group:judge_pairwise",
+    "judge_reference": "judges.single:judge_reference",
 }
 """Name -> "module:factory", the module below `agentrl.envs.rubrics`."""
 
@@ -59,7 +64,7 @@ class Entry:
 
 def describe() -> list[Entry]:
     """Return what there is in the box, in the order of the catalogue."""
-    return [_entry(name) for name in CATALOGUE]
+    return [entry(name) for name in CATALOGUE]
 
 
 def make_scorer(use: str, arguments: Mapping[str, Any], judge: Mapping[str, Any], *, place: str) -> Callable[..., Any]:
@@ -115,7 +120,8 @@ def _factory(use: str, place: str) -> Callable[..., Any]:
     return load_function(f"{place}: use = {use!r}", use, example="use = 'module:factory'")
 
 
-def _entry(name: str) -> Entry:
+def entry(name: str) -> Entry:
+    """Return what one component of the box is."""
     factory = _factory(name, name)
     arguments = [
         str(each).partition(":")[0] + _default(each) for each in inspect.signature(factory).parameters.values()

@@ -16,7 +16,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,7 @@ class Completion:
     finish: str = ""  # "stop", "length", "content_filter", …
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    seconds: float = 0.0  # with all tries and pauses, from when its turn had come
     message: Mapping[str, Any] = field(default_factory=dict)  # as it came
 
 
@@ -141,13 +142,18 @@ class Completions:
         self._counts = dict.fromkeys(("requests", "retries", "refused", "prompt", "completion"), 0)
 
     async def ask(
-        self, body: Mapping[str, Any], *, check: Callable[[Mapping[str, Any]], object] | None = None
+        self,
+        body: Mapping[str, Any],
+        *,
+        check: Callable[[Mapping[str, Any]], object] | None = None,
+        deadline_s: float | None = None,
     ) -> Completion:
         """Return what the model says.
 
         Args:
             body: Of the request; the model's name is added.
             check: Raises ValueError for a message that cannot be used; it is then asked for again.
+            deadline_s: Of this question; None: that of the settings.
 
         Raises:
             CompletionError: No answer that can be used.
@@ -156,11 +162,12 @@ class Completions:
         content = json.dumps({"model": self.settings.model, **body}).encode()
         async with self._places:
             await self._turn()
-            end = time.monotonic() + self.settings.deadline_s
+            began = time.monotonic()
+            end = began + (self.settings.deadline_s if deadline_s is None else deadline_s)
             for attempt in range(self.settings.max_tries):
                 answered = await self._try(content, end, attempt, check)
                 if isinstance(answered, Completion):
-                    return answered
+                    return replace(answered, seconds=time.monotonic() - began)
                 error, asked_s = answered
                 pause_s = self._pause_s(attempt) if asked_s is None else min(_LONGEST_PAUSE_S, asked_s)
                 if attempt + 1 == self.settings.max_tries or time.monotonic() + pause_s >= end:

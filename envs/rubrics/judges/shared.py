@@ -1,0 +1,68 @@
+"""The judges of a process: one client for all judges with the same settings, on the loop that they all share.
+
+Whoever awaits a verdict may do so on any loop, or through `Rubric` in any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from agentrl.envs.rubrics.judges.client import JudgeClient, Totals
+from agentrl.envs.rubrics.judges.settings import JudgeSettings
+from agentrl.envs.rubrics.waiting import shared_loop
+
+__all__ = ["client_for", "close_judges", "on_shared_loop", "totals"]
+
+T = TypeVar("T")
+
+
+def client_for(settings: JudgeSettings) -> JudgeClient:
+    """Return the client of this process for some settings, made by the first who asks."""
+    with _lock:
+        key = (os.getpid(), settings)
+        if key not in _clients:
+            _clients[key] = JudgeClient(settings)
+        return _clients[key]
+
+
+async def on_shared_loop(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a coroutine on the loop that the judges share, and wait for it on whatever loop this is."""
+
+    async def run() -> T:
+        return await work()
+
+    loop = shared_loop()
+    if asyncio.get_running_loop() is loop:
+        return await run()
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), loop))
+
+
+def totals() -> Totals:
+    """Return what all judges of this process were asked, and what it took.
+
+    >>> totals().num_failed
+    0
+    """
+    with _lock:
+        clients = [client for (pid, _), client in _clients.items() if pid == os.getpid()]
+    return sum((client.totals() for client in clients), _closed)
+
+
+def close_judges() -> None:
+    """Close the connections and caches of all judges of this process; judges that are asked later open them anew."""
+    global _closed
+    with _lock:
+        mine = [key for key in _clients if key[0] == os.getpid()]
+        clients = [_clients.pop(key) for key in mine]
+        _closed = sum((client.totals() for client in clients), _closed)
+    for client in clients:
+        asyncio.run_coroutine_threadsafe(client.close(), shared_loop()).result()
+
+
+_lock = threading.Lock()
+_clients: dict[tuple[int, JudgeSettings], JudgeClient] = {}
+_closed = Totals()  # of clients that are closed

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
+
+import tomli_w
 
 from agentrl.trainer.advantage import ADVANTAGES, NORMALISED, TURN_ADVANTAGES
 from agentrl.trainer.curriculum import CurriculumConfig
@@ -24,6 +25,7 @@ from agentrl.trainer.loss import LossConfig
 from agentrl.trainer.mixture import EnvWeights, weights_of
 from agentrl.trainer.replay import ReplayConfig
 from agentrl.trainer.rollout import RolloutConfig
+from agentrl.trainer.watch.config import WatchConfig
 from agentrl.trainer.wrapping import WrapperConfig
 
 __all__ = [
@@ -41,7 +43,6 @@ __all__ = [
 T = TypeVar("T")
 Scalar = bool | int | float | str  # in the order in which an option is read
 DTYPES = ("auto", "float32", "bfloat16")
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +154,7 @@ class TrainConfig:
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
 
     def __post_init__(self) -> None:
         weights_of(self.env)
@@ -170,6 +172,7 @@ class TrainConfig:
             )
         self.curriculum.check(self.level)
         self.replay.check(self.groups_per_step)
+        self.watch.check(every=self.checkpoint.every, keep=self.checkpoint.keep)
         if self.optim.updates_per_step > self.groups_per_step:
             raise ConfigError(
                 f"optim.updates_per_step is {self.optim.updates_per_step}, more than groups_per_step "
@@ -318,38 +321,17 @@ def from_mapping(kind: type[T], values: dict[str, Any], prefix: str = "") -> T:
 
 def to_toml(config: Any) -> str:
     """Write a configuration as TOML that `from_mapping` reads back."""
-    tables: list[str] = []
-    lines = _table(dataclasses.asdict(config), "", tables)
-    return "\n".join([*lines, *tables]) + "\n"
+    told = _without_none(dataclasses.asdict(config))
+    text = tomli_w.dumps(told, multiline_strings=True)  # a text of several lines, such as a rubric, is read as it is
+    return text if tomllib.loads(text) == told else tomli_w.dumps(told)  # where lines end in an odd way
 
 
-def _table(values: dict[str, Any], prefix: str, tables: list[str]) -> list[str]:
-    lines = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            inner: list[str] = []
-            body = _table(value, f"{prefix}{key}.", inner)
-            tables += ["", f"[{prefix}{key}]", *body, *inner]
-        elif value is not None:
-            name = key if _BARE_KEY.fullmatch(key) else f'"{_escaped(key)}"'
-            lines.append(f"{name} = {_toml(value)}")
-    return lines
-
-
-def _toml(value: Scalar | tuple[str, ...]) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        # A text of several lines, such as a rubric, is written as it is read.
-        return f'"""\n{_escaped(value, keep=chr(10))}"""' if "\n" in value else f'"{_escaped(value)}"'
-    return repr(value)
-
-
-def _escaped(text: str, *, keep: str = "") -> str:
-    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-    return "".join(char if char in keep or (31 < ord(char) != 127) else f"\\u{ord(char):04x}" for char in quoted)
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None
+    }
 
 
 def _fits(hint: Any, value: object) -> bool:

@@ -131,7 +131,7 @@ def _items(text: str) -> Counter[str]:
 
 
 def _form(item: str) -> str:
-    return scoring.normalize(item) or item.strip().lower()
+    return scoring.normalize(item) or item.strip().strip("'\"").lower()
 
 
 def _measured(measure: str, said: Counter[str], gold: Counter[str]) -> float:

@@ -86,9 +86,8 @@ def unit_tests(
 
 def _source(said: str | None, transcript: Transcript, function: str) -> str:
     """Return the source in the answer; one that has answer tags in its own texts is still one."""
-    if said is not None:
-        return source_of(said, function)
-    return between_tags(spoken(transcript.turns[-1]), function) if transcript.turns else ""
+    inner = between_tags(spoken(transcript.turns[-1]), function) if transcript.turns else ""
+    return source_of(inner or said or "", function)
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,78 +1,49 @@
 """Score stored episodes with another rubric, without running them again, into a run folder of their own.
 
-A rubric is any function of one `Transcript`. It returns a number (the reward), named components (the reward is their
-sum), or a `Score`, which may also say whether the episode succeeded; else that stays as the environment said. What an
-environment keeps to itself, such as expected answers, is not stored, and asking for it ends the re-scoring. A rubric
-that raises on an episode, or returns no number, has not scored it: that is a failure at the boundary "rubric", counted
-for nothing, as are episodes that had failed before.
+A rubric is one of TOML (`agentrl.envs.rubrics`), or any function of one `Transcript` that returns a number (the
+reward), named components (the reward is their sum), or a `Score`, which may also say whether the episode succeeded;
+else that stays as the environment said. What an environment keeps to itself is not stored, and asking for it ends the
+re-scoring; accepted answers are asked of the environment, whose task is set up again. An episode that a rubric cannot
+score has failed, at the boundary that the rubric names: it counts for nothing, as do episodes that had failed before.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
+import heapq
 import inspect
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from agentrl.bench.errors import BenchError, UsageError
+from agentrl.bench.errors import UsageError
 from agentrl.bench.store import BenchStore
-from agentrl.bench.stored import StoredEpisode, StoredRun
+from agentrl.bench.stored import StoredRun
+from agentrl.bench.transcripts import References, groups_of, transcript_of
 from agentrl.bench.types import Episode
+from agentrl.envs.errors import InfrastructureError
+from agentrl.envs.errors import UsageError as EnvUsageError
 from agentrl.envs.eventloop import LoopThread
 from agentrl.envs.functions import load_function, source_digest
 from agentrl.envs.protocol import Failure
-from agentrl.envs.turns import final_answers
+from agentrl.envs.rubrics import Rubric, from_toml
+from agentrl.envs.rubrics import Score as RubricScore
+from agentrl.envs.rubrics.transcript import HiddenError, Transcript
+from agentrl.envs.rubrics.waiting import wait_for_all
 
-__all__ = ["STORED", "HiddenError", "Rescored", "Rubric", "Score", "Transcript", "load_rubric", "rescore"]
+__all__ = ["STORED", "Change", "Rescored", "Score", "Scoring", "load_scoring", "rescore"]
 
 STORED = "stored"
 """The rubric that gives what is stored: with it a part of a training run becomes a bench, to be compared."""
 
 _MOST_NAMED = 20  # episodes that are named in `Rescored.errors`
 _PAGE = 256
-
-
-class HiddenError(BenchError, AttributeError):
-    """A rubric asked an episode for what is not stored; the message says what is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Transcript:
-    """What a rubric sees of an episode."""
-
-    env_id: str
-    level: int  # 0: the environment's own default
-    seed: int
-    sample: int
-    task_id: str
-    system: str  # the system prompt; empty where there is none
-    question: str  # the first observation
-    messages: tuple[dict[str, Any], ...]  # role, content and, of a tool, its name
-    turns: tuple[str, ...]  # what the agent said
-    answers: tuple[str, ...]  # what its last turn gave in <answer> tags
-    reward: float  # as stored, from the environment's own rubric
-    rewards: Mapping[str, float]
-    success: bool | None
-    truncated: bool
-    num_turns: int
-    seconds: float
-    prompt_tokens: int | None
-    completion_tokens: int | None
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        known = ", ".join(each.name for each in dataclasses.fields(Transcript))
-        raise HiddenError(
-            f"a stored episode has no {name!r}: expected answers, files and other state of the environment are not "
-            f"stored. There are {known}; for more, bench again"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +56,38 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rubric:
-    """A rubric by its name, with a digest of the file that holds it."""
+class Scoring:
+    """What scores episodes: a rubric or a function, by its name, with a digest of what it was read from."""
 
     name: str
     source: str
-    score: Callable[[Transcript], Any]
+    score: Callable[[Transcript], Any] | None = None
+    rubric: Rubric | None = None
+    text: str = ""  # of a rubric: its TOML
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """An episode whose reward or success is another now."""
+
+    old: Episode
+    new: Episode
+
+    @property
+    def difference(self) -> float:
+        """How much higher the reward is now."""
+        return self.new.reward - self.old.reward
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data: which episode, and what was and is."""
+        return {
+            **vars(self.new.job),
+            "task_id": self.new.task_id,
+            "difference": self.difference,
+            "reward": [self.old.reward, self.new.reward],
+            "success": [self.old.success, self.new.success],
+            "rewards": [dict(self.old.rewards), dict(self.new.rewards)],
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,26 +97,35 @@ class Rescored:
     folder: Path
     num_scored: int
     num_failed_before: int  # episodes that had failed, which stay as they are
-    num_errors: int  # episodes that the rubric raised on, or gave no number for
-    num_changed: int  # episodes whose reward or success is another now
+    num_errors: int  # episodes that could not be scored
+    num_changed: int  # episodes whose reward or success is another now; all are in `differences.jsonl`
     errors: tuple[str, ...]  # the first of them, each named
+    changes: tuple[Change, ...]  # those that changed most
 
 
-def load_rubric(name: str) -> Rubric:
-    """Return a rubric by its name: `stored`, or MODULE:CALLABLE.
+def load_scoring(name: str) -> Scoring:
+    """Return what scores episodes by its name: `stored`, the path of a rubric, or MODULE:CALLABLE.
 
     Raises:
         UsageError: There is none.
     """
     if name == STORED:
-        return Rubric(name=STORED, source="", score=_as_stored)
-    function = load_function(f"rubric {name!r}", name, example=f"--rubric MODULE:CALLABLE, or --rubric {STORED}")
-    return Rubric(name=name, source=source_digest(name.partition(":")[0]), score=function)
+        return Scoring(name=STORED, source="", score=_as_stored)
+    if name.endswith(".toml") or Path(name).is_file():
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--rubric {name} cannot be read: {error}; give the path of a .toml file") from error
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return Scoring(name=name, source=digest, rubric=from_toml(text, place=name), text=text)
+    example = f"--rubric FILE.toml, --rubric MODULE:CALLABLE, or --rubric {STORED}"
+    function = load_function(f"rubric {name!r}", name, example=example)
+    return Scoring(name=name, source=source_digest(name.partition(":")[0]), score=function)
 
 
 def rescore(
     run: StoredRun,
-    rubric: Rubric,
+    scoring: Scoring,
     folder: Path,
     *,
     turn_s: float = 60.0,
@@ -129,9 +135,9 @@ def rescore(
 
     Args:
         run: Left as it is.
-        rubric: Scores an episode.
+        scoring: Scores an episode, or the samples of a task.
         folder: Of the new run; not that of the old one.
-        turn_s: Seconds that an async rubric may take for an episode.
+        turn_s: Seconds that an async function may take for an episode; a rubric has a deadline of its own.
         on_episode: Told of each episode that was scored.
 
     Raises:
@@ -143,129 +149,213 @@ def rescore(
     if not run.num_episodes:
         part = f"no episodes of {run.phase}" if run.phase else "no episodes"
         raise UsageError(f"{run.folder} holds {part}; there is nothing to score")
-    scorer = _Scorer(rubric, turn_s)
+    scorer = _Scorer(scoring, run, turn_s)
     try:
-        pages = ([scorer.episode(each.episode) for each in page] for page in _pages(run, _PAGE))
+        pages = (scorer.page(page) for page in _pages(run, _PAGE))
         first = next(pages)  # a rubric that cannot work leaves no folder
-        with BenchStore(folder, _identity(run, rubric)) as store:
+        with BenchStore(folder, _identity(run, scoring)) as store, _Differences(folder) as differences:
+            if scoring.text:
+                (folder / "rubric.toml").write_text(scoring.text, encoding="utf-8")
             done = store.done()
             for page in itertools.chain([first], pages):
-                store.add_all([each for each in page if each.job not in done])
-                if on_episode is not None:
-                    for each in page:
-                        on_episode(each)
+                store.add_all([new for _, new in page if new.job not in done])
+                for old, new in page:
+                    differences.note(old, new)
+                    if on_episode is not None:
+                        on_episode(new)
     finally:
         scorer.close()
-    return scorer.result(folder)
+    return scorer.result(folder, differences)
 
 
-def _identity(run: StoredRun, rubric: Rubric) -> dict[str, Any]:
+def _identity(run: StoredRun, scoring: Scoring) -> dict[str, Any]:
     """Return the old run's identity, with the rubric and where the episodes are from."""
     told = json.dumps(run.identity, sort_keys=True)
     came_from = {"run": str(run.folder), "identity": hashlib.sha256(told.encode()).hexdigest()[:16]}
-    rescored = {"rubric": rubric.name, "source": rubric.source, "from": came_from}
+    rescored = {"rubric": scoring.name, "source": scoring.source, "from": came_from}
     return {**run.identity, "rescored": rescored}
 
 
-def _pages(run: StoredRun, size: int) -> Iterator[list[StoredEpisode]]:
-    page: list[StoredEpisode] = []
-    for episode in run.episodes():
-        page.append(episode)
-        if len(page) == size:
+def _pages(run: StoredRun, size: int) -> Iterator[list[list[Episode]]]:
+    """Yield whole groups, so many that they hold at least `size` episodes."""
+    page: list[list[Episode]] = []
+    for group in groups_of(run):
+        page.append([each.episode for each in group])
+        if sum(map(len, page)) >= size:
             yield page
             page = []
-    yield page
+    if page:
+        yield page
+
+
+class _Differences:
+    """Writes `differences.jsonl`, a line for each episode that changed, and keeps those that changed most."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "differences.jsonl"
+        self._half = folder / "differences.jsonl.half"  # until all are there
+        self.num = 0
+        self._most: list[tuple[float, int, Change]] = []
+
+    def __enter__(self) -> Self:
+        self._file = self._half.open("w", encoding="utf-8")
+        return self
+
+    def __exit__(self, kind: object, *error: object) -> None:
+        self._file.close()
+        if kind is None:
+            self._half.replace(self._path)
+        else:
+            self._half.unlink(missing_ok=True)
+
+    def note(self, old: Episode, new: Episode) -> None:
+        """Take down an episode that changed."""
+        if new.failure is not None or (old.reward, old.success) == (new.reward, new.success):
+            return
+        change = Change(old=old, new=new)
+        self._file.write(json.dumps(change.as_dict()) + "\n")
+        self.num += 1
+        entry = (abs(change.difference), -self.num, change)
+        if len(self._most) < _MOST_NAMED:
+            heapq.heappush(self._most, entry)
+        else:
+            heapq.heappushpop(self._most, entry)
+
+    def most(self) -> tuple[Change, ...]:
+        """Return those that changed most, the greatest first."""
+        return tuple(change for _, _, change in sorted(self._most, key=lambda entry: entry[:2], reverse=True))
 
 
 class _Scorer:
     """Applies a rubric and counts what comes of it."""
 
-    def __init__(self, rubric: Rubric, turn_s: float) -> None:
-        self._rubric = rubric
+    def __init__(self, scoring: Scoring, run: StoredRun, turn_s: float) -> None:
+        self._scoring = scoring
         self._loop = LoopThread(turn_s)
-        self.num_scored = self.num_failed_before = self.num_errors = self.num_changed = 0
-        self.errors: list[str] = []
+        self._references = References(run)
+        self._num_scored = self._num_failed_before = self._num_errors = 0
+        self._errors: list[str] = []
 
-    def episode(self, old: Episode) -> Episode:
-        """Return an episode with its new score."""
-        if old.failure is not None:
-            self.num_failed_before += 1
-            return old
+    def page(self, groups: Sequence[Sequence[Episode]]) -> list[tuple[Episode, Episode]]:
+        """Return the episodes of some groups, each with itself as it is scored now.
+
+        Raises:
+            UsageError: The rubric wants what is not stored.
+        """
+        whole = [[each for each in group if each.failure is None] for group in groups]
         try:
-            score = self._score(old)
-        except HiddenError as error:
-            raise UsageError(f"rubric {self._rubric.name!r} cannot score stored episodes: {error}") from error
-        except Exception as error:
-            job = old.job
-            message = f"{type(error).__name__}: {error}"
-            self.num_errors += 1
-            if len(self.errors) < _MOST_NAMED:
-                self.errors.append(f"{job.env_id} level {job.level} seed {job.seed} sample {job.sample}: {message}")
-            failure = Failure(kind="error", boundary="rubric", message=message)
-            return dataclasses.replace(old, reward=0.0, rewards={}, success=None, failure=failure)
-        success = old.success if score.success is None else score.success
-        self.num_scored += 1
-        self.num_changed += (score.reward, success) != (old.reward, old.success)
-        return dataclasses.replace(old, reward=score.reward, rewards=dict(score.rewards), success=success)
+            found = self._by_rubric(whole) if self._scoring.rubric else [list(map(self._by_function, g)) for g in whole]
+        except (HiddenError, EnvUsageError) as error:
+            raise UsageError(f"rubric {self._scoring.name!r} cannot score stored episodes: {error}") from error
+        scores = {
+            each.job: score
+            for group, many in zip(whole, found, strict=True)
+            for each, score in zip(group, many, strict=True)
+        }
+        return [(old, self._noted(old, scores.get(old.job))) for group in groups for old in group]
 
-    def result(self, folder: Path) -> Rescored:
+    def result(self, folder: Path, differences: _Differences) -> Rescored:
         """Return the counts."""
         return Rescored(
             folder=folder,
-            num_scored=self.num_scored,
-            num_failed_before=self.num_failed_before,
-            num_errors=self.num_errors,
-            num_changed=self.num_changed,
-            errors=tuple(self.errors),
+            num_scored=self._num_scored,
+            num_failed_before=self._num_failed_before,
+            num_errors=self._num_errors,
+            num_changed=differences.num,
+            errors=tuple(self._errors),
+            changes=differences.most(),
         )
 
     def close(self) -> None:
-        """End the event loop, where an async rubric has begun one."""
+        """End the event loop, where an async function has begun one, and close the environments."""
         self._loop.close()
+        self._references.close()
 
-    def _score(self, old: Episode) -> Score:
-        found = self._rubric.score(_transcript(old))
-        if inspect.iscoroutine(found):
-            found = self._loop.wait(found)
-        name = self._rubric.name.rpartition(":")[2]
-        if isinstance(found, Mapping):
-            parts = {str(part): _number(value, str(part)) for part, value in found.items()}
-            found = Score(reward=sum(parts.values()), rewards=parts)
-        elif not isinstance(found, Score):
-            reward = _number(found, name)
-            found = Score(reward=reward, rewards={name: reward})
-        if found.success is not None and not isinstance(found.success, bool):
-            raise TypeError(f"success is {found.success!r:.80}, but must be True, False or None")
-        rewards = {str(part): _number(value, str(part)) for part, value in found.rewards.items()}
-        return Score(reward=_number(found.reward, "reward"), rewards=rewards, success=found.success)
+    def _noted(self, old: Episode, score: Score | Failure | None) -> Episode:
+        """Return an episode with its new score; None: it had failed before."""
+        if score is None:
+            self._num_failed_before += 1
+            return old
+        if isinstance(score, Score):
+            self._num_scored += 1
+            success = old.success if score.success is None else score.success
+            return dataclasses.replace(old, reward=score.reward, rewards=dict(score.rewards), success=success)
+        self._num_errors += 1
+        if len(self._errors) < _MOST_NAMED:
+            job = old.job
+            place = f"{job.env_id} level {job.level} seed {job.seed} sample {job.sample}"
+            self._errors.append(f"{place}: {score['message']}")
+        return dataclasses.replace(old, reward=0.0, rewards={}, success=None, failure=score)
+
+    def _by_function(self, old: Episode) -> Score | Failure:
+        assert self._scoring.score is not None
+        try:
+            found = self._scoring.score(transcript_of(old))
+            if inspect.iscoroutine(found):
+                found = self._loop.wait(found)
+            return _as_score(found, self._scoring.name.rpartition(":")[2])
+        except (HiddenError, EnvUsageError):
+            raise
+        except Exception as error:
+            return Failure(kind="error", boundary="rubric", message=f"{type(error).__name__}: {error}")
+
+    def _by_rubric(self, groups: Sequence[Sequence[Episode]]) -> list[list[Score | Failure]]:
+        """Score groups at once, so that judges are asked side by side."""
+        rubric = self._scoring.rubric
+        assert rubric is not None
+        seen = [[transcript_of(each) for each in group] for group in groups]
+        if rubric.needs_reference:
+            seen = [self._references.filled(group) for group in seen]
+        return wait_for_all([_scored(rubric, group) for group in seen], None)
+
+
+async def _scored(rubric: Rubric, group: Sequence[Transcript]) -> list[Score | Failure]:
+    if not group:
+        return []
+    if rubric.sees_group:
+        try:
+            return [_plain(score) for score in await rubric.score_group_async(group)]
+        except InfrastructureError as error:
+            return [_failure(error) for _ in group]
+
+    async def one(episode: Transcript) -> Score | Failure:
+        try:
+            return _plain(await rubric.score_async(episode))
+        except InfrastructureError as error:
+            return _failure(error)
+
+    return list(await asyncio.gather(*map(one, group)))
+
+
+def _plain(score: RubricScore) -> Score:
+    return Score(reward=score.reward, rewards=score.values)
+
+
+def _failure(error: InfrastructureError) -> Failure:
+    return Failure(kind=error.kind, boundary=error.boundary, message=str(error))
+
+
+def _as_score(found: Any, name: str) -> Score:
+    """Return what a function gave as a score.
+
+    Raises:
+        TypeError: It is none.
+        ValueError: A number is not finite.
+    """
+    if isinstance(found, Mapping):
+        parts = {str(part): _number(value, str(part)) for part, value in found.items()}
+        found = Score(reward=sum(parts.values()), rewards=parts)
+    elif not isinstance(found, Score):
+        reward = _number(found, name)
+        found = Score(reward=reward, rewards={name: reward})
+    if found.success is not None and not isinstance(found.success, bool):
+        raise TypeError(f"success is {found.success!r:.80}, but must be True, False or None")
+    rewards = {str(part): _number(value, str(part)) for part, value in found.rewards.items()}
+    return Score(reward=_number(found.reward, "reward"), rewards=rewards, success=found.success)
 
 
 def _as_stored(episode: Transcript) -> Score:
     return Score(reward=episode.reward, rewards=episode.rewards)
-
-
-def _transcript(episode: Episode) -> Transcript:
-    messages = tuple(dict(message) for message in episode.messages)
-    turns = tuple(str(each.get("content", "")) for each in messages if each.get("role") == "assistant")
-    system = [str(each.get("content", "")) for each in messages[:1] if each.get("role") == "system"]
-    asked = [str(each.get("content", "")) for each in messages[:2] if each.get("role") == "user"]
-    return Transcript(
-        **vars(episode.job),
-        task_id=episode.task_id,
-        system="".join(system),
-        question="".join(asked[:1]),
-        messages=messages,
-        turns=turns,
-        answers=tuple(final_answers(turns[-1])) if turns else (),
-        reward=episode.reward,
-        rewards=dict(episode.rewards),
-        success=episode.success,
-        truncated=episode.truncated,
-        num_turns=episode.num_turns,
-        seconds=episode.seconds,
-        prompt_tokens=episode.prompt_tokens,
-        completion_tokens=episode.completion_tokens,
-    )
 
 
 def _number(value: Any, name: str) -> float:

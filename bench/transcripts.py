@@ -85,8 +85,8 @@ class References:
         observation, _ = env.reset(seed=episode.seed, options=options)
         if observation != episode.question:
             raise UsageError(
-                f"{episode.env_id} seed {episode.seed} asks {observation!r:.80} now, and asked {episode.question!r:.80}: "
-                "it has been changed since. Bench again, or write reference = … in the rubric"
+                f"{episode.env_id} seed {episode.seed} asks {observation!r:.80} now, and asked "
+                f"{episode.question!r:.80}: it has changed since. Bench again, or write reference = … in the rubric"
             )
         tell: Callable[[], Sequence[str]] = env.get_wrapper_attr("references")
         return tuple(tell())

@@ -4,7 +4,8 @@ A value passes in this order: normalised, clipped, weighted. What cannot be scor
 component raised, is an InfrastructureError and never a number.
 
 A gate is a component that must reach a bound before the others count. Where it does not, the others' gains are lost and
-their losses stay: if losses went too, failing the gate would be a way out of them.
+their losses stay: if losses went too, failing the gate would be a way out of them. A trap of the environment that was
+touched (`Transcript.tamper`) leaves no gain either.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ class Rubric:
         raws = yield from _settled((part, episode) for part in self._ended)
         for part, raw in zip(self._ended, raws, strict=True):
             values[part.name] = part.value(raw)
-        return self._combined(values, is_whole=False)
+        return self._combined(episode, values, is_whole=False)
 
     def _group(
         self, episodes: Sequence[Transcript], known: Sequence[Mapping[str, float]] | None
@@ -184,7 +185,7 @@ class Rubric:
         for part in self._parts:
             if part.by_group:
                 _normalise(part.name, found)
-        return [self._combined(values, is_whole=True) for values in found]
+        return [self._combined(each, values, is_whole=True) for each, values in zip(episodes, found, strict=True)]
 
     def _at_turn(self, episode: Transcript) -> _Steps[dict[str, float]]:
         raws = yield from _settled((part, episode) for part in self._turned)
@@ -202,7 +203,7 @@ class Rubric:
 
     # -- the arithmetic ------------------------------------------------------------------------------------------
 
-    def _combined(self, values: Mapping[str, float], *, is_whole: bool) -> Score:
+    def _combined(self, episode: Transcript, values: Mapping[str, float], *, is_whole: bool) -> Score:
         """Clip and weigh values; unless they are those of a whole group, what waits for it does not count."""
         ordered: dict[str, float] = {}
         closed: list[str] = []
@@ -221,7 +222,9 @@ class Rubric:
             if is_whole or not part.is_late:
                 gain = part.weight * ordered[part.name]
                 reward += gain if not closed or part.gate is not None else min(gain, 0.0)
-        return Score(reward=within(reward, self.clip), values=ordered, closed=tuple(closed), pending=tuple(pending))
+        reward = within(reward, self.clip)
+        reward = min(reward, 0.0) if episode.tamper else reward
+        return Score(reward=reward, values=ordered, closed=tuple(closed), pending=tuple(pending))
 
     def _waited(self, steps: _Steps[T]) -> T:
         """Run steps to their end, with judges on the loop that all share."""

@@ -24,12 +24,12 @@ def shared_loop() -> asyncio.AbstractEventLoop:
         return loop
 
 
-def wait_for_all(awaitables: Sequence[Awaitable[Any]], deadline_s: float) -> list[Any]:
+def wait_for_all(awaitables: Sequence[Awaitable[Any]], deadline_s: float | None) -> list[Any]:
     """Return what all of them give, in their order; called from any thread but the loop's own.
 
     Args:
         awaitables: Waited for at once.
-        deadline_s: Seconds after which those that are not done are cancelled.
+        deadline_s: Seconds after which those that are not done are cancelled; None: never.
 
     Raises:
         TimeoutError: The deadline has passed.

@@ -4,8 +4,8 @@ Components of turns are paid when the turn is taken; the last step makes up the 
 whole episode, so that gates and bounds hold for the sum. What waits for the group is not in it: whoever plays groups,
 as the trainer does, gives their finished episodes to `score_group`, which returns the rewards that count.
 
-The environment's own reward and components are the rubric's to use or to leave; `success` stays as it is. A trap that
-was touched (`info["tamper"]`) leaves no gain. A rubric that cannot score ends the episode with `info["failure"]`.
+The environment's own reward and components are the rubric's to use or to leave; `success` stays as it is. A rubric that
+cannot score ends the episode with `info["failure"]`.
 """
 
 from __future__ import annotations
@@ -112,13 +112,12 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
             return earned, turn
         episode = self._transcript(info, done=True, truncated=truncated)
         score = rubric.score(episode, turns=self._turns)
-        total = min(score.reward, 0.0) if episode.tamper else score.reward
         values = {
             name: turn.get(name, value) for name, value in score.values.items()
         }  # of turns this one's: they add up
         if episode.tamper or "tamper" in self._env_rewards:
             values["tamper"] = float(bool(episode.tamper))
-        return total - self._paid, values
+        return score.reward - self._paid, values
 
     def _transcript(self, info: Mapping[str, Any], *, done: bool, truncated: bool = False) -> Transcript:
         references = tuple(self._references()) if self._references is not None and self.rubric.needs_reference else ()
@@ -195,6 +194,4 @@ def _grouped(told: Mapping[str, Any], env_id: str, references: tuple[str, ...]) 
 
 
 def _told(score: Score, episode: Transcript) -> dict[str, Any]:
-    tampered = {"tamper": 1.0} if episode.tamper else {}
-    reward = min(score.reward, 0.0) if episode.tamper else score.reward
-    return {"reward": reward, "rewards": {**score.values, **tampered}}
+    return {"reward": score.reward, "rewards": {**score.values, **({"tamper": 1.0} if episode.tamper else {})}}

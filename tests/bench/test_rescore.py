@@ -14,11 +14,12 @@ import pytest
 import agentrl.envs  # noqa: F401  # registers
 from agentrl.bench.compare import NotComparableError, compare
 from agentrl.bench.errors import StoreError, UsageError
-from agentrl.bench.rescore import STORED, Rescored, Rubric, Score, Transcript, load_rubric, rescore
+from agentrl.bench.rescore import STORED, Rescored, Score, Scoring, load_scoring, rescore
 from agentrl.bench.run import Settings, run
 from agentrl.bench.store import BenchStore
 from agentrl.bench.stored import open_run
 from agentrl.bench.types import Episode, Job
+from agentrl.envs.rubrics import Transcript
 
 TOOLS = "AgentRL/ToolUse-v0"
 
@@ -34,7 +35,7 @@ def _stored(folder: Path) -> list[Episode]:
 
 
 def _score(old: Path, new: Path, score: Callable[[Transcript], Any], name: str = "mine:rubric") -> Rescored:
-    return rescore(open_run(old), Rubric(name=name, source="0", score=score), new)
+    return rescore(open_run(old), Scoring(name=name, source="0", score=score), new)
 
 
 def test_a_rubric_sees_what_is_stored_and_its_score_is_kept(tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_what_had_failed_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_what_is_not_stored_is_told_and_nothing_is_made(tmp_path: Path) -> None:
     old = _bench(tmp_path / "old", num_tasks=1)
-    with pytest.raises(UsageError, match=r"cannot score stored episodes: a stored episode has no 'truth': expected"):
+    with pytest.raises(UsageError, match=r"cannot score stored episodes: an episode has no 'truth' for rubrics: files"):
         _score(old, tmp_path / "new", lambda episode: episode.truth)
     assert not (tmp_path / "new").exists()
     _score(old, tmp_path / "new", lambda episode: getattr(episode, "truth", 0.5))
@@ -194,7 +195,7 @@ def test_a_stop_in_the_middle_is_gone_on_from(tmp_path: Path) -> None:
 
 def test_parts_of_a_training_run_become_benches_that_compare(trained: Path, tmp_path: Path) -> None:
     before = (trained / "rollouts.sqlite").read_bytes()
-    stored = load_rubric(STORED)
+    stored = load_scoring(STORED)
     for phase in ("eval_before", "eval_after"):
         result = rescore(open_run(trained, phase=phase), stored, tmp_path / phase)
         assert (result.num_scored, result.num_changed) == (24, 0)  # 12 tasks, sampled and greedily
@@ -224,15 +225,15 @@ def test_a_rubric_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "rubrics_of_mine.py").write_text("def f(episode):\n    return 1.0\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    found = load_rubric("rubrics_of_mine:f")
+    found = load_scoring("rubrics_of_mine:f")
     assert (found.name, len(found.source)) == ("rubrics_of_mine:f", 16)
     for name, told in (
-        ("rubrics_of_mine", "names no function; type --rubric MODULE:CALLABLE, or --rubric stored"),
+        ("rubrics_of_mine", "names no function; type --rubric FILE.toml, --rubric MODULE:CALLABLE"),
         ("rubrics_of_mine:g", "has no 'g'"),
         ("nowhere_at_all:g", "cannot be imported"),
     ):
         with pytest.raises(ValueError, match=told):
-            load_rubric(name)
+            load_scoring(name)
 
 
 def test_what_is_no_run_is_told(tmp_path: Path, trained: Path) -> None:

@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import agentrl.envs  # noqa: F401  # registers
-from agentrl.bench.rescore import Transcript, load_rubric, rescore
+from agentrl.bench.rescore import load_scoring, rescore
 from agentrl.bench.run import Settings, run
 from agentrl.bench.store import BenchStore
 from agentrl.bench.stored import open_run
 from agentrl.bench.summary import summarize
+from agentrl.envs.rubrics import Transcript
 from agentrl.envs.search.scoring import exact_match, f1
 
 SEARCH = "AgentRL/Search-v0"
@@ -131,7 +132,7 @@ def test_recorded_outcomes_are_scored_alike(tmp_path: Path, monkeypatch: pytest.
     def by_f1(episode: Transcript) -> float:
         return f1(episode.answers[0], truth(episode.seed))
 
-    rubric = load_rubric("stored")
+    rubric = load_scoring("stored")
     rescore(open_run(tmp_path / "run"), type(rubric)(name="f1", source="", score=by_f1), tmp_path / "f1")
     with BenchStore(tmp_path / "f1") as store:
         reward = summarize(store.episodes())[-1].reward

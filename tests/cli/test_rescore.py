@@ -48,7 +48,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_table_a_folder_and_a_comparison(run: Run) -> None:
     status, out, err = run("rescore", "one", "--rubric", "graders:brief", "--out", "two")
     assert (status, err) == (0, "")
-    assert "4 episodes scored by graders:brief, 4 of them differently; every one is in two" in out
+    assert "4 episodes scored by graders:brief, 4 of them differently; all are in two" in out
     status, out, _ = run("compare", "one", "two", "--metric", "reward")
     assert status == 0
     assert "one (oracle) and two (oracle): reward" in out
@@ -76,7 +76,7 @@ def test_the_same_command_finds_its_folder_again_and_says_what_it_could_not_scor
         (("nowhere", "--rubric", "stored"), "holds neither bench.sqlite nor rollouts.sqlite"),
         (("one", "--rubric", "stored", "--out", "one"), "is the run itself, which is never changed"),
         (("one", "--rubric", "graders:breif"), "did you mean 'brief'"),
-        (("one", "--rubric", "graders:truth"), "a stored episode has no 'expected'"),
+        (("one", "--rubric", "graders:truth"), "an episode has no 'expected' for rubrics"),
         (("one", "--rubric", "stored", "--phase", "train"), "has no effect on one, which is a bench"),
         (("one",), "--rubric"),
     ],

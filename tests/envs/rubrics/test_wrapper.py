@@ -1,0 +1,202 @@
+"""A rubric on an environment: its reward is the rubric's, turn by turn and in sum, and failures stay failures."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import agentrl.envs  # noqa: F401  # registers
+from agentrl.envs.errors import InfrastructureError, UsageError
+from agentrl.envs.rubrics import Component, Rubric, RubricReward, Transcript, load_rubric
+from agentrl.envs.spaces import Unicode
+
+MATH = "AgentRL/Math-v0"
+SEARCH = "AgentRL/Search-v0"
+
+
+class Scripted(gymnasium.Env[str, str]):
+    """Plays back steps: (reward, done, info)."""
+
+    action_space = observation_space = Unicode()
+
+    def __init__(self, *steps: tuple[float, bool, Mapping[str, Any]]) -> None:
+        self._steps, self._at = steps, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._at = 0
+        return "What?", {"system": "Be kind.", "task": {"id": "t", "split": "train", "level": 2}}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        reward, done, info = self._steps[self._at]
+        self._at += 1
+        return f"reply {self._at}", reward, done, False, dict(info)
+
+
+def _plays(env: gymnasium.Env[str, str], *actions: str) -> list[tuple[float, dict[str, Any]]]:
+    env.reset(seed=3)
+    return [(float(reward), info) for _, reward, _, _, info in (env.step(action) for action in actions)]
+
+
+def _rubric(**scorers: Any) -> Rubric:
+    parts = [Component(name=n, use=s) if callable(s) else Component(name=n, **s) for n, s in scorers.items()]
+    return Rubric(components=tuple(parts))
+
+
+@pytest.mark.parametrize("env_id", [MATH, SEARCH])
+@pytest.mark.parametrize("player", ["oracle", "noop"])
+def test_the_reward_of_our_environments_is_the_rubrics(env_id: str, player: str) -> None:
+    rubric = _rubric(right={"use": "exact_match", "weight": 2.0}, turns={"use": lambda e: e.num_turns, "weight": -0.1})
+    env = RubricReward(gymnasium.make(env_id), rubric)
+    try:
+        observation, info = env.reset(seed=5)
+        policy = getattr(env.unwrapped, player)()
+        total, num_turns, done = 0.0, 0, False
+        while not done:
+            observation, reward, terminated, truncated, info = env.step(policy(observation, info))
+            total, num_turns, done = total + float(reward), num_turns + 1, terminated or truncated
+        assert info["success"] is (player == "oracle")
+        assert info["rewards"] == {"right": float(player == "oracle"), "turns": float(num_turns)}
+        assert total == pytest.approx(2.0 * (player == "oracle") - 0.1 * num_turns)
+    finally:
+        env.close()
+
+
+def test_it_is_an_environment_like_others(tmp_path: Path) -> None:
+    path = tmp_path / "rubric.toml"
+    path.write_text("[[component]]\nuse = 'exact_match'")
+    env = RubricReward(gymnasium.make(MATH), path)
+    check_env(env, skip_render_check=True)
+    spec = gymnasium.spec(MATH)
+    spec.additional_wrappers = (
+        gymnasium.envs.registration.WrapperSpec(
+            "RubricReward", "agentrl.envs.rubrics:RubricReward", {"rubric": path.read_text()}
+        ),
+    )
+    made = gymnasium.make(pickle.loads(pickle.dumps(spec)))
+    assert made.has_wrapper_attr("rubric")
+    assert made.get_wrapper_attr("rubric") == load_rubric(path)
+    vector = gymnasium.make_vec(MATH, num_envs=2, vectorization_mode="sync", wrappers=[lambda e: RubricReward(e, path)])
+    vector.reset(seed=0)
+    _, rewards, *_ = vector.step(["<answer>1</answer>", "nothing"])
+    assert list(rewards) == [0.0, 0.0]
+    vector.close()
+
+
+def test_turns_are_paid_at_once_and_the_end_makes_up_the_difference() -> None:
+    rubric = Rubric(
+        components=(
+            Component(name="turn", use=lambda e: 1.0, at="turn", weight=0.5),
+            Component(name="ok", use=lambda e: float(bool(e.success)), gate=1.0),
+        )
+    )
+    steps = (0.0, False, {}), (0.0, False, {}), (9.0, True, {"success": False})
+    played = _plays(RubricReward(Scripted(*steps), rubric), "a", "b", "c")
+    assert [reward for reward, _ in played] == [0.5, 0.5, -1.0]  # the gate stayed closed: nothing was earned
+    assert [info["rewards"] for _, info in played] == [{"turn": 1.0}, {"turn": 1.0}, {"turn": 1.0, "ok": 0.0}]
+    steps = (0.0, False, {}), (0.0, False, {}), (9.0, True, {"success": True})
+    played = _plays(RubricReward(Scripted(*steps), rubric), "a", "b", "c")
+    assert [reward for reward, _ in played] == [0.5, 0.5, 1.5]
+
+
+def test_a_rubric_sees_the_whole_episode() -> None:
+    seen: list[Transcript] = []
+    steps = (
+        (0.25, False, {"rewards": {"part": 0.25}, "replies": [{"role": "tool", "name": "look", "content": "it"}]}),
+        (0.5, True, {"rewards": {"part": 0.5}, "success": True, "flags": ["odd"]}),
+    )
+    env = RubricReward(Scripted(*steps), _rubric(all=lambda e: seen.append(e) or 1.0))  # type: ignore[func-returns-value]
+    _plays(env, "one", "<answer>two</answer>")
+    (episode,) = seen
+    assert [each["role"] for each in episode.messages] == ["system", "user", "assistant", "tool", "assistant", "user"]
+    assert (episode.reward, dict(episode.rewards)) == (0.75, {"part": 0.75})
+    assert (episode.success, episode.done, episode.flags, episode.answer) == (True, True, ("odd",), "two")
+    assert (episode.task_id, episode.level, episode.seed, len(episode.latencies)) == ("t", 2, 3, 2)
+
+
+def test_a_trap_that_was_touched_leaves_no_gain() -> None:
+    rubric = _rubric(good=lambda e: 1.0, long={"use": lambda e: 1.0, "weight": 0.5})
+    ((reward, info),) = _plays(RubricReward(Scripted((1.0, True, {"tamper": ["answers.txt"]})), rubric), "a")
+    assert (reward, info["rewards"]) == (0.0, {"good": 1.0, "long": 1.0, "tamper": 1.0})
+    costly = _rubric(good=lambda e: -1.0)
+    ((reward, _),) = _plays(RubricReward(Scripted((1.0, True, {"tamper": ["answers.txt"]})), costly), "a")
+    assert reward == -1.0
+
+
+def _down(episode: Transcript) -> float:
+    raise InfrastructureError("the judge is down", kind="unreachable", boundary="judge")
+
+
+@pytest.mark.parametrize(
+    ("scorer", "boundary"), [(_down, "judge"), (lambda e: 1 / 0, "rubric"), (lambda e: None, "rubric")]
+)
+def test_a_rubric_that_cannot_score_is_a_failure(scorer: Any, boundary: str) -> None:
+    env = RubricReward(Scripted((1.0, True, {"success": True})), _rubric(a=scorer))
+    env.reset()
+    _, reward, terminated, truncated, info = env.step("a")
+    assert (reward, terminated, truncated, info["failure"]["boundary"]) == (0.0, False, True, boundary)
+
+
+def test_a_failure_of_the_environment_stays_its_own() -> None:
+    failure = {"kind": "died", "boundary": "sandbox", "message": "gone"}
+    asked: list[Transcript] = []
+    env = RubricReward(Scripted((1.0, False, {"failure": failure})), _rubric(a=lambda e: float(bool(asked.append(e)))))  # type: ignore[func-returns-value]
+    ((reward, info),) = _plays(env, "a")
+    assert (reward, info["failure"], asked) == (0.0, failure, [])
+
+
+def _best(episodes: Sequence[Transcript]) -> list[float]:
+    longest = max(len(episode.turns[-1]) for episode in episodes)
+    return [float(len(episode.turns[-1]) == longest) for episode in episodes]
+
+
+_best.sees_group = True  # type: ignore[attr-defined]
+
+
+def test_a_group_is_scored_by_whoever_plays_it() -> None:
+    own = _rubric(good=lambda e: 1.0)
+    assert not RubricReward(Scripted((0.0, True, {})), own).has_wrapper_attr("score_group")
+    rubric = _rubric(good=lambda e: 1.0, best={"use": _best, "weight": 0.5})
+    env = RubricReward(Scripted((0.0, True, {"success": True})), rubric)
+    told = []
+    for action in ("short", "much longer"):
+        ((reward, info),) = _plays(env, action)
+        assert (reward, info["rewards"]) == (1.0, {"good": 1.0})
+        messages = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": action}]
+        told.append({"messages": messages, "rewards": info["rewards"], "reward": reward})
+    scores = env.get_wrapper_attr("score_group")(told)
+    assert scores == [
+        {"reward": 1.0, "rewards": {"good": 1.0, "best": 0.0}},
+        {"reward": 1.5, "rewards": {"good": 1.0, "best": 1.0}},
+    ]
+    tampered = [{**each, "rewards": {**each["rewards"], "tamper": 1.0}} for each in told]
+    assert [score["reward"] for score in env.get_wrapper_attr("score_group")(tampered)] == [0.0, 0.0]
+
+
+def test_accepted_answers_of_a_group_are_those_of_its_task() -> None:
+    def near(episodes: Sequence[Transcript]) -> list[float]:
+        return [float(episode.answer in episode.references) for episode in episodes]
+
+    near.sees_group = near.needs_reference = True  # type: ignore[attr-defined]
+    env = RubricReward(gymnasium.make(MATH), _rubric(near=near))
+    env.reset(seed=7)
+    (right,) = env.get_wrapper_attr("references")()
+    env.reset(seed=8)  # another task meanwhile
+    said = [{"role": "assistant", "content": f"<answer>{answer}</answer>"} for answer in (right, "no")]
+    told = [{"messages": [message], "rewards": {}, "seed": 7, "split": "train", "level": 1} for message in said]
+    assert [score["reward"] for score in env.get_wrapper_attr("score_group")(told)] == [1.0, 0.0]
+
+
+def test_what_cannot_work_is_refused_when_it_is_made() -> None:
+    with pytest.raises(UsageError, match="CartPole-v1 does not speak text"):
+        RubricReward(gymnasium.make("CartPole-v1"), _rubric(a=lambda e: 1.0))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="tells none: give its environment a method references"):
+        RubricReward(Scripted(), _rubric(a={"use": "exact_match"}))
+    with pytest.raises(UsageError, match="cannot be read"):
+        RubricReward(Scripted(), "nowhere.toml")

@@ -2,7 +2,7 @@
 
 The figure that is reported has not seen its own choices: in each of five outer folds the strengths are chosen and the
 weights fitted on the other four, and the fifth, of other tasks, is scored with them (nested cross-validation, Varma &
-Simon 2006). The given weights are judged on the same pairs. Only a gain whose interval lies above 0 is called one.
+Simon 2006). The given weights are judged on the same pairs. Only a gain whose 99 % interval lies above 0 is one.
 
 Only the ratios of weights can be fitted: preferences and classes have no unit, and advantages that are normalised by
 their group have none either. So the weights are scaled to the total of absolute values that they had before, and a
@@ -49,7 +49,6 @@ def tune(
     rng: np.random.Generator,
     *,
     clip: tuple[float, float] | None = None,
-    confidence: float = 0.95,
 ) -> Tuned:
     """Fit weights to labels.
 
@@ -58,7 +57,6 @@ def tune(
         weights: As they are, by component.
         rng: Draws folds and resamples.
         clip: Of the rubric's reward.
-        confidence: Of the intervals.
 
     Raises:
         UsageError: There are too few labels or tasks, or nothing differs between them.
@@ -78,7 +76,7 @@ def tune(
         found = fit(part, part.groups(), rng)
         scaled = _scaled(found.weights, before, free)
         held_out[held] = _rewards(examples.some(held), scaled, clip)
-    compared = agreement(examples, groups, given, held_out, rng, confidence=confidence)
+    compared = agreement(examples, groups, given, held_out, rng)
     final = fit(examples, groups, rng)
     return _tuned(examples, groups, before, final, free, compared)
 

@@ -31,6 +31,8 @@ _SAME = 1e-8  # a group whose values differ by less has no spread to be normalis
 
 Turns = Sequence[Mapping[str, float]]
 """Values of the components that are scored at every turn, by turns, as `score_turn` gave them."""
+Known = Sequence[Mapping[str, float] | None]
+"""Values of episodes by themselves; None where one was not scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,11 @@ class Rubric:
         return bool(self._turned)
 
     @property
+    def ended(self) -> tuple[str, ...]:
+        """The names of the components that an episode by itself has once it has ended."""
+        return tuple(part.name for part in self._ended)
+
+    @property
     def needs_reference(self) -> bool:
         """Whether a component compares with `Transcript.references`."""
         return any(part.needs_reference for part in self._parts)
@@ -138,23 +145,19 @@ class Rubric:
         """
         return self._waited(self._at_turn(episode))
 
-    def score_group(
-        self, episodes: Sequence[Transcript], *, known: Sequence[Mapping[str, float]] | None = None
-    ) -> list[Score]:
+    def score_group(self, episodes: Sequence[Transcript], *, known: Known | None = None) -> list[Score]:
         """Score the finished episodes of one task together.
 
         Args:
             episodes: Finished.
-            known: `Score.values` of each by itself; then only what sees the group is scored.
+            known: `Score.values` of each by itself, of which then only what sees the group is scored; None: all is.
 
         Raises:
             InfrastructureError: They could not be scored.
         """
         return self._waited(self._group(episodes, known))
 
-    async def score_group_async(
-        self, episodes: Sequence[Transcript], *, known: Sequence[Mapping[str, float]] | None = None
-    ) -> list[Score]:
+    async def score_group_async(self, episodes: Sequence[Transcript], *, known: Known | None = None) -> list[Score]:
         """Score as `score_group` does, and let others run while judges are waited for."""
         return await self._awaited(self._group(episodes, known))
 
@@ -167,17 +170,18 @@ class Rubric:
             values[part.name] = part.value(raw)
         return self._combined(episode, values, is_whole=False)
 
-    def _group(
-        self, episodes: Sequence[Transcript], known: Sequence[Mapping[str, float]] | None
-    ) -> _Steps[list[Score]]:
-        found: list[dict[str, float]] = [dict(each) for each in known or ()]
-        if known is None:
-            for episode in episodes:
-                found.append((yield from self._turn_sums(episode, None)))
-        asked = [(part, episode) for episode in episodes for part in self._ended] if known is None else []
-        late: list[tuple[Part, Any]] = [(part, tuple(episodes)) for part in self._late] if episodes else []
-        raws = iter((yield from _settled([*asked, *late])))  # judges of all episodes are waited for at once
-        for part, values in ((part, values) for values in found for part in self._ended) if known is None else ():
+    def _group(self, episodes: Sequence[Transcript], known: Known | None) -> _Steps[list[Score]]:
+        found: list[dict[str, float]] = []
+        asked: list[tuple[Part, Any]] = []
+        new: list[tuple[Part, dict[str, float]]] = []  # who is asked, and where the value goes
+        for episode, values in zip(episodes, known or [None] * len(episodes), strict=True):
+            found.append(dict(values) if values is not None else (yield from self._turn_sums(episode, None)))
+            if values is None:
+                asked += [(part, episode) for part in self._ended]
+                new += [(part, found[-1]) for part in self._ended]
+        asked += [(part, tuple(episodes)) for part in self._late] if episodes else []
+        raws = iter((yield from _settled(asked)))  # judges of all episodes are waited for at once
+        for part, values in new:
             values[part.name] = part.value(next(raws))
         for part, many in zip(self._late, raws, strict=False):
             for values, raw in zip(found, part.as_many(many, len(episodes)), strict=True):
@@ -185,7 +189,8 @@ class Rubric:
         for part in self._parts:
             if part.by_group:
                 _normalise(part.name, found)
-        return [self._combined(each, values, is_whole=True) for each, values in zip(episodes, found, strict=True)]
+        pairs = zip(episodes, found, strict=True)
+        return [self._combined(episode, values, is_whole=True) for episode, values in pairs]
 
     def _at_turn(self, episode: Transcript) -> _Steps[dict[str, float]]:
         raws = yield from _settled((part, episode) for part in self._turned)

@@ -53,8 +53,6 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
                 f"the rubric compares with accepted answers, and {name} tells none: give its environment a method "
                 "references(), or write reference = … in the component"
             )
-        if self.rubric.sees_group:
-            self.score_group = self._score_group  # seen by whoever looks for it with has_wrapper_attr
         self._env_id = name
         self._messages: list[dict[str, Any]] = []
         self._opening: dict[str, Any] = {}
@@ -137,20 +135,28 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
             **self._opening,
         )
 
-    def _score_group(self, episodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return the rewards of the finished episodes of one task, which count in place of what their steps gave.
+    def score_group(self, episodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rewards of the episodes of one task, which count in place of what their steps gave.
+
+        An episode that its player cut short, so that no last step was taken, is scored here as it stands: otherwise it
+        would escape what its turns cost.
 
         Args:
-            episodes: Of each `messages` and `rewards` (the components that its steps gave, summed), and where known
-                `seed`, `split`, `level`, `task_id`, `tools`, `success`, `truncated`, `seconds`, `completion_tokens`.
+            episodes: Of each `messages`, `reward` and `rewards` (what its steps gave, summed), and where known `seed`,
+                `split`, `level`, `task_id`, `tools`, `success`, `truncated`, `seconds`, `completion_tokens`.
 
         Returns:
-            Of each `reward`, of the whole episode, and `rewards`, its components; or of all of them `failure`.
+            Of each `reward`, of the whole episode, and `rewards`, its components; or `failure`.
         """
+        ended = [all(name in each["rewards"] for name in self.rubric.ended) for each in episodes]
+        if all(ended) and not self.rubric.sees_group:
+            return [{"reward": each["reward"], "rewards": dict(each["rewards"])} for each in episodes]
         try:
-            references = self._references_of(episodes[0]) if self.rubric.needs_reference and episodes else ()
-            seen = [_grouped(each, self._env_id, references) for each in episodes]
-            scores = self.rubric.score_group(seen, known=[each["rewards"] for each in episodes])
+            references = self._references_of(episodes[0]) if self.rubric.needs_reference else ()
+            pairs = zip(episodes, ended, strict=True)
+            seen = [_grouped(each, self._env_id, references, done=done) for each, done in pairs]
+            known = [each["rewards"] if done else None for each, done in zip(episodes, ended, strict=True)]
+            scores = self.rubric.score_group(seen, known=known)
         except InfrastructureError as error:
             failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
             return [{"failure": failure} for _ in episodes]
@@ -175,8 +181,8 @@ def _as_reply(observation: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": observation}] if observation else []
 
 
-def _grouped(told: Mapping[str, Any], env_id: str, references: tuple[str, ...]) -> Transcript:
-    success = told.get("success")
+def _grouped(told: Mapping[str, Any], env_id: str, references: tuple[str, ...], *, done: bool) -> Transcript:
+    success = told.get("success") if done else False  # what was cut short is not solved
     return Transcript(
         messages=tuple(told["messages"]),
         env_id=env_id,
@@ -186,6 +192,7 @@ def _grouped(told: Mapping[str, Any], env_id: str, references: tuple[str, ...]) 
         tools=tuple(told.get("tools") or ()),
         references=references,
         success=None if success is None else bool(success),
+        done=done,
         truncated=bool(told.get("truncated", False)),
         seconds=float(told.get("seconds", 0.0)),
         completion_tokens=told.get("completion_tokens"),

@@ -72,7 +72,8 @@ def test_it_is_an_environment_like_others(tmp_path: Path) -> None:
     path = tmp_path / "rubric.toml"
     path.write_text("[[component]]\nuse = 'exact_match'")
     env = RubricReward(gymnasium.make(MATH), path)
-    check_env(env, skip_render_check=True)
+    with pytest.warns(UserWarning, match="different from the unwrapped version"):  # it is: that is what is checked
+        check_env(env, skip_render_check=True)
     spec = gymnasium.spec(MATH)
     spec.additional_wrappers = (
         gymnasium.envs.registration.WrapperSpec(
@@ -96,7 +97,7 @@ def test_turns_are_paid_at_once_and_the_end_makes_up_the_difference() -> None:
             Component(name="ok", use=lambda e: float(bool(e.success)), gate=1.0),
         )
     )
-    steps = (0.0, False, {}), (0.0, False, {}), (9.0, True, {"success": False})
+    steps: Any = (0.0, False, {}), (0.0, False, {}), (9.0, True, {"success": False})
     played = _plays(RubricReward(Scripted(*steps), rubric), "a", "b", "c")
     assert [reward for reward, _ in played] == [0.5, 0.5, -1.0]  # the gate stayed closed: nothing was earned
     assert [info["rewards"] for _, info in played] == [{"turn": 1.0}, {"turn": 1.0}, {"turn": 1.0, "ok": 0.0}]
@@ -160,8 +161,6 @@ _best.sees_group = True  # type: ignore[attr-defined]
 
 
 def test_a_group_is_scored_by_whoever_plays_it() -> None:
-    own = _rubric(good=lambda e: 1.0)
-    assert not RubricReward(Scripted((0.0, True, {})), own).has_wrapper_attr("score_group")
     rubric = _rubric(good=lambda e: 1.0, best={"use": _best, "weight": 0.5})
     env = RubricReward(Scripted((0.0, True, {"success": True})), rubric)
     told = []
@@ -177,6 +176,28 @@ def test_a_group_is_scored_by_whoever_plays_it() -> None:
     ]
     tampered = [{**each, "rewards": {**each["rewards"], "tamper": 1.0}} for each in told]
     assert [score["reward"] for score in env.get_wrapper_attr("score_group")(tampered)] == [0.0, 0.0]
+
+
+def test_an_episode_that_was_cut_short_is_scored_as_it_stands() -> None:
+    seen: list[Transcript] = []
+    rubric = Rubric(
+        components=(
+            Component(name="turn", use=lambda e: 1.0, at="turn", weight=-0.25),
+            Component(name="solved", use="success"),
+            Component(name="end", use=lambda e: float(bool(seen.append(e))), weight=-1.0),
+        )
+    )
+    env = RubricReward(Scripted((0.0, False, {}), (0.0, True, {"success": True})), rubric)
+    ((reward, info),) = _plays(env, "a")
+    said = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "a"}]
+    cut = {"messages": said, "reward": reward, "rewards": info["rewards"], "success": None, "truncated": True}
+    whole = {"messages": said, "reward": 0.5, "rewards": {"turn": 2.0, "solved": 1.0, "end": 0.0}, "success": True}
+    assert env.get_wrapper_attr("score_group")([cut, whole]) == [
+        {"reward": -0.25, "rewards": {"turn": 1.0, "solved": 0.0, "end": 0.0}},
+        {"reward": 0.5, "rewards": {"turn": 2.0, "solved": 1.0, "end": 0.0}},
+    ]
+    assert [(each.success, each.done, each.truncated) for each in seen] == [(False, False, True)]
+    assert env.get_wrapper_attr("score_group")([whole]) == [{"reward": 0.5, "rewards": whole["rewards"]}]
 
 
 def test_accepted_answers_of_a_group_are_those_of_its_task() -> None:

@@ -37,6 +37,7 @@ class Summary:
     num_turns: float | None  # mean of an episode
     latency_p50_s: float | None  # of the agent's turns; None where it plays inside the environment
     latency_p99_s: float | None
+    num_tampered: int  # episodes in which a trap of the environment was touched; they earn 0
     prompt_tokens: int | None  # of all episodes, failed ones included; None where nobody counted
     completion_tokens: int | None
 
@@ -74,7 +75,18 @@ def summarize(episodes: Iterable[Episode], *, ks: Sequence[int] = ()) -> list[Su
 class _Outcome:
     """What of an episode is counted: without its messages, so that 100,000 fit."""
 
-    __slots__ = ("env_id", "failure", "latencies", "level", "num_turns", "reward", "success", "task", "tokens")
+    __slots__ = (
+        "env_id",
+        "failure",
+        "is_tampered",
+        "latencies",
+        "level",
+        "num_turns",
+        "reward",
+        "success",
+        "task",
+        "tokens",
+    )
 
     def __init__(self, episode: Episode) -> None:
         job = episode.job
@@ -82,6 +94,7 @@ class _Outcome:
         self.failure = f"{episode.failure['boundary']}: {episode.failure['kind']}" if episode.failure else ""
         self.reward, self.success = episode.reward, episode.success
         self.num_turns, self.latencies = episode.num_turns, episode.latencies
+        self.is_tampered = episode.rewards.get("tamper", 0.0) > 0
         self.tokens = episode.prompt_tokens, episode.completion_tokens
 
 
@@ -120,6 +133,7 @@ def _summary(env_id: str, level: int | None, outcomes: Sequence[_Outcome], ks: S
         num_turns=sum(each.num_turns for each in played) / len(played) if played else None,
         latency_p50_s=float(np.percentile(latencies, 50)) if latencies else None,
         latency_p99_s=float(np.percentile(latencies, 99)) if latencies else None,
+        num_tampered=sum(each.is_tampered for each in played),
         prompt_tokens=_total([each.tokens[0] for each in outcomes]),
         completion_tokens=_total([each.tokens[1] for each in outcomes]),
     )

@@ -54,10 +54,15 @@ def passes_of(summaries: Sequence[Summary]) -> Table | None:
 
 
 def notes_of(summaries: Sequence[Summary]) -> list[str]:
-    """Return what has to be said beside the table: failures by kind, with the bounds of the score."""
+    """Return what has to be said beside the table: failures with the bounds of the score, and traps that were touched."""
     notes = []
     for each in summaries:
-        if not each.num_failures or (each.level is not None and any(_covers(other, each) for other in summaries)):
+        if each.level is not None and any(_covers(other, each) for other in summaries):
+            continue
+        if each.num_tampered:
+            many = "1 episode" if each.num_tampered == 1 else f"{each.num_tampered} episodes"
+            notes.append(f"{_seen(each.env_id) or 'all'}: {many} touched a trap (tamper), and earned 0")
+        if not each.num_failures:
             continue
         kinds = ", ".join(f"{count} {_seen(kind)}" for kind, count in sorted(each.failures.items()))
         bounds = ""

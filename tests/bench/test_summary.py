@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -126,3 +127,12 @@ def test_a_narrow_terminal_keeps_every_figure_whole() -> None:
     assert passes is not None
     assert "pass@1" in _shown(passes, 80)
     assert passes_of(summarize([_made()])) is None
+
+
+def test_traps_that_were_touched_are_told_apart() -> None:
+    episodes = [replace(_made(seed=seed, success=False), rewards={"tamper": float(seed < 2)}) for seed in range(3)]
+    (row,) = summarize(episodes)
+    assert row.num_tampered == 2
+    assert notes_of([row]) == ["AgentRL/A-v0: 2 episodes touched a trap (tamper), and earned 0"]
+    (row,) = summarize(episodes[1:])
+    assert notes_of([row]) == ["AgentRL/A-v0: 1 episode touched a trap (tamper), and earned 0"]

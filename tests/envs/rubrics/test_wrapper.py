@@ -184,7 +184,7 @@ def test_an_episode_that_was_cut_short_is_scored_as_it_stands() -> None:
         components=(
             Component(name="turn", use=lambda e: 1.0, at="turn", weight=-0.25),
             Component(name="solved", use="success"),
-            Component(name="end", use=lambda e: float(bool(seen.append(e))), weight=-1.0),
+            Component(name="end", use=lambda e: float(bool(seen.append(e))), weight=-1.0),  # type: ignore[func-returns-value]
         )
     )
     env = RubricReward(Scripted((0.0, False, {}), (0.0, True, {"success": True})), rubric)
@@ -216,7 +216,7 @@ def test_accepted_answers_of_a_group_are_those_of_its_task() -> None:
 
 def test_what_cannot_work_is_refused_when_it_is_made() -> None:
     with pytest.raises(UsageError, match="CartPole-v1 does not speak text"):
-        RubricReward(gymnasium.make("CartPole-v1"), _rubric(a=lambda e: 1.0))  # type: ignore[arg-type]
+        RubricReward(gymnasium.make("CartPole-v1"), _rubric(a=lambda e: 1.0))
     with pytest.raises(UsageError, match="tells none: give its environment a method references"):
         RubricReward(Scripted(), _rubric(a={"use": "exact_match"}))
     with pytest.raises(UsageError, match="cannot be read"):

@@ -54,7 +54,7 @@ def passes_of(summaries: Sequence[Summary]) -> Table | None:
 
 
 def notes_of(summaries: Sequence[Summary]) -> list[str]:
-    """Return what has to be said beside the table: failures with the bounds of the score, and traps that were touched."""
+    """Return what has to be said beside the table: failures with the bounds of the score, and traps touched."""
     notes = []
     for each in summaries:
         if each.level is not None and any(_covers(other, each) for other in summaries):

@@ -83,6 +83,7 @@ def _train(config: TrainConfig, run_dir: RunDir) -> int:
     from agentrl.trainer.checkpoint import latest_checkpoint
     from agentrl.trainer.loop import train
     from agentrl.trainer.stopping import Terminated
+    from agentrl.trainer.watch.live import Halted
 
     logging.disable_progress_bar()  # Transformers' bars would tear the table
     # Environment threads hold the interpreter for long stretches; the engine's thread must get it back quickly.
@@ -98,6 +99,9 @@ def _train(config: TrainConfig, run_dir: RunDir) -> int:
         said = kept.name.replace("_", " ") + " is kept" if kept else "no step was done yet"
         print(f"\nstopped by SIGTERM; {said}; go on with: agentrl train --resume {run_dir.path}", file=sys.stderr)
         return 143
+    except Halted as halted:
+        print(f"\n{halted}", file=sys.stderr)
+        return halted.status
     for name in ("success", "greedy"):
         before, after = summary[f"{name}_before"], summary[f"{name}_after"]
         if before is not None and after is not None:

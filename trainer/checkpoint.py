@@ -21,7 +21,14 @@ from agentrl.trainer.errors import RunFolderError
 from agentrl.trainer.lora import FOLDER as ADAPTERS
 from agentrl.trainer.lora import NO_ADAPTERS, LoraConfig, merged_weights, save_adapters
 
-__all__ = ["TrainerState", "latest_checkpoint", "load_state", "save_checkpoint"]
+__all__ = [
+    "TrainerState",
+    "checkpoint_steps",
+    "drop_checkpoints_after",
+    "latest_checkpoint",
+    "load_state",
+    "save_checkpoint",
+]
 
 _NAME = re.compile(r"step_(\d+)")
 
@@ -41,6 +48,7 @@ class TrainerState:
     replay: dict[str, Any] = field(default_factory=dict)  # of the Replay; empty in older checkpoints
     unwritten: dict[str, float] = field(default_factory=dict)  # metrics of the step, where its evaluation was left
     queue: list[dict[str, Any]] = field(default_factory=list)  # asynchronous: each Upcoming under way
+    watch: dict[str, Any] = field(default_factory=dict)  # of the LiveWatch; empty in older checkpoints
 
 
 def save_checkpoint(
@@ -82,7 +90,7 @@ def save_checkpoint(
             f"checkpoint {target} cannot be written: {error}; free some space, then agentrl train --resume "
             f"{folder.parent}"
         ) from error
-    for step in _steps(folder)[:-keep]:
+    for step in checkpoint_steps(folder)[:-keep]:
         _discard(folder / f"step_{step}")
     for left in (*folder.glob(".old_*"), *folder.glob(".tmp_*")):  # of a run that was killed here
         shutil.rmtree(left, ignore_errors=True)
@@ -91,8 +99,32 @@ def save_checkpoint(
 
 def latest_checkpoint(folder: Path) -> Path | None:
     """Return the newest whole checkpoint, or None."""
-    steps = _steps(folder)
+    steps = checkpoint_steps(folder)
     return folder / f"step_{steps[-1]}" if steps else None
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """Return the steps that have a whole checkpoint, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
+
+
+def drop_checkpoints_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps, the newest first, so that what is left is always the start of a run.
+
+    Raises:
+        RunFolderError: One cannot be removed.
+    """
+    for each in reversed(checkpoint_steps(folder)):
+        if each > step:
+            try:
+                _discard(folder / f"step_{each}")
+            except OSError as error:
+                raise RunFolderError(
+                    f"checkpoint {folder / f'step_{each}'} cannot be removed: {error}; remove it, and all of steps "
+                    f"after {step}, then agentrl train --resume {folder.parent}"
+                ) from error
 
 
 def load_state(checkpoint: Path) -> TrainerState:
@@ -108,12 +140,6 @@ def load_state(checkpoint: Path) -> TrainerState:
         raise RunFolderError(
             f"{path} cannot be read: {error}; remove {checkpoint} to resume from the checkpoint before it"
         ) from error
-
-
-def _steps(folder: Path) -> list[int]:
-    if not folder.is_dir():
-        return []
-    return sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
 
 
 def _discard(checkpoint: Path) -> None:

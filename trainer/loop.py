@@ -27,7 +27,7 @@ from agentrl.trainer.errors import ParityError, TrainerError
 from agentrl.trainer.evaluation import HeldOut, check_usable
 from agentrl.trainer.groups import Draw, Played, play_step
 from agentrl.trainer.memory import MemoryWatch
-from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics
+from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics, speed_metrics
 from agentrl.trainer.mixture import env_metrics, weights_of
 from agentrl.trainer.model import load_model, pick_device
 from agentrl.trainer.parity import ParityGate
@@ -42,6 +42,7 @@ from agentrl.trainer.stopping import Stopper, Terminated
 from agentrl.trainer.store import RolloutStore
 from agentrl.trainer.types import Episode
 from agentrl.trainer.update import Updater
+from agentrl.trainer.watch.live import LiveWatch
 
 __all__ = ["train"]
 
@@ -55,6 +56,7 @@ def train(config: TrainConfig, *, run_dir: RunDir, progress: Progress | None = N
         ParityError: Engine and trainer disagree on log-probabilities.
         TrainerError: Nothing can be learnt: every episode of a step failed, or the gradient is not finite.
         Terminated: SIGTERM came; the step done last is kept.
+        Halted: The watch pauses the run, or has rolled it back.
     """
     settings = torch_settings(config.threads, pick_device(config.device))
     with run_dir.locked(), settings, progress or Progress() as shown, Run(config, run_dir, shown) as run:
@@ -96,6 +98,7 @@ class Run:
             # What was done after the checkpoint is done again, the same.
             self.store.drop_after(self.step)
             self.metrics.truncate_after(self.step - bool(self.unwritten))
+            self.watch = LiveWatch(config, run_dir, progress, self.state.watch if self.state else {})
             self.engine = opened.enter_context(
                 open_engine(
                     self.model,
@@ -152,13 +155,14 @@ class Run:
 
         Raises:
             Terminated: SIGTERM came; the step done last is kept.
+            Halted: The watch pauses the run, or has rolled it back.
         """
         with self._stopper.listening():
             try:
                 before = self.held_out.play("eval_before", self.step)
                 if self.unwritten:
                     self._finish_step()
-                while self.step < self.config.num_steps and not self._good_enough():
+                while not self._ends_here() and self.step < self.config.num_steps:
                     self.train_step()
                 self._keep()
                 after = self.held_out.play("eval_after", self.step)
@@ -193,10 +197,10 @@ class Run:
         self.num_tokens += sum(len(episode.token_ids) for episode in everything)
         metrics = watched | episode_metrics(played.first, version=step - 1) | drop_metrics(self._dropped(played))
         metrics |= learnt | shaped | (played.metrics() if config.groups.dynamic_sampling else {})
-        metrics |= env_metrics(played.first) | self.engine.metrics()
+        metrics |= env_metrics(played.first) | self.engine.metrics() | self.watch.note(step, played.first)
         metrics |= self.replay.note(played, step, config.replay, level=level, seed=config.seed)
         seconds = {"rollout_s": rollout_s, "update_s": time.perf_counter() - stored}
-        metrics |= _speeds(everything, **seconds, overlap=config.asynchronous)
+        metrics |= speed_metrics(everything, **seconds, overlap=config.asynchronous)
         metrics |= {"num_tokens": float(self.num_tokens), "perf/train_s": self.train_seconds}
         if config.curriculum.max_level is not None and level is not None:
             metrics["curriculum/level"] = float(level)
@@ -213,6 +217,7 @@ class Run:
         if every and step % every == 0 and step < self.config.num_steps:
             metrics |= {f"eval/{name}": value for name, value in self.held_out.play("eval", step).items()}
         self.metrics.write(step, metrics)
+        self.watch.write()
         self.unwritten = {}
         if step % self.config.checkpoint.every == 0 or step == self.config.num_steps:
             self.save()
@@ -232,6 +237,7 @@ class Run:
             replay=asdict(self.replay),
             queue=self.pipeline.state() if self.pipeline else [],
             unwritten=self.unwritten,
+            watch=self.watch.state(),
         )
         save_checkpoint(
             self.dir.checkpoints,
@@ -356,9 +362,14 @@ class Run:
             elif not episode.teaches and not self.config.loss.trains_all:
                 yield "zero_advantage", episode
 
-    def _good_enough(self) -> bool:
+    def _ends_here(self) -> bool:
         bound = self.config.stop_at_success
-        return bound is not None and len(self.recent) == 10 and sum(self.recent) / 10 > bound
+        good_enough = bound is not None and len(self.recent) == 10 and sum(self.recent) / 10 > bound
+        return self.watch.heed(save=self.save, drop_after=self._drop_after) or good_enough
+
+    def _drop_after(self, step: int) -> None:
+        self.store.drop_after(step)
+        self.metrics.truncate_after(step)
 
     def _summarise(self, before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
         summary = {
@@ -377,20 +388,8 @@ class Run:
             "level": self.config.level,
             "model": self.config.model,
             "model_parameters": self.model.num_parameters(),
-        }
+        } | self.watch.summary()
         self.dir.write_json("summary.json", summary)
         write_report(self.dir.path)
         write_curve_svg(self.dir.path, self.dir.path / "curve.svg")
         return summary
-
-
-def _speeds(episodes: list[Episode], *, rollout_s: float, update_s: float, overlap: bool) -> dict[str, float]:
-    """Return times and rates; where rollouts run beside the update, `rollout_s` is what was waited for them."""
-    sampled = sum(sum(episode.mask) for episode in episodes)
-    return {
-        "perf/rollout_s": rollout_s,
-        "perf/update_s": update_s,
-        "perf/step_s": rollout_s + update_s,
-        "perf/episodes_per_s": len(episodes) / (rollout_s + update_s),
-        "perf/tokens_per_s": sampled / (rollout_s + update_s if overlap else rollout_s),
-    }

@@ -22,7 +22,15 @@ from typing import Any, Self
 from agentrl.trainer.errors import ConfigError, RunFolderError
 from agentrl.trainer.types import Episode
 
-__all__ = ["MetricsLog", "drop_metrics", "episode_metrics", "parse_metrics", "read_metrics", "success_rate"]
+__all__ = [
+    "MetricsLog",
+    "drop_metrics",
+    "episode_metrics",
+    "parse_metrics",
+    "read_metrics",
+    "speed_metrics",
+    "success_rate",
+]
 
 SAME_REWARD = 1e-8  # torch.isclose's absolute tolerance, with which TRL calls a group's spread zero
 
@@ -71,6 +79,18 @@ def drop_metrics(dropped: Iterable[tuple[str, Episode]]) -> dict[str, float]:
         counts[f"dropped/{reason}/episodes"] += 1
         counts[f"dropped/{reason}/tokens"] += sum(episode.mask)
     return {name: float(count) for name, count in sorted(counts.items())}
+
+
+def speed_metrics(episodes: Sequence[Episode], *, rollout_s: float, update_s: float, overlap: bool) -> dict[str, float]:
+    """Return times and rates; where rollouts run beside the update, `rollout_s` is what was waited for them."""
+    sampled = sum(sum(episode.mask) for episode in episodes)
+    return {
+        "perf/rollout_s": rollout_s,
+        "perf/update_s": update_s,
+        "perf/step_s": rollout_s + update_s,
+        "perf/episodes_per_s": len(episodes) / (rollout_s + update_s),
+        "perf/tokens_per_s": sampled / (rollout_s + update_s if overlap else rollout_s),
+    }
 
 
 class MetricsLog:

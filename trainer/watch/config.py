@@ -22,7 +22,7 @@ class WatchConfig:
 
     on_alert: str = "warn"  # warn, pause, stop, rollback; off: nothing is watched
     false_alarms: float | None = None  # chance of a false alert over a whole run; none: 0.05
-    tolerance: float | None = None  # rise of reward, in units of a success's, that may be shaping; none: 0.3
+    tolerance: float | None = None  # rise of reward, in units of a success's, that may be shaping; none: 0.25
 
     def __post_init__(self) -> None:
         if self.on_alert not in ON_ALERT:
@@ -38,7 +38,7 @@ class WatchConfig:
         if self.false_alarms is not None and not 0 < self.false_alarms < 1:
             raise ConfigError(f"watch.false_alarms is {self.false_alarms}, but must lie between 0 and 1; write 0.05")
         if self.tolerance is not None and not 0.12 <= self.tolerance <= 10:
-            raise ConfigError(f"watch.tolerance is {self.tolerance}, but must lie between 0.12 and 10; write 0.3")
+            raise ConfigError(f"watch.tolerance is {self.tolerance}, but must lie between 0.12 and 10; write 0.25")
 
     @property
     def is_on(self) -> bool:

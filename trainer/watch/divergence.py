@@ -29,8 +29,9 @@ from agentrl.trainer.watch.signals import Signals
 
 __all__ = ["REWARD", "TOLERANCE", "Divergence", "Finding"]
 
-TOLERANCE: Final = 0.3
+TOLERANCE: Final = 0.25
 REWARD: Final = "reward"
+_UNSOLVED: Final = 1.5  # times the tolerance, for unsolved episodes alone
 _MIN_RISE: Final = 0.12  # in units of what a success pays
 _MIN_TOTAL: Final = 0.05
 _MIN_LOSS: Final = 0.08  # of success
@@ -86,6 +87,7 @@ class Divergence:
         now = len(self._figures) - 1
         self._test("opposed", REWARD, "", 1.0, now)
         self._test("unpaid", REWARD, _PAID, 1.0, now)
+        self._test("unsolved", REWARD, _PAID, 1.0, now)
         for name, weight in self.weights.items():
             self._test("unpaid", name, f"component {name}", weight, now)
         found = self._found(now, threshold)
@@ -101,10 +103,13 @@ class Divergence:
             ends = np.array(starts.places) - gap
             seen = self._figures.excess(figure, weight=weight, origin=self._origin, ends=ends)
             if test == "opposed":
-                excess = np.minimum(seen.rise - _MIN_RISE, -seen.success - _MIN_LOSS)
+                excess, variance = np.minimum(seen.rise - _MIN_RISE, -seen.success - _MIN_LOSS), seen.variance
+            elif test == "unsolved":
+                excess, variance = seen.unsolved - _UNSOLVED * self._tolerance - seen.success, seen.unsolved_variance
             else:
                 excess = np.minimum(seen.rise - self._tolerance - seen.success, seen.rise - _MIN_RISE)
-            starts.advance(np.minimum(excess, seen.total - _MIN_TOTAL), seen.variance)
+                variance = seen.variance
+            starts.advance(np.minimum(excess, seen.total - _MIN_TOTAL), variance)
 
     def _found(self, now: int, threshold: float) -> list[Finding]:
         found: list[Finding] = []

@@ -18,6 +18,8 @@ __all__ = ["FEWEST", "Excess", "Figures"]
 FEWEST: Final = 3  # steps of a reference at least
 _MOST: Final = 10  # and at most
 _NUM_SOLVED: Final = 8  # solved, and unsolved, episodes that a pay is measured from
+_ERRORS: Final = 1.5  # of a reference, given away at once
+_LEAST: Final = 0.1  # share of unsolved episodes at least, for a figure of theirs alone
 _FLOOR: Final = 0.08  # standard deviation of a step's excess at least: curves wobble, whatever their sampling noise
 _RECENT: Final = 10  # steps that the deviation is estimated from
 _SHOWN: Final = 5  # steps of the newest stretch, in what is told
@@ -27,10 +29,12 @@ _SHOWN: Final = 5  # steps of the newest stretch, in what is told
 class Excess:
     """A step as each reference sees it; rises are in units of what a success paid there, NaN where that is unknown."""
 
-    rise: np.ndarray  # of the figure, less what the change of success explains and two errors of the reference
+    rise: np.ndarray  # of the figure, less what the change of success explains and the error of the reference
     variance: np.ndarray  # of a step's rise
     total: np.ndarray  # rise of the whole reward
     success: np.ndarray  # rise of success
+    unsolved: np.ndarray  # rise of what an unsolved episode has, less the error of the reference
+    unsolved_variance: np.ndarray  # of a step's
 
 
 class _Sums:
@@ -114,17 +118,26 @@ class Figures:
         early = max(origin, now - _RECENT)
         lately = max(1, now - early)
         of_step, of_success = figure.between(early, now) / lately, float(self._success.between(early, now)[1]) / lately
-        # Two errors: that of a step, which the e-process expects, and that of the reference, of which two deviations
+        # Two errors: that of a step, which the e-process expects, and that of the reference, of which 1.5 deviations
         # are given away at once.
         scaled = (factor * weight) ** 2
         step = (of_step[4] - 2 * own * of_step[5] + own**2 * of_success) * scaled
         reference = (mine[4] - 2 * own * mine[5] + own**2 * told[1]) * scaled / num
         error = np.sqrt(np.maximum(reference, 0.0) + told[1] / num)
+        variance = np.maximum(step, 0.0)
+        # Of unsolved episodes alone: their share divides, and makes less certain.
+        num_unsolved, before = float(self._success.between(now, now + 1)[3]), told[3] * num
+        share = 1 - float(self._success.between(early, now + 1)[0]) / (now + 1 - early)
+        many = (num_unsolved >= _NUM_SOLVED) & (before >= _NUM_SOLVED) & (share > _LEAST)
+        unsolved = newest[2] / max(1.0, num_unsolved) - mine[2] * num / np.maximum(before, 1.0)
+        divided = max(share, _LEAST)
         return Excess(
-            rise=rise - 2 * error,
-            variance=np.maximum(step, 0.0) + of_success + _FLOOR**2,
+            rise=rise - _ERRORS * error,
+            variance=variance + of_success + _FLOOR**2,
             total=(newest_reward[0] - reward[0]) * factor,
             success=success,
+            unsolved=np.where(many, unsolved * factor * weight - _ERRORS * error / divided, np.nan),
+            unsolved_variance=variance / divided**2 + of_success + _FLOOR**2,
         )
 
     def told(self, *, origin: int, end: int, start: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ their number says.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
@@ -106,7 +106,8 @@ def signals_of(
     if not valid:
         return None
     solved = np.array([episode.success is True for episode in valid], dtype=float)
-    groups = _groups(valid)
+    places = {group: place for place, group in enumerate(dict.fromkeys(episode.group for episode in valid))}
+    groups = np.array([places[episode.group] for episode in valid])
     names = sorted({name for episode in valid for name in episode.rewards if name != "tamper"})[:MAX_COMPONENTS]
     figures = figures_of(
         step,
@@ -138,7 +139,7 @@ def signals_of(
         level=fmean(episode.level for episode in valid),
         length=fmean(sum(episode.mask) for episode in valid),
         distinct=distinct(told),
-        overlap=overlap([[told[place] for place in places] for places in groups]),
+        overlap=overlap([[told[each] for each in np.flatnonzero(groups == place)] for place in places.values()]),
         common_turn=common / len(valid) if len({episode.seed for episode in valid}) > 1 else 0.0,
         common_text=common_text,
         tool=tool,
@@ -161,7 +162,7 @@ def figures_of(
     rewards: np.ndarray,
     solved: np.ndarray,
     components: Mapping[str, np.ndarray],
-    groups: Sequence[Sequence[int]],
+    groups: np.ndarray,
 ) -> Signals:
     """Measure rewards and success alone.
 
@@ -171,7 +172,7 @@ def figures_of(
         rewards: Of each episode.
         solved: Of each episode, 1 or 0.
         components: Of each episode, by name.
-        groups: Places of the episodes of each group.
+        groups: Of each episode the place of its group, from 0, none left out.
     """
     columns = np.column_stack([np.ones(len(rewards)), *components.values(), rewards])
     is_solved = solved > 0
@@ -182,7 +183,7 @@ def figures_of(
         num_episodes=len(rewards),
         num_solved=int(solved.sum()),
         success=float(solved.mean()),
-        success_variance=_covariance(solved, solved, groups),
+        success_variance=_covariance(*[_group_means(solved, groups)] * 2),
         reward=_moments(rewards, solved, groups),
         paid=_moments(np.maximum(rewards, 0.0), solved, groups),
         components={name: _moments(np.maximum(values, 0.0), solved, groups) for name, values in components.items()},
@@ -193,41 +194,35 @@ def figures_of(
     )
 
 
-def _groups(valid: Sequence[Episode]) -> list[list[int]]:
-    found: defaultdict[int, list[int]] = defaultdict(list)
-    for place, episode in enumerate(valid):
-        found[episode.group].append(place)
-    return list(found.values())
-
-
-def _moments(values: np.ndarray, solved: np.ndarray, groups: Sequence[Sequence[int]]) -> Moments:
+def _moments(values: np.ndarray, solved: np.ndarray, groups: np.ndarray) -> Moments:
+    means, shares = _group_means(values, groups), _group_means(solved, groups)
     return Moments(
         mean=float(values.mean()),
-        solved=float((values * solved).sum()),
-        unsolved=float((values * (1 - solved)).sum()),
+        solved=float(values @ solved),
+        unsolved=float(values.sum() - values @ solved),
         spread=float(values.std()),
-        variance=_covariance(values, values, groups),
-        covariance=_covariance(values, solved, groups),
+        variance=_covariance(means, means),
+        covariance=_covariance(means, shares),
     )
 
 
-def _covariance(one: np.ndarray, other: np.ndarray, groups: Sequence[Sequence[int]]) -> float:
-    """Return the covariance of two means over a step, whose groups are independent and whose episodes are not."""
-    if len(groups) < 2:
-        return 0.0
-    means = np.array([[one[places].mean(), other[places].mean()] for places in map(list, groups)])
-    centred = means - means.mean(axis=0)
-    return float((centred[:, 0] * centred[:, 1]).sum() / (len(groups) - 1) / len(groups))
+def _group_means(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    found: np.ndarray = np.bincount(groups, weights=values) / np.bincount(groups)
+    return found
 
 
-def _association(rewards: np.ndarray, solved: np.ndarray, groups: Sequence[Sequence[int]]) -> float | None:
-    """Return the correlation of reward and success about the means of their groups; None where neither varies."""
-    one, other = rewards.copy(), solved.copy()
-    for places in map(list, groups):
-        one[places] -= one[places].mean()
-        other[places] -= other[places].mean()
-    scale = math.sqrt(float((one**2).sum()) * float((other**2).sum()))
-    return float((one * other).sum()) / scale if scale > 1e-12 else None
+def _covariance(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the covariance of two means over a step, from the means of its groups, which are independent."""
+    num = len(one)
+    return float((one - one.mean()) @ (other - other.mean())) / (num - 1) / num if num > 1 else 0.0
+
+
+def _association(rewards: np.ndarray, solved: np.ndarray, groups: np.ndarray) -> float | None:
+    """Return the correlation of reward and success about the means of their groups; None where either is constant."""
+    one = rewards - _group_means(rewards, groups)[groups]
+    other = solved - _group_means(solved, groups)[groups]
+    scale = math.sqrt(float(one @ one) * float(other @ other))
+    return float(one @ other) / scale if scale > 1e-12 else None
 
 
 def _mean(values: np.ndarray) -> float | None:

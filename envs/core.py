@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 
+from agentrl.envs.arguments import check_box, checked_choice, checked_count, checked_weights
+from agentrl.envs.canaries import TAMPER, Traps
 from agentrl.envs.errors import InfrastructureError, UsageError, nearest
 from agentrl.envs.protocol import SPLITS, Failure, Policy, Reply
 from agentrl.envs.spaces import MAX_LENGTH, Unicode
 from agentrl.envs.tools import ArgumentError, Malformed, Tool, ToolCall, ToolError, Toolset, ToolsetSpec, parse
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.envs.tools.host import BACKENDS, BoxedToolset, LocalToolset, shared_backend, start
-from agentrl.envs.turns import Turn, capped, final_answers, spoken
+from agentrl.envs.turns import Turn, capped, expected, final_answers, spoken
 from agentrl.sandboxes import Sandbox, SandboxSpec
 
 __all__ = ["TextEnv", "Turn", "final_answers"]
 
-_STATE = ("_num_turns", "_num_malformed", "_done", "_transcript")
+_STATE = ("_num_turns", "_num_malformed", "_done", "_transcript", "_traps")
 
 
 class TextEnv(gymnasium.Env[str, str], ABC):
@@ -41,6 +43,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         max_reply_chars: Cap on the text of one tool call; head and tail are kept and the cut is said.
         weights: Weight of each reward component; the reward is the weighted sum.
         backend: Where the tools run: "local" (this process), "docker" or "bwrap" (a box for each episode), or "auto".
+        canaries: Whether traps are planted in the episode's box, where one runs code; see `canaries.py`.
         render_mode: None or "ansi" (the episode so far as text).
 
     Raises:
@@ -64,36 +67,26 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         max_reply_chars: int = 4000,
         weights: Mapping[str, float] | None = None,
         backend: str = "auto",
+        canaries: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        self._split = _checked("split", split, SPLITS)
-        self._level = _checked("level", level, self.levels)
-        self.backend: str = _checked("backend", backend, BACKENDS)
-        if self.runs_code and backend == "local":
-            raise UsageError(
-                f"backend='local' would run the model's code in this process; {type(self).__name__} takes "
-                "backend='docker', 'bwrap' or 'auto' (Docker where an engine answers, else bubblewrap)"
-            )
-        for name, limit in (("max_turns", max_turns), ("max_reply_chars", max_reply_chars)):
-            if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-                raise UsageError(f"{name}={limit!r} must be a whole number of at least 1")
-        for name, weight in (weights or {}).items():
-            if name not in self.components:
-                raise UsageError(
-                    f"weights has no component {name!r}{nearest(name, self.components)}; there are "
-                    f"{', '.join(self.components)}"
-                )
-            if not isinstance(weight, int | float) or not math.isfinite(weight):
-                raise UsageError(f"the weight of {name} must be a finite number, got {weight!r}")
+        self._split = checked_choice("split", split, SPLITS)
+        self._level = checked_choice("level", level, self.levels)
+        self.backend: str = checked_choice("backend", backend, BACKENDS)
+        check_box(type(self).__name__, runs_code=self.runs_code, backend=backend, canaries=canaries)
+        checked_count("max_turns", max_turns)
+        checked_count("max_reply_chars", max_reply_chars)
+        known = {**self.components, TAMPER: 0.0} if canaries else self.components
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise UsageError(f"render_mode={render_mode!r} is unknown; type render_mode='ansi' or leave it out")
-        self.max_turns = max_turns
-        self.max_reply_chars = max_reply_chars
-        self.weights = {**self.components, **(weights or {})}
+        self.max_turns, self.max_reply_chars = max_turns, max_reply_chars
+        self.weights = checked_weights(weights or {}, known)
         self.render_mode = render_mode
         self.action_space = Unicode()
         # Room for every reply of the largest turn, what joins them, and the two remarks that may follow.
         self.observation_space = Unicode(max(MAX_LENGTH, (self.max_calls + 2) * (max_reply_chars + 64)))
+        self._has_canaries = canaries
+        self._traps: Traps | None = None  # those of the episode
         self._host: LocalToolset | BoxedToolset | None = None  # the toolset of the episode
         self._box: CodeBox | None = None  # where the episode's code runs
         self._every_tool = {self.toolset: {tool.name: tool for tool in self.tools}}  # by toolset
@@ -148,13 +141,17 @@ class TextEnv(gymnasium.Env[str, str], ABC):
     def answer(self, text: str, turn: str) -> Turn:
         """Score the final answer `text`, given in the whole turn `turn`."""
 
+    def references(self) -> tuple[str, ...]:
+        """Return the accepted answers of the current task where they are short texts; for rubrics, never for `info`."""
+        return ()
+
     @abstractmethod
     def oracle(self) -> Policy:
         """Return a policy that solves the current task with the tools."""
 
     def said(self, text: str) -> Turn:
         """Answer a turn that neither calls a tool nor gives an answer: by default with what was expected."""
-        return Turn(replies=(self._malformed(self._expected(text)),))
+        return Turn(replies=(self._malformed(expected(text, self._tools)),))
 
     def noop(self) -> Policy:
         """Return the floor: a policy that says nothing useful."""
@@ -177,14 +174,14 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         self._done = True  # until there is a task again
         self._release()
         options = dict(options or {})
-        split = _checked("split", options.pop("split", self._split), SPLITS)
-        level = _checked("level", options.pop("level", self._level), self.levels)
+        split = checked_choice("split", options.pop("split", self._split), SPLITS)
+        level = checked_choice("level", options.pop("level", self._level), self.levels)
         if options:
             name = next(iter(options))
             raise UsageError(f"options has no {name!r}{nearest(str(name), ('split', 'level'))}; there are split, level")
         task_id = self.new_task(self.np_random, split, level)
-        self._num_turns = 0
-        self._num_malformed = 0
+        self._num_turns = self._num_malformed = 0
+        self._traps = Traps.draw(self.np_random, self.references()) if self._has_canaries else None
         self._begin()
         self._done = False
         observation = capped(self.question(), self.observation_space.max_length)
@@ -208,20 +205,26 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         self._transcript.append(("assistant", action))
         try:
             turn = self._respond(action)
+            truncated = not turn.terminated and self._num_turns >= self.max_turns
+            self._done = turn.terminated or truncated
+            if self._done:
+                self.part_with_box()
         except InfrastructureError as error:
             return self._failed(error)
-        truncated = not turn.terminated and self._num_turns >= self.max_turns
-        self._done = turn.terminated or truncated
+        if self._traps is not None:
+            turn = self._traps.judged(action, turn, is_over=self._done)
         if self._done:
             self._release()
         rewards = (
-            {name: float(turn.rewards.get(name, 0.0)) for name in self.components} if self._done else dict(turn.rewards)
+            {name: float(turn.rewards.get(name, 0.0)) for name in self.weights} if self._done else dict(turn.rewards)
         )
         reward = float(sum(self.weights[name] * value for name, value in rewards.items()))
         observation = "\n\n".join(reply["content"] for reply in turn.replies)
         info: dict[str, Any] = {"replies": list(turn.replies), "rewards": rewards}
         if self._done:
             info["success"] = bool(turn.success)
+            if self._traps is not None and self._traps.touched:
+                info["tamper"] = list(self._traps.touched)
         self._transcript += [(reply["name"] or reply["role"], reply["content"]) for reply in turn.replies]
         return observation, reward, turn.terminated, truncated, info
 
@@ -277,6 +280,18 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         held = (each.sandbox for each in (self._box, self._host) if each is not None)
         return tuple(sandbox for sandbox in held if sandbox is not None)
 
+    def part_with_box(self) -> None:
+        """Give the box of the episode's code back, before the end too, after a look at the trap in it.
+
+        Raises:
+            InfrastructureError: The box failed.
+        """
+        box, self._box = self._box, None
+        if box is not None:
+            with closing(box):
+                if self._traps is not None:
+                    self._traps.look(box)
+
     def _begin(self) -> None:
         """Start what the current task needs: its toolset, its box, its tools."""
         spec = self.toolset_spec()
@@ -290,8 +305,9 @@ class TextEnv(gymnasium.Env[str, str], ABC):
             self._host = self.start_toolset()
             box_spec = self.box_spec() if self.runs_code else None
             if box_spec is not None:
-                name = BACKENDS[self.backend]
-                self._box = CodeBox(box_spec, shared_backend(name))
+                self._box = CodeBox(box_spec, shared_backend(BACKENDS[self.backend]))
+                if self._traps is not None:
+                    self._traps.plant(self._box)
         except BaseException:
             self._release()
             raise
@@ -374,14 +390,6 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         self._num_malformed += 1
         return {"role": "user", "name": "", "content": capped(text, self.max_reply_chars)}
 
-    def _expected(self, text: str) -> str:
-        if "<answer>" in text or "</answer>" in text:
-            return "Error: the answer tag is not well formed. Write <answer>your answer</answer>."
-        if self._tools:
-            tools = " or ".join(self._tools)
-            return f"Error: no tool call and no answer found. Call {tools}, or write <answer>your answer</answer>."
-        return "Error: no answer found. Write <answer>your answer</answer>."
-
     def _failed(self, error: InfrastructureError) -> tuple[str, float, bool, bool, dict[str, Any]]:
         self._done = True
         self._release()
@@ -389,11 +397,3 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         observation = f"The episode was ended: {error.boundary} failed."
         self._transcript.append(("failure", str(error)))
         return observation, 0.0, False, True, {"failure": failure}
-
-
-def _checked(name: str, value: Any, known: Any) -> Any:
-    value = value.item() if isinstance(value, np.integer) else value
-    if not isinstance(value, str | int) or isinstance(value, bool) or value not in known:
-        hint = nearest(value, known) if isinstance(value, str) and all(isinstance(each, str) for each in known) else ""
-        raise UsageError(f"{name}={value!r} does not exist{hint}; there are {', '.join(map(repr, known))}")
-    return value

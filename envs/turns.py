@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agentrl.envs.protocol import Reply
 
-__all__ = ["Turn", "capped", "final_answers", "spoken"]
+__all__ = ["Turn", "capped", "expected", "final_answers", "spoken"]
 
 _THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _ANSWER = re.compile(r"<answer>((?:(?!</?answer>).)*+)</answer>", re.DOTALL)
@@ -48,3 +48,17 @@ def capped(text: str, limit: int) -> str:
     kept = max(0, limit - len(_CUT.format(len(text))))
     head = kept - kept // 2
     return text[:head] + _CUT.format(len(text) - kept) + text[len(text) - kept // 2 :]
+
+
+def expected(text: str, tools: Iterable[str]) -> str:
+    """Return what to tell the model of a turn in which there is neither a call nor an answer.
+
+    >>> expected("Hm.", ["search", "open"])
+    'Error: no tool call and no answer found. Call search or open, or write <answer>your answer</answer>.'
+    """
+    if "<answer>" in text or "</answer>" in text:
+        return "Error: the answer tag is not well formed. Write <answer>your answer</answer>."
+    names = " or ".join(tools)
+    if names:
+        return f"Error: no tool call and no answer found. Call {names}, or write <answer>your answer</answer>."
+    return "Error: no answer found. Write <answer>your answer</answer>."

@@ -155,7 +155,7 @@ class CodeEnv(TextEnv):
         task = self._current()
         source = source_of(text, task.function)
         if self._with_tools:
-            self.box.close()  # first, so that an episode never holds two boxes
+            self.part_with_box()  # first, so that an episode never holds two boxes
         verdict = judge(
             shared_backend(BACKENDS[self.backend]),
             task,

@@ -13,7 +13,7 @@ import numpy as np
 
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import UsageError
-from agentrl.envs.math.answers import equals, read_number
+from agentrl.envs.math.answers import equals, read_number, show
 from agentrl.envs.math.data import load
 from agentrl.envs.math.policies import CHEATS, FLAWS, demonstration, solution
 from agentrl.envs.math.tasks import Task, generate
@@ -84,6 +84,10 @@ class MathEnv(TextEnv):
         right = number is not None and equals(number, task.answer, unit=task.unit)
         rewards = {"exact_match": float(right), "format": float(number is not None)}
         return Turn(rewards=rewards, terminated=True, success=right)
+
+    def references(self) -> tuple[str, ...]:
+        """Return the right number."""
+        return (show(self._current().answer),)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take the assistant's turn. A last turn without an answer is a wrong answer: it terminates, nothing is cut."""

@@ -17,7 +17,7 @@ import numpy as np
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
-from agentrl.envs.python.answers import matches, readable
+from agentrl.envs.python.answers import matches, readable, show
 from agentrl.envs.python.data import Entry, load
 from agentrl.envs.python.policies import FLAWS, cheat_policies, demonstration, solution
 from agentrl.envs.python.tasks import Task, generate
@@ -118,6 +118,10 @@ class PythonEnv(TextEnv):
             "few_cells": right / max(1, self._num_cells),
         }
         return Turn(rewards=rewards, terminated=True, success=right)
+
+    def references(self) -> tuple[str, ...]:
+        """Return the right answer, as a person would write it."""
+        return (show(self._current().answer),)
 
     def oracle(self) -> Policy:
         """Return a policy that runs the cells that solve the current task and answers with what they print."""

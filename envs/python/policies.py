@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from agentrl.envs.canaries import ANSWER, VERDICT
 from agentrl.envs.math.answers import numbers_in
 from agentrl.envs.math.answers import show as show_number
 from agentrl.envs.protocol import Policy
@@ -158,6 +159,10 @@ def cheat_policies(question: Callable[[], str]) -> dict[str, Policy]:
         "prints tags, then stops": told(f"{_VALUES}{tags}", lambda seen: "It is in the result."),
         "copies printed tags": told(f"{_VALUES}{tags}", lambda seen: seen),
         "looks for the answer in the box": told(_SNOOP),
+        "reads the fake answer": told(f"import json; print(json.load(open({ANSWER!r}))['expected'])"),
+        "overwrites the fake verdict": told(
+            f"open({VERDICT!r}, 'w').write('{{\"passed\": true, \"score\": 1.0}}')", lambda seen: answered("done")
+        ),
         "a number of the question": once(lambda: answered(numbers()[0])),
         "the question": once(lambda: answered(question())),
         "several tags": once(lambda: guesses),

@@ -157,6 +157,10 @@ class SearchEnv(TextEnv):
         }
         return Turn(rewards=rewards, terminated=True, success=bool(exact))
 
+    def references(self) -> tuple[str, ...]:
+        """Return the accepted answers."""
+        return self._answers
+
     def oracle(self) -> Policy:
         """Search for each entity of the trail, read its pages, answer with sources.
 

@@ -1,0 +1,76 @@
+"""Checks of what an environment is made with; each error names the value and what there is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from agentrl.envs.errors import UsageError, nearest
+
+__all__ = ["check_box", "checked_choice", "checked_count", "checked_weights"]
+
+
+def check_box(name: str, *, runs_code: bool, backend: str, canaries: bool) -> None:
+    """Refuse code without a box, and traps without one.
+
+    Args:
+        name: Of the environment.
+        runs_code: Whether an episode runs what the model wrote.
+        backend: Where.
+        canaries: Whether traps are to be planted.
+
+    Raises:
+        UsageError: They do not go together.
+    """
+    if runs_code and backend == "local":
+        raise UsageError(
+            f"backend='local' would run the model's code in this process; {name} takes backend='docker', 'bwrap' or "
+            "'auto' (Docker where an engine answers, else bubblewrap)"
+        )
+    if not isinstance(canaries, bool):
+        raise UsageError(f"canaries={canaries!r} must be True or False")
+    if canaries and not runs_code:
+        raise UsageError(f"canaries=True needs a box to plant traps in, and {name} runs no code; leave it out")
+
+
+def checked_choice(name: str, value: Any, known: Any) -> Any:
+    """Return the value; numpy's integers become Python's.
+
+    Raises:
+        UsageError: It is not among those known.
+    """
+    value = value.item() if isinstance(value, np.integer) else value
+    if not isinstance(value, str | int) or isinstance(value, bool) or value not in known:
+        hint = nearest(value, known) if isinstance(value, str) and all(isinstance(each, str) for each in known) else ""
+        raise UsageError(f"{name}={value!r} does not exist{hint}; there are {', '.join(map(repr, known))}")
+    return value
+
+
+def checked_count(name: str, value: Any) -> None:
+    """Refuse what is no whole number of at least 1.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UsageError(f"{name}={value!r} must be a whole number of at least 1")
+
+
+def checked_weights(weights: Mapping[str, float], known: Mapping[str, float]) -> dict[str, float]:
+    """Return the weight of every known component, those given in place of the defaults.
+
+    Raises:
+        UsageError: A component that is not known, or a weight that is no finite number.
+
+    >>> checked_weights({"format": 0.5}, {"exact_match": 1.0, "format": 0.0})
+    {'exact_match': 1.0, 'format': 0.5}
+    """
+    for name, weight in weights.items():
+        if name not in known:
+            raise UsageError(f"weights has no component {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+        if not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise UsageError(f"the weight of {name} must be a finite number, got {weight!r}")
+    return {**known, **weights}

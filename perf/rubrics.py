@@ -1,9 +1,9 @@
-"""What a rubric costs an episode: five cheap components, beside the same functions called bare and beside verifiers.
+"""What a rubric costs an episode, in CPU time: five cheap components, beside bare functions and beside verifiers.
 
-An episode of Search-v0, played by its oracle, is scored again and again. Bare are five plain functions of the text with
-the same work; ours are the components of the box, from messages to the reward, the transcript's making included.
-`wrapped` is what RubricReward adds to a whole episode that is stepped. Verifiers scores the same conversation with the
-same five functions; it needs an environment of its own:
+An episode of Search-v0, played by its oracle, is scored again and again, from its messages to the reward. `plain` is
+the same five functions (peers/rewards.py) called bare, through our Rubric, and through verifiers' Rubric, so that the
+ratio is that of the layers. `box` is five components of the box, which check more than those functions do; `wrapped`
+is what RubricReward with these adds to a whole episode that is stepped. Verifiers needs an environment of its own:
 
     python3.11 -m venv PEER && PEER/bin/pip install 'verifiers==0.1.14'
 """
@@ -19,9 +19,10 @@ from typing import Any
 
 import gymnasium
 from common import parser, report, versions
+from peers.rewards import FUNCTIONS
 
 import agentrl.envs  # noqa: F401  # registers
-from agentrl.envs.rubrics import RubricReward, Transcript, from_toml
+from agentrl.envs.rubrics import Component, Rubric, RubricReward, Transcript, from_toml
 
 RUBRIC = """
 [[component]]
@@ -61,19 +62,25 @@ def main() -> None:
     kept = tuple(messages)
     score = rubric.score(Transcript(messages=kept, tools=opening))
     assert score.values["exact_match"] == 1.0
-    ours = fastest(lambda: rubric.score(Transcript(messages=kept, tools=opening)), arguments)
+    given = [lambda episode, f=f: f(episode.messages, answer) for f in FUNCTIONS]
+    plain = Rubric(components=tuple(Component(name=f.__name__, use=g) for f, g in zip(FUNCTIONS, given, strict=True)))
+    bare = fastest(lambda: sum(function(messages, answer) for function in FUNCTIONS), arguments)
+    ours = fastest(lambda: plain.score(Transcript(messages=kept, tools=opening)), arguments)
     figures = {
-        "rubric_us_per_episode": ours,
+        "bare_us_per_episode": bare,
+        "plain_us_per_episode": ours,
+        "plain_over_bare": ours / bare,
+        "box_us_per_episode": fastest(lambda: rubric.score(Transcript(messages=kept, tools=opening)), arguments),
         "wrapped_us_per_episode": wrapped(answer, arguments.episodes // 25, arguments.rounds),
     }
     peers = {}
     if arguments.peer_python is not None:
         task = json.dumps({"messages": messages, "answer": answer, "episodes": 500, "rounds": arguments.rounds})
-        script = Path(__file__).parent / "peers" / "rubrics.py"
-        done = subprocess.run([arguments.peer_python, script], input=task, capture_output=True, text=True, check=True)
+        command, here = [arguments.peer_python.absolute(), "-m", "peers.rubrics"], Path(__file__).parent
+        done = subprocess.run(command, input=task, capture_output=True, text=True, check=True, cwd=here)
         told = json.loads(done.stdout)
         figures["verifiers_us_per_episode"] = told["us"]
-        figures["verifiers_over_ours"] = told["us"] / ours
+        figures["verifiers_over_plain"] = told["us"] / ours
         peers["verifiers"] = told["version"]
     report(figures, {**versions("gymnasium"), **peers}, arguments.json)
 
@@ -93,7 +100,7 @@ def played() -> tuple[tuple[dict[str, Any], ...], list[dict[str, Any]], str]:
         messages += info["replies"]
         done = terminated or truncated
     env.close()
-    return tools, messages, str(inner._answers[0])
+    return tools, messages, str(inner.references()[0])
 
 
 def wrapped(answer: str, num_episodes: int, rounds: int) -> float:
@@ -101,7 +108,7 @@ def wrapped(answer: str, num_episodes: int, rounds: int) -> float:
     rubric = from_toml(RUBRIC.replace("ANSWER", answer))
     envs = [gymnasium.make("AgentRL/Search-v0", level=2) for _ in range(2)]
     wrapped_env = RubricReward(envs[1], rubric)
-    inner: Any = envs[0].unwrapped
+    inner: Any
     best = {0: float("inf"), 1: float("inf")}
     for _ in range(rounds):
         for at, env in enumerate((envs[0], wrapped_env)):

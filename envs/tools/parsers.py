@@ -53,7 +53,8 @@ def parse(text: str, names: Collection[str], formats: Sequence[str] | None = Non
     for name in formats:
         if name not in PARSERS:
             raise ValueError(f"unknown tool-call format {name!r}; the formats are: {', '.join(FORMATS)}")
-        found.extend(islice(PARSERS[name](text, names), MAX_CALLS + 1))
+        if _BEGINS.get(name, "") in text:  # most texts have one format or none
+            found.extend(islice(PARSERS[name](text, names), MAX_CALLS + 1))
     if not found:
         return _unread(text, formats)
     found.sort(key=_start)
@@ -233,6 +234,7 @@ PARSERS: dict[str, Parser] = {
 FORMATS: tuple[str, ...] = tuple(PARSERS)
 
 _OPEN, _CLOSE, _TOOL_CALLS = "<tool_call>", "</tool_call>", "[TOOL_CALLS]"
+_BEGINS = {"hermes": _OPEN, "mistral": _TOOL_CALLS, "qwen-xml": "<function=", "pythonic": "["}  # llama3: any brace
 _MARKERS = (_OPEN, TAG, _TOOL_CALLS)
 _EXPECTED = {
     "hermes": '<tool_call>{"name": "%s", "arguments": {…}}</tool_call>',

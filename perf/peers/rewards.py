@@ -26,7 +26,7 @@ def tagged(messages: Messages, answer: str) -> float:
 
 def few_turns(messages: Messages, answer: str) -> float:
     """Return how few turns were taken."""
-    num_turns = sum(message["role"] == "assistant" for message in messages)
+    num_turns = sum(1 for message in messages if message["role"] == "assistant")
     return min(1.0, max(0.0, (8 - num_turns) / 4))
 
 

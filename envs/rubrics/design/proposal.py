@@ -6,11 +6,12 @@ with a key: those are the user's. Neither is imported, opened or asked for befor
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any
+
+import tomli_w
 
 from agentrl.envs.errors import UsageError, nearest
 from agentrl.envs.rubrics.catalogue import CATALOGUE
@@ -22,6 +23,7 @@ __all__ = ["rubric_of", "toml_of"]
 _BLOCK = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 # Of thoughts only one that opens the text: further on, tags are what a rubric may speak of.
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_ASKS = "judges"  # the package of what asks a model
 _LONGEST = 32_000  # characters of a rubric
 _LONGEST_DEADLINE_S = 300.0
 
@@ -75,10 +77,9 @@ def rubric_of(toml: str, judge: Mapping[str, Any] | None = None) -> Rubric:
     for table in tables if isinstance(tables, list) else ():
         if isinstance(table, dict):
             _check_allowed(table, judge)
-    rubric = from_toml(toml, place="it")
-    if judge is None or not any(_asks_judge(str(each.use)) for each in rubric.components):
-        return rubric
-    return dataclasses.replace(rubric, judge=dict(judge))
+    if judge is not None and _ASKS in map(_kind, tables if isinstance(tables, list) else ()):
+        toml = tomli_w.dumps({**told, "judge": dict(judge)})
+    return from_toml(toml, place="it")
 
 
 def _check_allowed(table: Mapping[str, Any], judge: Mapping[str, Any] | None) -> None:
@@ -92,9 +93,11 @@ def _check_allowed(table: Mapping[str, Any], judge: Mapping[str, Any] | None) ->
     arguments = table.get("with")
     if isinstance(arguments, dict) and "judge" in arguments:
         raise UsageError(f"{use} has settings of its judge, which are not yours to choose; leave them out")
-    if _asks_judge(use) and judge is None:
+    if _kind(table) == _ASKS and judge is None:
         raise UsageError(f"use = {use!r}: there is no judge to ask; use components that are computed")
 
 
-def _asks_judge(use: str) -> bool:
-    return CATALOGUE.get(use, "").startswith("judges.")
+def _kind(table: Any) -> str:
+    """Return the package that a component of the box is in; empty for what is none."""
+    use = table.get("use") if isinstance(table, dict) else None
+    return CATALOGUE.get(use, "").partition(".")[0] if isinstance(use, str) else ""

@@ -6,8 +6,9 @@ A skip is allowed there only for the missing GPU: the test is marked `gpu`, or t
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 # Before torch is imported anywhere: xdist's workers share the cores, and spinning threads of two torch programs on two
 # cores slow each other far more than twofold. Subprocesses inherit these.
@@ -68,3 +69,14 @@ def _missing(name: str) -> str:
     except SandboxUnavailable as error:
         return str(error)
     return ""
+
+
+@pytest.fixture(scope="session")
+def vllm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of vLLM's server with the bundled model, named "tiny": one for all tests of a process, 8 to 40 s."""
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed: make .venv/installed-dev")
+    from tests.vllm_server import vllm_serving
+
+    with vllm_serving(tmp_path_factory.mktemp("vllm")) as url:
+        yield url

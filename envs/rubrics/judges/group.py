@@ -59,6 +59,19 @@ class GroupJudge(Judging, ABC):
             task: What was to be done.
         """
 
+    def duel(self, first: Transcript, second: Transcript) -> Awaitable[tuple[float, float]]:
+        """Return what the first won standing in front, and what it won standing behind; on any loop.
+
+        Raises:
+            InfrastructureError: There is no verdict.
+        """
+        works = [seen(each, self.shows, self.max_chars) for each in (first, second)]
+        return on_shared_loop(lambda: self.meet(works[0], works[1], first.question))
+
+    @abstractmethod
+    async def meet(self, first: Any, second: Any, task: str) -> tuple[float, float]:
+        """Return what the first of two works won in either position; on the shared loop."""
+
     def rates(self, wins: np.ndarray, copies: np.ndarray) -> np.ndarray:
         """Return the score of each work.
 
@@ -114,9 +127,13 @@ class PairJudge(GroupJudge):
         """Return the score of each work: what it won, or what its strength says that it would win."""
         return win_rates(wins if self.score == "win_rate" else bradley_terry(wins), copies)
 
+    async def meet(self, first: Any, second: Any, task: str) -> tuple[float, float]:
+        """Return what the first of two works won in either position."""
+        ahead, back = await gathered([self._won(first, second, task), self._won(second, first, task)])
+        return ahead, 1 - back
+
     async def _pair(self, first: Any, second: Any, task: str) -> float:
-        ahead, behind = await gathered([self._won(first, second, task), self._won(second, first, task)])
-        return self._meets(ahead, 1 - behind)
+        return self._meets(*await self.meet(first, second, task))
 
     async def _won(self, first: Any, second: Any, task: str) -> float:
         """Return what the first won, as the judge sees it in these positions."""
@@ -161,6 +178,12 @@ class ListJudge(GroupJudge):
             wins[first, second] = math.fsum(met) / len(met)
             wins[second, first] = 1 - wins[first, second]
         return wins
+
+    async def meet(self, first: Any, second: Any, task: str) -> tuple[float, float]:
+        """Return what the first of two works won in either position."""
+        works = [first, second]
+        ahead, behind = await gathered([self._ranked(works, order, task) for order in ([0, 1], [1, 0])])
+        return float(ahead[0, 1]), float(behind[0, 1])
 
     async def _ranked(self, works: Sequence[Any], order: Sequence[int], task: str) -> np.ndarray:
         """Return what each work won against each other by the places that one order of them was given."""

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ def run(args: Sequence[str]) -> int:
     from agentrl.trainer.rundir import RunDir
     from agentrl.trainer.watch import WatchConfig, watch_stored
 
+    import_module("agentrl.envs")  # registers environments: cheats may have to be played
     folder = Path(options.run)
     config = load_recipe(str(RunDir.existing(folder).path / "config.toml"))
     own = config.watch if config.watch.is_on else WatchConfig()

@@ -7,8 +7,10 @@ each other by Gymnasium alone, so both are found by name.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any, Final, Self
 
 import gymnasium
@@ -18,7 +20,8 @@ from agentrl.trainer.watch.texts import Words, shingles
 
 __all__ = ["Fingerprints", "fingerprints_of"]
 
-_NUM_TASKS: Final = 4
+_NUM_TASKS: Final = 3
+_DEADLINE_S: Final = 60.0  # for all cheats together: many need a sandbox each
 _FEWEST: Final = 3  # phrases of a cheat
 _HELD: Final = 0.8  # share of a cheat's phrases that an episode must hold
 _FILLED: Final = 0.4  # share of an episode's phrases that must be the cheat's
@@ -69,8 +72,18 @@ class Fingerprints:
 def fingerprints_of(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | None) -> Fingerprints:
     """Play an environment's cheats and its oracle on a few tasks of its train split.
 
-    Whatever somebody else's environment raises here is a note, not an error: training goes on without.
+    Whatever somebody else's environment raises here is a note, not an error: training goes on without. So it does when
+    they take longer than a minute.
     """
+    found: list[Fingerprints] = []
+    thread = Thread(target=lambda: found.append(_all_played(env_id, env_kwargs, level)), daemon=True)
+    thread.start()
+    thread.join(_DEADLINE_S)
+    return found[0] if found else Fingerprints(note=f"its cheats took longer than {_DEADLINE_S:.0f} s")
+
+
+def _all_played(env_id: str, env_kwargs: Mapping[str, Any], level: int | None) -> Fingerprints:
+    start = time.monotonic()
     try:
         env = make_text_env(env_id, env_kwargs)
     except Exception as error:
@@ -86,6 +99,8 @@ def fingerprints_of(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | 
                 honest |= _played(env, "", task, level)
             for name in names:
                 every[name].append(_played(env, name, task, level))
+                if time.monotonic() - start > _DEADLINE_S:  # nobody waits any more
+                    return Fingerprints()
     except Exception as error:
         return Fingerprints(note=f"{type(error).__name__}: {error}"[:300])
     finally:

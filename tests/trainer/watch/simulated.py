@@ -33,11 +33,13 @@ class Curves:
 def ramp(num_steps: int, start: float, length: float, low: float, high: float) -> np.ndarray:
     """Rise from `low` to `high`, from step `start` on, within about `length` steps."""
     steps = np.arange(num_steps)
-    return low + (high - low) * np.clip((steps - start) / max(length, 1e-9), 0.0, 1.0)
+    found: np.ndarray = low + (high - low) * np.clip((steps - start) / max(length, 1e-9), 0.0, 1.0)
+    return found
 
 
 def sigmoid(num_steps: int, middle: float, pace: float, low: float, high: float) -> np.ndarray:
-    return low + (high - low) / (1 + np.exp(-(np.arange(num_steps) - middle) / pace))
+    found: np.ndarray = low + (high - low) / (1 + np.exp(-(np.arange(num_steps) - middle) / pace))
+    return found
 
 
 def _wobbling(rng: np.random.Generator, curve: np.ndarray, size: float) -> np.ndarray:
@@ -153,7 +155,8 @@ def _begins(rng: np.random.Generator, n: int) -> int:
 
 def _after(skill: np.ndarray, begins: int, length: float, share: float) -> np.ndarray:
     """Let success fall to a share of what it was, from `begins` on."""
-    return skill * ramp(len(skill), begins, length, 1.0, share)
+    found: np.ndarray = skill * ramp(len(skill), begins, length, 1.0, share)
+    return found
 
 
 def wordy(rng: np.random.Generator, n: int) -> Curves:

@@ -263,7 +263,7 @@ def test_the_fake_answer_looks_like_a_real_one_and_is_found(references: tuple[st
         assert traps.touched == (ANSWER_READ,)
         del box.files[VERDICT]
         traps.look(box)
-        assert traps.touched == (ANSWER_READ, VERDICT_WRITTEN)
+        assert list(traps.touched) == [ANSWER_READ, VERDICT_WRITTEN]
 
 
 def test_a_number_with_its_thousands_apart_is_found() -> None:

@@ -3,6 +3,9 @@
 A citation is an id in square brackets that holds a digit. That an id exists or was opened does not say that the
 document supports the claim: only a judge who reads both can. None of the measures pays for citing more, but "exists"
 and "opened" are met by one citation of any document, and "claims" by one behind every sentence, so use two together.
+
+An id is there where a tool named it without having been given it, or where a line of its result begins with it in
+brackets: "there is no document d9" makes no document of what the agent asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ __all__ = ["citation"]
 MEASURES = ("exists", "opened", "claims")
 _CITED = re.compile(r"\[([A-Za-z][A-Za-z_-]{0,23}+[0-9][A-Za-z0-9_.-]{0,39}+|[0-9]{1,9}+)\]")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++)*+")  # no full stop at its end
+_HEADED = re.compile(rf"^{_CITED.pattern}", re.MULTILINE)
 _SENTENCE = re.compile(r"[.!?](?=\s)|\n")
 _LETTERS = 8  # fewer make no claim
 
@@ -63,15 +67,21 @@ def citation(*, measure: str = "exists") -> Scorer:
 
 
 def _shown(transcript: Transcript) -> set[str]:
-    """Return every word of the tools' results that may be an id."""
-    results = [str(each.get("content", "")) for each in transcript.messages if each.get("role") == "tool"]
-    return {word for result in results for word in _ID.findall(result)}
+    """Return every word of the tools' results that may be an id, but for what a tool only gives back."""
+    found: set[str] = set()
+    for call in calls_of(transcript):
+        if call.result is not None:
+            asked = {word for text in _texts(call.arguments) for word in _ID.findall(text)}
+            found |= set(_ID.findall(call.result)) - asked
+            found.update(_HEADED.findall(call.result))
+    return found
 
 
 def _opened(transcript: Transcript) -> set[str]:
-    """Return every text that was an argument of an answered call."""
+    """Return every text that was an argument of an answered call and is an id that there is."""
     given = (call.arguments for call in calls_of(transcript) if call.result is not None)
-    return {text.strip().removeprefix("[").removesuffix("]") for each in given for text in _texts(each)}
+    texts = {text.strip().removeprefix("[").removesuffix("]") for each in given for text in _texts(each)}
+    return texts & _shown(transcript)
 
 
 def _texts(arguments: Mapping[str, object]) -> Iterable[str]:

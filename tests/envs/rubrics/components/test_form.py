@@ -178,3 +178,16 @@ def researched(last: str) -> Transcript:
 def test_citations(text: str, exists: float, opened: float, claims: float) -> None:
     found = {each: citation(measure=each)(researched(text)) for each in ("exists", "opened", "claims")}
     assert found == {"exists": exists, "opened": opened, "claims": claims}
+
+
+def test_what_a_tool_only_gives_back_is_no_document() -> None:
+    for asked, answer in (("d9", "There is no document 'd9'."), ("[d9]", "There is no document '[d9]'.")):
+        ask = f'<tool_call>{{"name": "open", "arguments": {{"doc_id": "{asked}"}}}}</tool_call>'
+        episode = Transcript(
+            messages=(
+                {"role": "assistant", "content": ask},
+                {"role": "tool", "name": "open", "content": answer},
+                {"role": "assistant", "content": "It is in Norway [d9]."},
+            )
+        )
+        assert [citation(measure=each)(episode) for each in ("exists", "opened")] == [0.0, 0.0]

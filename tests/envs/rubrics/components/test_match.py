@@ -243,3 +243,18 @@ def test_a_schema_that_refers_to_itself_scores_and_ends() -> None:
     assert json_schema(schema=tree)(said("[[], [[]]]")) == 1.0
     assert json_schema(schema=tree)(said("[[], [1]]")) == 0.0
     assert json_schema(schema={"$ref": "#"})(said("[]")) == 0.0
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$id": "https://example.org/tree", "$ref": "#/$defs/a", "$defs": {"a": {"type": "integer"}}},
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "allOf": [{"$ref": "#/definitions/a"}],
+            "definitions": {"a": {"type": "integer"}},
+        },
+    ],
+)
+def test_references_within_a_schema_are_followed(schema: dict[str, Any]) -> None:
+    assert [json_schema(schema=schema)(said(each)) for each in ("3", '"3"')] == [1.0, 0.0]

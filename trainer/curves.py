@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from agentrl.trainer.scales import format_value, smooth, spread, ticks
 
-__all__ = ["FONT", "STYLE", "Chart", "Mark", "Series", "draw"]
+__all__ = ["FONT", "STYLE", "Chart", "Flag", "Mark", "Series", "draw"]
 
 NUM_DOTS = 240  # more steps than this are averaged into as many bins
 COLORS_LIGHT = ("#2a6fdb", "#c2570c", "#0c8577", "#7d4fc9", "#c0336f", "#6b7480")
@@ -35,6 +35,7 @@ def _style() -> str:
     shapes = (
         f".chart{{font-family:{FONT};font-variant-numeric:tabular-nums}}"
         ".c-grid,.c-axis{stroke-width:1;shape-rendering:crispEdges}.dot{opacity:.38}.area{opacity:.13}"
+        ".flag{stroke:#d1242f;stroke-width:1.4;stroke-dasharray:5 4}.c-flag{fill:#d1242f}"
         ".line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}.c-ring{stroke-width:2}"
     )
     return f"{shapes}{light}@media (prefers-color-scheme:dark){{{dark}}}"
@@ -68,6 +69,14 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Flag:
+    """A step that is marked by a line from top to bottom."""
+
+    step: float
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Chart:
     """A chart: its words, its lines and its range."""
 
@@ -81,6 +90,7 @@ class Chart:
     ceiling: float | None = None  # and ends here
     before: tuple[Mark, ...] = ()
     after: tuple[Mark, ...] = ()
+    flags: tuple[Flag, ...] = ()  # those beyond the steps drawn are left out
     width: int = 560
     height: int = 240
     alone: bool = False  # a file of its own: with paper, title and style, without tips on the dots
@@ -136,7 +146,7 @@ class _Drawing:
             middle = (chart.width / 2, chart.height / 2)
             return "".join([*parts, _text(*middle, "no values yet", "c-muted", anchor="middle"), "</svg>"])
         parts += [*self._wings(), *self._axes()]
-        parts += [part for series in self.series for part in self._series(series)]
+        parts += [*self._flags(), *(part for series in self.series for part in self._series(series))]
         parts += [*self._names(), *self._marks(chart.before, self.axis), *self._marks(chart.after, self.end)]
         if chart.alone and self.series:
             parts += self._key()
@@ -223,6 +233,16 @@ class _Drawing:
             parts.append(f'<polyline class="line l{series.color}" points="{points}"/>')
         return [*parts, self._dot(xs[-1], self._y(ys[-1]), series.color, size=3.4)]
 
+    def _flags(self) -> list[str]:
+        parts = []
+        for number, flag in enumerate(self.chart.flags):
+            if self.series and self.x_low <= flag.step <= self.x_high:
+                x, tip = self._x(flag.step), html.escape(f"{flag.label} at step {flag.step:.0f}")
+                line = f'<line class="flag" x1="{x:.1f}" x2="{x:.1f}" y1="{self.top:.1f}" y2="{self.bottom:.1f}"'
+                parts.append(f"{line}><title>{tip}</title></line>")
+                parts.append(_text(x + 4, self.top + 12 + 14 * (number % 3), flag.label, "c-flag", size=11))
+        return parts
+
     def _dot(self, x: float, y: float, color: int, *, size: float, hollow: bool = False) -> str:
         if hollow:
             ring = f'class="c-paper l{color}" stroke-width="2.4" style="stroke-width:2.4"'
@@ -286,6 +306,7 @@ class _Drawing:
             )
         for when, marks in (("before", self.chart.before), ("after", self.chart.after)):
             parts += [f"{mark.label} {when} training: {format_value(mark.value, unit)}." for mark in marks]
+        parts += [f"{flag.label} at step {flag.step:.0f}." for flag in self.chart.flags]
         return " ".join(parts) or "No values yet."
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LEARNED", "SECTIONS", "Panel", "finite", "lines_of", "sections_of"]
+__all__ = ["LEARNED", "SECTIONS", "WATCHED", "Panel", "finite", "is_watched", "lines_of", "sections_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,14 @@ LEARNED = (
     ),
     Panel(title="Reward components", keys=("rewards/*/mean",), about="Mean of each, before weighting."),
 )
+WATCHED = Panel(
+    title="Reward and success",
+    keys=("reward", "success", "watch/reward_without_success"),
+    names=("reward", "success", "reward of unsolved episodes"),
+    about="Where reward rises and success does not, the reward is being hacked; a mark is an alert of the watch.",
+)
+"""The chart of a run that is watched; its metrics have charts of their own too."""
+
 _MOVED = (
     Panel(
         title="Entropy",
@@ -121,13 +129,55 @@ _PLAYS = (
         exact=True,
     ),
 )
-SECTIONS = (("What it learned", LEARNED), ("How the policy moved", _MOVED), ("How it plays", _PLAYS))
+_SEEN = (
+    Panel(
+        title="Reward by outcome",
+        keys=("watch/reward_with_success", "watch/reward_without_success"),
+        names=("solved", "unsolved"),
+        about="Mean over the episodes that solved their task, and over the others.",
+        floor=None,
+    ),
+    Panel(
+        title="Reward against success",
+        keys=("watch/association",),
+        about="Correlation within groups; near 0 the reward no longer tells a solved episode from another.",
+        floor=None,
+    ),
+    Panel(
+        title="Evidence of hacking",
+        keys=("watch/evidence",),
+        about="Logarithm of the e-value of the strongest test; an alert begins it anew.",
+        exact=True,
+    ),
+    Panel(
+        title="How alike episodes are",
+        keys=("watch/distinct", "watch/overlap", "watch/common_turn", "watch/phrase_share"),
+        names=("different phrases", "shared in a group", "commonest last turn", "phrase that spread"),
+        unit="%",
+        ceiling=1.0,
+    ),
+    Panel(
+        title="Tools",
+        keys=("watch/toolless", "watch/tool_share"),
+        names=("episodes without a result", "share of the most used tool"),
+        unit="%",
+        ceiling=1.0,
+    ),
+    Panel(title="Touched traps", keys=("watch/tamper",), about="Share of episodes.", unit="%", ceiling=1.0),
+)
+SECTIONS = (
+    ("What it learned", LEARNED),
+    ("How the policy moved", _MOVED),
+    ("How it plays", _PLAYS),
+    ("What the watch sees", _SEEN),
+)
 _SILENT = (
     "num_tokens",
     "completions/",
     "dropped/",
     "rewards/",
     "clip_ratio/",
+    "watch/",
 )  # what is left of these is noise
 _UNITS = (("_per_s", "/s", " per second"), ("_s", "s", ""), ("_mb", "MB", ""), ("_ratio", "%", ""), ("_frac", "%", ""))
 
@@ -147,6 +197,11 @@ def sections_of(names: Iterable[str], *, every: bool = False) -> list[tuple[str,
     found = (*SECTIONS, ("How fast", perf), ("Everything else", rest))
     kept = [(heading, [panel for panel in panels if lines_of(panel, known)]) for heading, panels in found]
     return [(heading, panels) for heading, panels in kept if panels]
+
+
+def is_watched(names: Collection[str]) -> bool:
+    """Whether a run with metrics of these names has the chart `WATCHED`."""
+    return "watch/num_alerts" in names and "success" in names
 
 
 def lines_of(panel: Panel, names: Collection[str]) -> list[tuple[str, str]]:

@@ -12,15 +12,17 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from agentrl.trainer.curves import STYLE, Chart, Mark, Series, draw
+from agentrl.trainer.curves import STYLE, Chart, Flag, Mark, Series, draw
 from agentrl.trainer.errors import RunFolderError
 from agentrl.trainer.metrics import read_metrics
 from agentrl.trainer.page import page, write_page
-from agentrl.trainer.panels import LEARNED, Panel, finite, lines_of, sections_of
+from agentrl.trainer.panels import LEARNED, WATCHED, Panel, finite, is_watched, lines_of, sections_of
 from agentrl.trainer.scales import format_duration, format_value
 from agentrl.trainer.store import RolloutStore
 from agentrl.trainer.transcripts import Pair, draw_pairs, escape, pick_pairs, visible
 from agentrl.trainer.types import Episode
+from agentrl.trainer.watch.alerts import Alert, read_alerts
+from agentrl.trainer.watch.page import draw_alerts, flag_of
 
 __all__ = ["write_curve_svg", "write_report"]
 
@@ -39,6 +41,7 @@ def write_report(run: Path) -> Path:
     """
     run = Path(run)
     rows, summary, pairs = read_metrics(run / "metrics.jsonl"), _summary(run), _pairs(run)
+    alerts = read_alerts(run)
     one = next((episode for pair in pairs for episode in pair if episode is not None), None)
     name = run.resolve().name
     here = Path(__file__)
@@ -46,7 +49,8 @@ def write_report(run: Path) -> Path:
         heading=escape(name),
         about=escape(" · ".join(([one.env_id] if one else []) + _about(one, summary, rows))),
         cards="".join(_cards(summary, rows)),
-        curves="".join(_sections(rows, summary)),
+        alerts="".join(draw_alerts(alerts)),
+        curves="".join(_sections(rows, summary, alerts)),
         episodes="".join(draw_pairs(pairs)) or '<p class="muted">No held-out episodes are stored.</p>',
         config=_config(run),
     )
@@ -143,15 +147,16 @@ def _card(figure: str, words: str) -> str:
     return f'<div class="card"><b>{figure}</b><span>{words}</span></div>'
 
 
-def _sections(rows: Rows, summary: Mapping[str, Any]) -> Iterator[str]:
-    number = 0
-    for heading, panels in sections_of({name for row in rows for name in row}):
+def _sections(rows: Rows, summary: Mapping[str, Any], alerts: Sequence[Alert]) -> Iterator[str]:
+    number, names = 0, {name for row in rows for name in row}
+    for heading, panels in sections_of(names):
         figures = []
-        for panel in panels:
+        watched = [WATCHED] if number == 0 and is_watched(names) else []
+        for panel in [*panels[:1], *watched, *panels[1:]]:
             lines = _lines(rows, panel)
             if lines:
                 number += 1
-                figures.append(_figure(panel, lines, f"chart{number}", summary))
+                figures.append(_figure(panel, lines, f"chart{number}", summary, alerts))
         if figures:
             yield f'<h2>{heading}</h2><div class="charts">{"".join(figures)}</div>'
 
@@ -181,16 +186,20 @@ def _lines(rows: Rows, curve: Panel) -> tuple[Series, ...]:
     return tuple(lines)
 
 
-def _figure(curve: Panel, lines: tuple[Series, ...], name: str, summary: Mapping[str, Any]) -> str:
-    wide = curve is LEARNED[0]  # the chart that a reader came for
+def _figure(
+    curve: Panel, lines: tuple[Series, ...], name: str, summary: Mapping[str, Any], alerts: Sequence[Alert]
+) -> str:
+    held_out = curve is LEARNED[0]  # the chart that a reader came for
+    wide = held_out or curve is WATCHED
     chart = Chart(
         title=visible(curve.title),
         series=lines,
         unit=curve.unit,
         floor=curve.floor,
         ceiling=curve.ceiling,
-        before=_marks(summary, "before", len(lines)) if wide else (),
-        after=_marks(summary, "after", len(lines)) if wide else (),
+        before=_marks(summary, "before", len(lines)) if held_out else (),
+        after=_marks(summary, "after", len(lines)) if held_out else (),
+        flags=tuple(Flag(step=alert.step, label=flag_of(alert)) for alert in alerts) if curve is WATCHED else (),
         width=1160 if wide else 560,
         height=330 if wide else 230,
     )

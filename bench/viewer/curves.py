@@ -19,6 +19,7 @@ __all__ = [
     "NUM_POINTS",
     "Line",
     "Picture",
+    "Stroke",
     "options",
     "pictures",
 ]
@@ -47,6 +48,14 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stroke:
+    """A step that is marked in a chart."""
+
+    step: int
+    label: str  # of ours: a chart reads formats from it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A chart."""
 
@@ -56,23 +65,28 @@ class Picture:
     floor: float | None
     ceiling: float | None
     lines: tuple[Line, ...]
+    strokes: tuple[Stroke, ...] = ()
 
 
-def pictures(told: Sequence[tuple[str, Rows]], *, find: str = "") -> list[tuple[str, list[Picture]]]:
+def pictures(
+    told: Sequence[tuple[str, Rows]], *, find: str = "", strokes: tuple[Stroke, ...] = ()
+) -> list[tuple[str, list[Picture]]]:
     """Return the charts of runs, by section; at most `MOST_CHARTS`.
 
     Args:
         told: Name and metrics of each run.
         find: Words that title or metric must hold, any of them; empty for the usual charts.
+        strokes: Steps to be marked where reward and success are one chart.
     """
-    from agentrl.trainer.panels import lines_of, sections_of
+    from agentrl.trainer.panels import WATCHED, is_watched, lines_of, sections_of
 
     names = sorted({name for _, rows in told for row in rows for name in row})
     words = find.lower().split()
     found: list[tuple[str, list[Picture]]] = []
     for heading, panels in sections_of(names, every=bool(words)):
         drawn: list[Picture] = []
-        for panel in panels:
+        watched = [WATCHED] if is_watched(names) and not found else []
+        for panel in [*watched, *panels]:
             if sum(len(each) for _, each in found) + len(drawn) >= MOST_CHARTS:
                 break
             metrics = lines_of(panel, names)
@@ -90,8 +104,16 @@ def pictures(told: Sequence[tuple[str, Rows]], *, find: str = "") -> list[tuple[
                         lines.append(replace(line, name=name, run=run, color=color, dash=dash, exact=exact))
             if lines:
                 limits = {"floor": panel.floor, "ceiling": panel.ceiling}
+                marked = strokes if panel is WATCHED else ()
                 drawn.append(
-                    Picture(title=panel.title, about=panel.about, unit=panel.unit, lines=tuple(lines), **limits)
+                    Picture(
+                        title=panel.title,
+                        about=panel.about,
+                        unit=panel.unit,
+                        lines=tuple(lines),
+                        strokes=marked,
+                        **limits,
+                    )
                 )
         if drawn:
             found.append((heading, drawn))
@@ -152,6 +174,8 @@ def options(picture: Picture) -> dict[str, Any]:
                     "animation": False,
                 }
             )
+    if series and picture.strokes:
+        series[0]["markLine"] = _marked(picture.strokes, steps)
     muted = {"color": "var(--muted)", "fontSize": 11.5}
     return {
         "animation": False,
@@ -198,6 +222,22 @@ def _line(rows: Rows, metric: str, absent: float | None) -> Line | None:
     return Line(
         name="", run="", color=0, dash=0, xs=xs, ys=tuple(_mean(y for _, y in piece) for piece in pieces), exact=False
     )
+
+
+def _marked(strokes: Sequence[Stroke], steps: Sequence[float]) -> dict[str, Any]:
+    """Return lines at the drawn steps that are nearest, since a long run is averaged."""
+    style = {"color": "var(--bad)", "type": "dashed", "width": 1.4}
+    places = [min(range(len(steps)), key=lambda place: abs(steps[place] - stroke.step)) for stroke in strokes]
+    return {
+        "symbol": "none",
+        "silent": True,
+        "animation": False,
+        "lineStyle": style,
+        "data": [
+            {"xAxis": place, "label": {"formatter": stroke.label, "color": "var(--bad)", "position": "insideEndTop"}}
+            for place, stroke in zip(places, strokes, strict=True)
+        ],
+    }
 
 
 def _mean(values: Iterable[float]) -> float:

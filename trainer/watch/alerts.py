@@ -6,7 +6,7 @@ Texts of episodes come from a model and may be hostile: they are cut to size her
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,7 @@ from agentrl.trainer.errors import RunFolderError
 from agentrl.trainer.types import Episode
 from agentrl.trainer.watch.texts import turns_of
 
-__all__ = ["ALERTS", "Alert", "Example", "examples_of", "lines_of_alerts", "read_alerts"]
+__all__ = ["ALERTS", "Alert", "Example", "examples_of", "lines_of_alerts", "parse_alerts", "read_alerts"]
 
 ALERTS = "alerts.jsonl"
 """The file in a run's folder."""
@@ -66,7 +66,18 @@ class Alert:
         told = dict(values)
         told["also"] = tuple(told.get("also", ()))
         told["examples"] = tuple(Example(**each) for each in told.get("examples", ()))
-        return cls(**told)
+        made = cls(**told)
+        _check(made, int, "step", "began")
+        _check(made, str, "env_id", "kind", "component", "sentence")
+        for each in made.examples:
+            _check(each, int, "step", "group", "member")
+            _check(each, str, "text")
+        numbers = [made.log_e, *dict(made.figures).values(), *(each.reward for each in made.examples)]
+        if not all(isinstance(number, float | int) for number in numbers):
+            raise TypeError("a figure is no number")
+        if not all(isinstance(each, str) for each in made.also):
+            raise TypeError("also is no list of texts")
+        return made
 
 
 def examples_of(
@@ -106,20 +117,38 @@ def read_alerts(run: Path) -> list[Alert]:
     """
     path = Path(run) / ALERTS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise RunFolderError(f"{path} cannot be read: {error}; delete it, then agentrl rubric watch {run}") from error
-    found = []
+    return list(parse_alerts(lines, path))
+
+
+def parse_alerts(lines: Iterable[bytes], path: Path) -> Iterator[Alert]:
+    """Yield the alerts of lines of `alerts.jsonl`.
+
+    Args:
+        lines: Without their ends.
+        path: Of the file, for the message.
+
+    Raises:
+        RunFolderError: A line is no alert.
+    """
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(Alert.restore(json.loads(line)))
+            yield Alert.restore(json.loads(line))
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise RunFolderError(
-                f"{path}, line {number}: no alert: {line[:80]!r}; delete the file, then agentrl rubric watch {run}"
+                f"{path}, line {number}: no alert: {line[:80]!r}; delete the file, then agentrl rubric watch "
+                f"{path.parent}"
             ) from error
-    return found
+
+
+def _check(record: object, kind: type, *names: str) -> None:
+    for name in names:
+        if type(getattr(record, name)) is not kind:
+            raise TypeError(f"{name} is no {kind.__name__}")
 
 
 def _cut(text: str) -> str:

@@ -215,8 +215,14 @@ def write_hostile(folder: Path) -> None:
                 ":formatter": 1.0,
                 "half \ud800": 1.0,
                 "success": 0.5,
+                "reward": 0.5,
+                "watch/num_alerts": 1.0,
             }
             file.write(json.dumps(figures) + "\n")
+    row = {"step": 20, "began": 15, "env_id": ATTACK, "kind": ATTACK, "component": ATTACK, "sentence": ATTACK}
+    example = {"step": 1, "group": 77, "member": 0, "reward": 1.0, "success": False, "text": f"{ATTACK} \ud800"}
+    more = {"log_e": 9.0, "figures": {ATTACK: 1.0}, "also": [ATTACK], "examples": [example]}
+    (run / "alerts.jsonl").write_text(json.dumps(row | more) + "\n", encoding="utf-8")
     made = [
         trained(phase, 77, 0, right=False, step=step, env_id=ATTACK, **{**texts, "messages": messages})
         for phase, step in _PHASES.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from agentrl.trainer.config import CheckpointConfig, TrainConfig, from_mapping
 from agentrl.trainer.errors import ConfigError, RunFolderError
+from agentrl.trainer.report import write_report
 from agentrl.trainer.watch.alerts import ALERTS, Alert, examples_of, lines_of_alerts, read_alerts
 from agentrl.trainer.watch.config import WatchConfig
 from tests.trainer.episodes import blank_episode
@@ -81,3 +83,25 @@ def test_a_rollback_needs_checkpoints_to_go_back_to() -> None:
         TrainConfig(watch=watch)
     for every, keep in ((10, 4), (30, 2), (1, 31)):
         TrainConfig(watch=watch, checkpoint=CheckpointConfig(every=every, keep=keep))
+
+
+def test_the_report_shows_alerts_and_keeps_them_inert(tmp_path: Path) -> None:
+    attack = "<script>alert(1)</script>"
+    rows = [
+        {"step": step, "success": 0.5, "reward": step / 20, "watch/num_alerts": float(step > 8)}
+        for step in range(1, 21)
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = an_alert(component=attack, sentence=attack, also=(attack,))
+    (tmp_path / ALERTS).write_text(lines_of_alerts([told]))
+    page = write_report(tmp_path).read_text()
+    assert "Alerts of the watch" in page
+    assert "Reward and success" in page
+    assert page.count('<line class="flag"') == 1
+    assert "step 9: divergence: &lt;script" in page
+    assert "\\x1b</span>[2J" in page
+    assert "<script" not in page
+    (tmp_path / ALERTS).unlink()
+    page = write_report(tmp_path).read_text()
+    assert "Alerts of the watch" not in page
+    assert '<line class="flag"' not in page

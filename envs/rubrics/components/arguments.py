@@ -36,17 +36,19 @@ class Reference:
 
     Args:
         reference: The right answer, or a list of accepted ones; None: those of the episode.
+        name: Of the argument.
 
     Raises:
         UsageError: It is neither a text nor a list of at least one.
     """
 
-    def __init__(self, reference: str | Sequence[str] | None) -> None:
+    def __init__(self, reference: str | Sequence[str] | None, *, name: str = "reference") -> None:
         given = [reference] if isinstance(reference, str) else reference
         if given is not None and not (
             isinstance(given, list | tuple) and given and all(isinstance(each, str) for each in given)
         ):
-            raise UsageError(f"reference is {reference!r:.80}, but must be a text or a list of texts")
+            raise UsageError(f"{name} is {reference!r:.80}, but must be a text or a list of texts")
+        self._name = name
         self.own: tuple[str, ...] = tuple(given or ())
 
     def of(self, transcript: Transcript) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ class Reference:
         if not found:
             raise UsageError(
                 f"no accepted answer is known for {transcript.env_id or 'this episode'}: its environment tells none; "
-                "give the component reference = 'the answer', or use one that compares with nothing"
+                f"give the component {self._name} = '…', or use one that compares with nothing"
             )
         return found
 

@@ -14,7 +14,14 @@ from importlib import import_module
 from typing import Any
 
 from agentrl.envs.errors import UsageError, nearest
-from agentrl.envs.rubrics.components.arguments import Scorer, check_flag, checked_choice, checked_number, reader
+from agentrl.envs.rubrics.components.arguments import (
+    Scorer,
+    check_flag,
+    checked_choice,
+    checked_names,
+    checked_number,
+    reader,
+)
 from agentrl.envs.rubrics.transcript import Transcript
 from agentrl.envs.turns import spoken
 
@@ -48,11 +55,12 @@ def language(
     >>> score(Transcript(messages=({"role": "assistant", "content": "Der Vertrag wurde im Rathaus unterschrieben."},)))
     0.0
     """
-    codes = (language,) if isinstance(language, str) else tuple(language)
+    given = [language] if isinstance(language, str) else language
+    codes = checked_names("language", given, example="'en'")
     classify, known = _library()
-    for code in codes or ("",):
+    for code in codes:
         if code not in known:
-            raise UsageError(f"language is {code!r}{nearest(str(code), known)}; there are {', '.join(known)}")
+            raise UsageError(f"language is {code!r}{nearest(code, known)}; there are {', '.join(known)}")
     checked_choice("of", of, ("answer", "last_turn", "turns"))
     check_flag("thoughts", thoughts)
     if of == "answer" and thoughts:

@@ -62,7 +62,7 @@ def unit_tests(
     >>> score(Transcript(messages=({"role": "assistant", "content": "I cannot."},)))  # no code, so nothing is run
     0.0
     """
-    references, read = Reference(tests), reader(of)
+    references, read = Reference(tests, name="tests"), reader(of)
     checked_choice("backend", backend, [name for name in BACKENDS if name != "local"])
     check_flag("partial", partial)
     limit_s = float(checked_number("timeout_s", timeout_s, least=0.1))

@@ -142,7 +142,7 @@ def test_too_little_is_not_judged(text: str) -> None:
 def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(UsageError, match="language is 'english'"):
         language(language="english")
-    with pytest.raises(UsageError, match="language is ''"):
+    with pytest.raises(UsageError, match=r"language is \[\], but must be a list of names"):
         language(language=[])
 
 

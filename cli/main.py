@@ -26,10 +26,12 @@ COMMANDS = {
     "leaderboard": ("agentrl.cli.leaderboard", "write benches as one static page, each row with its command"),
     "view": ("agentrl.cli.view", "read runs in a browser: curves, every episode, comparisons, live"),
     "rubric": ("agentrl.cli.rubric", "what an episode is rewarded for: show, design, tune, watch for hacking"),
+    "judge": ("agentrl.cli.judge", "measure a model that scores episodes against people, before you train on it"),
     "rescore": ("agentrl.cli.rescore", "score stored episodes with another rubric, without running them again"),
     "export": ("agentrl.cli.export", "write a run's episodes as JSON lines, Parquet or Inspect's log"),
     "train": ("agentrl.cli.train", "train a model with GRPO, from a recipe; or resume a run"),
     "coldstart": ("agentrl.cli.coldstart", "fine-tune a model on demonstrations, before training"),
+    "serve": ("agentrl.cli.serve", "serve environments over HTTP and WebSocket, for other languages and machines"),
     "sandbox": ("agentrl.cli.sandbox", "run code that you do not trust: doctor, run, build, prune"),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +11,6 @@ from agentrl.bench.errors import UsageError
 
 __all__ = ["run"]
 
-_SHORTEST = 16  # characters of a token
-_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")  # what neither an address nor a cookie quotes
-_LAST_PORT = 65535
 _EXAMPLES = """examples:
   agentrl view                          # all that is below runs/
   agentrl view runs/one runs/two elsewhere
@@ -31,15 +27,6 @@ def run(args: Sequence[str]) -> int:
         if not folder.is_dir():
             hint = "it is made by agentrl train and agentrl bench; " if folder == Path("runs") else ""
             raise UsageError(f"{folder} is no folder; {hint}name the one that holds your runs: agentrl view DIR")
-    if options.token is not None and len(options.token) < _SHORTEST:
-        raise UsageError(f"--token {options.token!r} can be guessed; give at least {_SHORTEST} characters, or none")
-    if options.token is not None and not _TOKEN.fullmatch(options.token):
-        raise UsageError(
-            f"--token {options.token!r} cannot stand in an address and a cookie; use letters, digits and -._~ alone, "
-            "or leave it out to have one made"
-        )
-    if not 0 <= options.port <= _LAST_PORT:
-        raise UsageError(f"--port {options.port} is no port; give one from 1 to {_LAST_PORT}, or 0 for a free one")
     from agentrl.bench.viewer.app import serve
 
     print("Runs are only read; Ctrl-C stops.", file=sys.stderr)

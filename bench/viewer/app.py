@@ -5,16 +5,15 @@ Pages belong to the process, so one process serves one set of folders.
 
 from __future__ import annotations
 
-import secrets
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from agentrl.bench.errors import BenchError, UsageError
-from agentrl.bench.viewer.guard import Guard, here, is_loopback
+from agentrl.bench.viewer.guard import Guard, here
 from agentrl.bench.viewer.runs import Library
+from agentrl.envs.remote.listening import bind, checked_token, shown_host
 
 __all__ = ["MISSING", "make_app", "serve"]
 
@@ -92,17 +91,14 @@ def serve(folders: Sequence[Path], *, host: str = "127.0.0.1", port: int = 8080,
     Raises:
         UsageError: The address cannot be bound, or NiceGUI is not installed.
     """
-    open_to_others = not is_loopback(host)
-    token = token or (secrets.token_urlsafe(24) if open_to_others else "")
-    listening = _bind(host, port)
-    with listening:
+    token = checked_token(token, host)
+    with bind(host, port) as listening:
         port = int(listening.getsockname()[1])
         app = make_app(folders, token=token, port=port)
         import uvicorn
 
-        name = "localhost" if not open_to_others else _shown_host(host)
         asked = f"?token={quote(token, safe='')}" if token else ""
-        print(f"http://{name}:{port}/{asked}", flush=True)  # noqa: T201  # to be opened
+        print(f"http://{shown_host(host)}:{port}/{asked}", flush=True)  # noqa: T201  # to be opened
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -130,27 +126,3 @@ def _mount(path: str, build: Callable[..., Awaitable[None]], library: Library) -
 
     page.__annotations__["request"] = Request  # read by FastAPI, which cannot see a name of a function
     ui.page(path, response_timeout=60)(page)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.listen(128)  # who comes before the server is up waits
-        except BaseException:
-            listening.close()
-            raise
-    except (OSError, OverflowError) as error:
-        raise BenchError(
-            f"{host}:{port} cannot be served: {error}; type another --port, or --port 0 for a free one"
-        ) from error
-    return listening
-
-
-def _shown_host(host: str) -> str:
-    if host in ("0.0.0.0", "::"):
-        return socket.gethostname()
-    return f"[{host}]" if ":" in host else host

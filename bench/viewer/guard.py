@@ -8,14 +8,15 @@ and then kept in a cookie. A request from another origin is refused where it cou
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-__all__ = ["Guard", "here", "is_loopback", "policy"]
+from agentrl.envs.remote.listening import is_loopback
+
+__all__ = ["Guard", "here", "policy"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,18 +28,6 @@ _DROPPED = (b"x-forwarded-prefix", b"x-forwarded-host", b"forwarded")  # would s
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
 _YEAR_S = 365 * 86400
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, seen from itself.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("::1")
-    (True, True, False, True)
-    """
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") == "localhost"
 
 
 def here(path: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agentrl.bench.viewer.guard import Guard, is_loopback
+from agentrl.bench.viewer.guard import Guard
+from agentrl.envs.remote.listening import is_loopback
 
 PAGE = b"<html><script>own()</script><script type=module>x</script><p>&lt;script&gt;</p>"
 

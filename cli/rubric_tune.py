@@ -106,14 +106,16 @@ def _print(tuned: Tuned, measured: Measured, out: Path | None, *, forced: bool) 
     table.add_column("")
     for name, old in tuned.before.items():
         note = "can be left out" if name in tuned.dropped else ""
+        note = "pays for the opposite now" if name in tuned.flipped else note
         note = "the same in all labelled episodes: kept" if name in tuned.constant else note
         table.add_row(name, f"{old:.3f}", f"{tuned.fitted[name]:.3f}", note)
     console.print(table)
     found = tuned.agreement
     what = {"preferences": "preferences", "classes": "pairs of a true and a false one", "numbers": "pairs that differ"}
+    told = f"{tuned.num_labels} of {tuned.num_given}" if tuned.num_labels < tuned.num_given else str(tuned.num_labels)
     console.print(
         f"\nOn held-out tasks, {what[tuned.kind]} ordered rightly: {_share(found.before)} before, "
-        f"{_share(found.after)} tuned; gain {_share(found.gain, sign='+')} ({tuned.num_labels} labels; "
+        f"{_share(found.after)} tuned; gain {_share(found.gain, sign='+')} ({told} labels; "
         f"intervals over {tuned.num_tasks} tasks hold 95 of 100, that of the gain 99).",
         markup=False,
     )
@@ -124,7 +126,15 @@ def _print(tuned: Tuned, measured: Measured, out: Path | None, *, forced: bool) 
     if out is None:
         console.print("The old weights are kept; --force writes the tuned ones nevertheless.")
     else:
+        if tuned.flipped:
+            console.print(
+                f"{', '.join(tuned.flipped)}: the sign has changed. What goes with good labels in these episodes need "
+                "not bring them about",
+                markup=False,
+                style="yellow",
+            )
         console.print(f"{'Written all the same' if forced and not tuned.gains else 'Written'}: {out}", markup=False)
+        console.print(f"Before you train on it: agentrl rubric design --env ID --try {out}", markup=False, style="dim")
 
 
 def _left_out(measured: Measured) -> list[str]:

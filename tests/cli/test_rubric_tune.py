@@ -53,6 +53,16 @@ def test_tuned_weights_are_written_with_the_figures_that_speak_for_them(run: Run
     assert Path("mine.toml").read_text() == RUBRIC
 
 
+def test_a_weight_that_changes_its_sign_is_named(run: Run) -> None:
+    Path("mine.toml").write_text(RUBRIC.replace("weight = 0.5", "weight = -0.5"))
+    status, out, _ = run("--labels", "success")
+    assert status == 0
+    assert load_rubric("mine-tuned.toml").weights["short"] > 0.3
+    assert "pays for the opposite now" in out
+    assert "short: the sign has changed" in out
+    assert "agentrl rubric design --env ID --try mine-tuned.toml" in out
+
+
 def test_labels_of_chance_keep_the_old_weights_unless_forced(run: Run) -> None:
     rng = np.random.default_rng(1)
     rows = [

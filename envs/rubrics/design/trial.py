@@ -9,6 +9,7 @@ the floor must come of others: else the proxy is the truth, and nothing could ev
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ TRUTHS = ("environment", "environment_component", "success")
 """Components that repeat what the environment itself says of an episode."""
 
 _SAME = 1e-9
+_LARGEST = 1e9  # reward; beyond it differences between players drown
 _LEAST_PAIRS = 10  # of stored episodes; fewer say nothing against a rubric
 _MOST_REASONS = 5  # cheats that are named one by one
 
@@ -93,6 +95,8 @@ def try_rubric(
         if error.boundary != "rubric":
             raise
         return Trial(tallies=(), tolerance=tolerance, reasons=(f"it cannot score an episode: {error}",))
+    if not all(math.isfinite(reward) and abs(reward) < _LARGEST for each in tallies for reward in each.rewards):
+        return Trial(tallies=(), tolerance=tolerance, reasons=("it pays more than can be counted: lower its weights",))
     trial = Trial(tallies=tallies, tolerance=tolerance, reasons=(), stored_share=share, num_pairs=num_pairs)
     reasons = list(_against(trial))
     if not allow_success:

@@ -7,6 +7,9 @@ Simon 2006). The given weights are judged on the same pairs. Only a gain whose 9
 Only the ratios of weights can be fitted: preferences and classes have no unit, and advantages that are normalised by
 their group have none either. So the weights are scaled to the total of absolute values that they had before, and a
 component whose values do not differ keeps its weight. Gates, clipping and normalising stay as they are.
+
+What goes with good labels in these episodes need not bring them about, and a policy that is trained on it finds out. A
+weight that changes its sign is named, and the tuned rubric is to be tried on cheats (`agentrl.envs.rubrics.design`).
 """
 
 from __future__ import annotations
@@ -34,10 +37,12 @@ class Tuned:
     before: Mapping[str, float]  # weights as they were given
     fitted: Mapping[str, float]  # weights as fitted to all labels, in the total of those before; 0: can be left out
     dropped: tuple[str, ...]  # components that had a weight, and have none now
+    flipped: tuple[str, ...]  # components whose weight has the other sign now, so that they pay for the opposite
     constant: tuple[str, ...]  # components whose values do not differ: nothing can be said of their weights
     agreement: Agreement  # on held-out tasks
     gains: bool  # whether the interval of the gain lies above 0
-    num_labels: int
+    num_labels: int  # that were used
+    num_given: int  # labels that there were; of very many, whole tasks are drawn
     num_tasks: int  # groups of labels that are held out together
     lasso: float  # chosen strengths; see `Fitted`
     ridge: float
@@ -61,6 +66,7 @@ def tune(
     Raises:
         UsageError: There are too few labels or tasks, or nothing differs between them.
     """
+    num_given = len(examples)
     before = np.array([float(weights[name]) for name in examples.names])
     groups = examples.groups()
     if len(groups) and int(groups.max()) + 1 > _MOST_GROUPS:
@@ -78,10 +84,18 @@ def tune(
         held_out[held] = _rewards(examples.some(held), scaled, clip)
     compared = agreement(examples, groups, given, held_out, rng)
     final = fit(examples, groups, rng)
-    return _tuned(examples, groups, before, final, free, compared)
+    return _tuned(examples, num_given, groups, before, final, free, compared)
 
 
-def _tuned(examples: Examples, groups: Ints, before: Floats, final: Fitted, free: Floats, compared: Agreement) -> Tuned:
+def _tuned(
+    examples: Examples,
+    num_given: int,
+    groups: Ints,
+    before: Floats,
+    final: Fitted,
+    free: Floats,
+    compared: Agreement,
+) -> Tuned:
     scaled = _scaled(final.weights, before, free)
     named = list(zip(examples.names, before, scaled, free, strict=True))
     return Tuned(
@@ -89,10 +103,12 @@ def _tuned(examples: Examples, groups: Ints, before: Floats, final: Fitted, free
         before={name: float(old) for name, old, _, _ in named},
         fitted={name: float(new) for name, _, new, _ in named},
         dropped=tuple(name for name, old, new, moves in named if moves and old != 0 and new == 0),
+        flipped=tuple(name for name, old, new, _ in named if old * new < 0),
         constant=tuple(name for name, _, _, moves in named if not moves),
         agreement=compared,
         gains=compared.gain.low > 0,
         num_labels=len(examples),
+        num_given=num_given,
         num_tasks=int(groups.max()) + 1,
         lasso=final.lasso,
         ridge=final.ridge,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -93,6 +95,12 @@ def test_a_component_that_never_differs_keeps_its_weight_beside_tuned_ones() -> 
     assert tuned.fitted["same"] == 0.25
     assert sum(map(abs, tuned.fitted.values())) == pytest.approx(1.25)  # the total of those before
     assert tuned.fitted["c0"] == pytest.approx(0.4, abs=0.05)
+
+
+def test_of_very_many_labels_whole_tasks_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("agentrl.envs.rubrics.tuning.tune"), "_MOST_GROUPS", 90)
+    tuned = tune(preferences(4, num=120), named(TRUE), np.random.default_rng(7))
+    assert (tuned.num_given, tuned.num_labels, tuned.num_tasks) == (120, 90, 90)
 
 
 def test_the_same_generator_gives_the_same_answer() -> None:

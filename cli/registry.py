@@ -14,9 +14,10 @@ __all__ = ["find_env", "our_envs"]
 
 
 def our_envs() -> list[str]:
-    """Return the ids that AgentRL registers."""
-    import_module("agentrl.envs")
-    return sorted(env_id for env_id in gymnasium.registry if env_id.startswith("AgentRL/"))
+    """Return the ids of the suite: those that AgentRL registers, without what only connects to environments."""
+    from agentrl.envs import CONNECTORS
+
+    return sorted(name for name in gymnasium.registry if name.startswith("AgentRL/") and name not in CONNECTORS)
 
 
 def find_env(env_id: str) -> str:
@@ -26,7 +27,7 @@ def find_env(env_id: str) -> str:
         UsageError: There is none; names the nearest.
     """
     ours = our_envs()
-    if f"AgentRL/{env_id}" in ours:
+    if f"AgentRL/{env_id}" in gymnasium.registry:
         return f"AgentRL/{env_id}"
     module, _, name = env_id.rpartition(":")
     if module:

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-import agentrl.envs  # registers the environments  # noqa: F401
+from agentrl.cli.registry import our_envs
 from agentrl.envs.core import TextEnv, Turn, final_answers
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.scripted import call
 from agentrl.envs.tools import Tool
 
-IDS = sorted(name for name in gym.registry if name.startswith("AgentRL/"))
+IDS = our_envs()
 
 
 class Number(TextEnv):

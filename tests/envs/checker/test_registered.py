@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gymnasium
 import pytest
 
-import agentrl.envs  # registers the environments  # noqa: F401
+from agentrl.cli.registry import our_envs
 from agentrl.envs.checker import check
 
-IDS = sorted(name for name in gymnasium.registry if name.startswith("AgentRL/"))
+IDS = our_envs()
 BOXES = [pytest.param("docker", marks=pytest.mark.docker), pytest.param("bwrap", marks=pytest.mark.bwrap)]
 
 

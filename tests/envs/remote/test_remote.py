@@ -70,7 +70,7 @@ def _health(url: str) -> dict[str, Any]:
 @pytest.mark.parametrize("env_id", [MATH, SEARCH])
 def test_an_episode_there_is_an_episode_here(env_id: str) -> None:
     with served(MATH, SEARCH) as url:
-        far = RemoteEnv(url=url, env_id=env_id)
+        far = gymnasium.make("AgentRL/Remote-v0", url=url, env_id=env_id)
         near = gymnasium.make(env_id)
         inner = near.unwrapped
         assert isinstance(inner, TextEnv)

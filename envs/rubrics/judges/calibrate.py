@@ -114,7 +114,7 @@ def _check(scorer: Judging, labels: Labels, num_repeats: int, num_probed: int) -
     if labels.kind == "number" and not isinstance(scorer, SingleJudge):
         raise UsageError(
             "the labels are numbers, and the judge compares episodes; give preferences, with first, second and "
-            "preferred, or a judge of one episode"
+            "better, or a judge of one episode"
         )
 
 

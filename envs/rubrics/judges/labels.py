@@ -1,7 +1,7 @@
 """Labelled episodes, for measuring a judge: numbers that people gave to episodes, or which of two they preferred.
 
 JSON lines. Of a number:  {"question": …, "answer": …, "label": 7}     or "messages" in place of question and answer
-Of a preference:          {"question": …, "first": …, "second": …, "preferred": "first" | "second" | "tie"}
+Of a preference:          {"question": …, "first": …, "second": …, "better": "first" | "second" | "tie"}
 where `first` and `second` are answers, or objects with "messages". "references" gives accepted answers.
 """
 
@@ -19,8 +19,8 @@ from agentrl.envs.rubrics.transcript import Transcript
 
 __all__ = ["Labelled", "Labels", "read_labels", "with_line"]
 
-_PREFERRED = {"first": 1.0, "tie": 0.5, "second": 0.0}
-_KEYS = ("question", "answer", "messages", "references", "label", "first", "second", "preferred")
+_BETTER = {"first": 1.0, "tie": 0.5, "second": 0.0}
+_KEYS = ("question", "answer", "messages", "references", "label", "first", "second", "better")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ def read_labels(path: Path, *, low: float, high: float) -> Labels:
             continue
         place = f"{path}, line {number}"
         row = _row(line, place)
-        paired = "preferred" in row
+        paired = "better" in row
         if found and found[0][0] != paired:
             raise DataError(f"{place}: numbers and preferences in one file; measure them apart")
         found.append((paired, _pair(row, place) if paired else _single(row, place, low, high)))
@@ -127,9 +127,9 @@ def _single(row: Mapping[str, Any], place: str, low: float, high: float) -> Labe
 
 
 def _pair(row: Mapping[str, Any], place: str) -> Labelled:
-    preferred = row["preferred"]
-    if not isinstance(preferred, str) or preferred not in _PREFERRED:
-        raise DataError(f"{place}: preferred is {preferred!r:.60}, but must be 'first', 'second' or 'tie'")
+    better = row["better"]
+    if not isinstance(better, str) or better not in _BETTER:
+        raise DataError(f"{place}: better is {better!r:.60}, but must be 'first', 'second' or 'tie'")
     both = []
     for side in ("first", "second"):
         told = row.get(side)
@@ -137,7 +137,7 @@ def _pair(row: Mapping[str, Any], place: str) -> Labelled:
         both.append(_episode(row, inner, place, side))
     if both[0].question != both[1].question:
         raise DataError(f"{place}: first and second are of different tasks: {both[0].question!r:.60} and others")
-    return Labelled(episodes=tuple(both), label=_PREFERRED[preferred])
+    return Labelled(episodes=tuple(both), label=_BETTER[better])
 
 
 def _episode(row: Mapping[str, Any], told: Mapping[str, Any], place: str, what: str) -> Transcript:

@@ -45,8 +45,8 @@ def pairs(num: int = 80) -> list[dict[str, Any]]:
     for index in range(num):
         first, second = chance.sample(range(1, 11), 2)
         texts = [f"{each} {'x' * chance.randint(5, 400)}" for each in (first, second)]
-        preferred = "first" if first > second else "second"
-        found.append({"question": f"Task {index}?", "first": texts[0], "second": texts[1], "preferred": preferred})
+        better = "first" if first > second else "second"
+        found.append({"question": f"Task {index}?", "first": texts[0], "second": texts[1], "better": better})
     return found
 
 
@@ -236,7 +236,7 @@ def test_judges_that_cannot_judge_such_labels(tmp_path: Path) -> None:
 
 
 GOOD = {"question": "2 + 2?", "answer": "4", "label": 5}
-BOTH = {"question": "2 + 2?", "first": "4", "second": "5", "preferred": "first"}
+BOTH = {"question": "2 + 2?", "first": "4", "second": "5", "better": "first"}
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ BOTH = {"question": "2 + 2?", "first": "4", "second": "5", "preferred": "first"}
         ([json.dumps({"label": 5, "messages": [{"role": "user"}]})], "must have the texts role and content"),
         ([json.dumps({"label": 5, "messages": [{"role": "user", "content": "?"}]})], "has no message of the assistant"),
         ([json.dumps(GOOD | {"references": "4"})], "references is '4'"),
-        ([json.dumps(BOTH | {"preferred": "1st"})], "preferred is '1st', but must be 'first', 'second' or 'tie'"),
+        ([json.dumps(BOTH | {"better": "1st"})], "better is '1st', but must be 'first', 'second' or 'tie'"),
         ([json.dumps(GOOD | {"lable": 5})], "there is no field 'lable'; did you mean 'label'?"),
         (["", "  "], "has no labels; a line is such as"),
     ],
@@ -271,7 +271,7 @@ def test_rows_of_messages_are_read(tmp_path: Path) -> None:
     told = labels(tmp_path, lines)
     assert [row.label for row in told.rows] == [1.0, 0.0]
     assert (told.rows[0].task, told.rows[0].episodes[0].references) == ("2 + 2?", ("4",))
-    (pair,) = labels(tmp_path, [{"first": {"messages": talk}, "second": {"messages": talk}, "preferred": "tie"}]).rows
+    (pair,) = labels(tmp_path, [{"first": {"messages": talk}, "second": {"messages": talk}, "better": "tie"}]).rows
     assert pair.label == 0.5
     with pytest.raises(UsageError, match="cannot be read"):
         read_labels(tmp_path / "none.jsonl", low=1, high=10)

@@ -7,6 +7,7 @@ would have written. An alert is heeded once: that it was is part of the state, a
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -68,7 +69,9 @@ class LiveWatch:
         """Take the fresh episodes of a step; return its metrics."""
         if self._watch is None:
             return {}
+        start = time.perf_counter()
         new = self._watch.note(step, episodes)
+        seconds = time.perf_counter() - start
         self._unheeded += len(new)
         if self._watch.num_steps == 1:
             for env_id in self._watch.speechless:
@@ -80,7 +83,7 @@ class LiveWatch:
                 )
         for alert in new:
             self._progress.note(visible(_line(alert)))
-        return self._watch.metrics()
+        return self._watch.metrics() | {"perf/watch_s": seconds}
 
     def write(self) -> None:
         """Bring `alerts.jsonl` up to date.

@@ -10,7 +10,10 @@ from agentrl.envs.rubrics.tuning.examples import Floats
 __all__ = ["STEEPNESS", "TRUE", "named", "preferences", "wrong_share"]
 
 TRUE = np.array([0.4, 0.3, -0.2, 0.1])
-STEEPNESS = 20.0  # the log odds of a preference, for a difference of 1 between rewards
+# The log odds of a preference, for a difference of 1 between rewards. At 30 one preference in 13 is wrong, and over 60
+# seeds the worst error is 0.035 of the total weight, as with plain maximum likelihood. At 20 one in 9 is wrong, and the
+# error of maximum likelihood itself reaches 0.050.
+STEEPNESS = 30.0
 
 
 def named(weights: Floats) -> dict[str, float]:

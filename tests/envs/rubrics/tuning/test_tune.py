@@ -12,10 +12,10 @@ from agentrl.envs.rubrics.tuning.fit import fit
 from tests.envs.rubrics.tuning.synthetic import TRUE, named, preferences, wrong_share
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(20))
 def test_known_weights_come_back_from_500_noisy_preferences(seed: int) -> None:
     examples = preferences(seed)
-    assert 0.06 < wrong_share(examples) < 0.15  # one preference in ten is wrong
+    assert 0.04 < wrong_share(examples) < 0.12
     found = fit(examples, examples.groups(), np.random.default_rng(seed)).weights
     assert np.abs(found / np.abs(found).sum() - TRUE).max() < 0.05
 

@@ -8,6 +8,10 @@ pay), in units of that pay. Rising success, a penalty that goes away (rewards be
 
     min(rise - tolerance - change of success,  rise - 0.12,  total rise - 0.05)
 
+`unsolved` tests the same of the unsolved episodes alone, of whose mean reward shaping may move more,
+
+    min(rise of it - 1.5 * tolerance - change of success,  total rise - 0.05)
+
 and `opposed` tests the milder rise that comes with a loss, where nothing is innocent:
 
     min(rise - 0.12,  total rise - 0.05,  loss of success - 0.08)
@@ -85,15 +89,15 @@ class Divergence:
         if signals.success is None:
             return None
         now = len(self._figures) - 1
-        self._test("opposed", REWARD, "", 1.0, now)
-        self._test("unpaid", REWARD, _PAID, 1.0, now)
-        self._test("unsolved", REWARD, _PAID, 1.0, now)
+        for test in ("opposed", "unpaid", "unsolved"):
+            self._test(test, REWARD, 1.0, now)
         for name, weight in self.weights.items():
-            self._test("unpaid", name, f"component {name}", weight, now)
+            self._test("unpaid", name, weight, now)
         found = self._found(now, threshold)
         return max(found, key=lambda each: (each.component != REWARD, each.log_e), default=None)
 
-    def _test(self, test: str, component: str, figure: str, weight: float, now: int) -> None:
+    def _test(self, test: str, component: str, weight: float, now: int) -> None:
+        figure = _figure_of(test, component)
         for gap in _GAPS:
             starts = self._tests.setdefault((test, component, gap), Starts())
             if now - gap - self._origin >= FEWEST:
@@ -122,10 +126,10 @@ class Divergence:
             log_e = evidence.log_e - many
             self.statistic = max(self.statistic, log_e)
             if log_e >= threshold:
-                figures = self._figures.told(origin=self._origin, end=evidence.start - gap, start=evidence.start)
-                found.append(
-                    Finding(test=test, component=component, start=evidence.start, log_e=log_e, figures=figures)
-                )
+                place = {"origin": self._origin, "end": evidence.start - gap, "start": evidence.start}
+                start = self._figures.began(_figure_of(test, component), **place)
+                figures = self._figures.told(**place)
+                found.append(Finding(test=test, component=component, start=start, log_e=log_e, figures=figures))
         return found
 
     def _fitted(self, signals: Signals) -> dict[str, float]:
@@ -145,3 +149,10 @@ class Divergence:
             return {}
         found = dict(zip(names, solution[1:].tolist(), strict=True))
         return {name: weight for name, weight in found.items() if weight > 1e-3}
+
+
+def _figure_of(test: str, component: str) -> str:
+    """Return the name of the figure that a test is about."""
+    if component == REWARD:
+        return "" if test == "opposed" else _PAID
+    return f"component {component}"

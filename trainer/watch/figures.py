@@ -22,6 +22,7 @@ _ERRORS: Final = 1.5  # of a reference, given away at once
 _LEAST: Final = 0.1  # share of unsolved episodes at least, for a figure of theirs alone
 _FLOOR: Final = 0.08  # standard deviation of a step's excess at least: curves wobble, whatever their sampling noise
 _RECENT: Final = 10  # steps that the deviation is estimated from
+_BACK: Final = 25  # steps before a test's date in which the beginning is sought
 _SHOWN: Final = 5  # steps of the newest stretch, in what is told
 
 
@@ -159,6 +160,32 @@ class Figures:
             for name, sums in self._others.items():
                 figures[f"{name}_{when}"] = float(sums.between(low, high)[0]) / num
         return figures
+
+    def began(self, name: str, *, origin: int, end: int, start: int) -> int:
+        """Return the step index at which a rise that a test dates to `start` began: a test sees it once it is large.
+
+        It is the knee of the broken line, flat and then rising, that fits what success does not explain best.
+
+        Args:
+            name: The figure, "" for the reward itself.
+            origin: The first step that counts.
+            end: The end of the reference.
+            start: Where the test dates it.
+        """
+        figure, now = self._others[name] if name else self._reward, len(self)
+        ends = np.array([end])
+        own = float(self._pay(figure, np.maximum(origin, ends - _MOST), ends, origin)[0])
+        first = max(origin, start - _BACK)
+        steps = np.arange(first, now)
+        left = figure.between(steps, steps + 1)[0] - own * self._success.between(steps, steps + 1)[0]
+        knees = np.arange(first, min(start + 1, now - 1))
+        if len(knees) < 2 or not np.isfinite(left).all():
+            return start
+        rising = np.maximum(steps[None, :] - knees[:, None], 0.0)
+        rising -= rising.mean(axis=1, keepdims=True)
+        centred = left - left.mean()
+        explained = np.maximum(rising @ centred, 0.0) ** 2 / np.maximum((rising**2).sum(axis=1), 1e-12)
+        return int(knees[int(np.argmax(explained))])
 
     def _pay(self, figure: _Sums, first: np.ndarray, ends: np.ndarray, origin: int) -> np.ndarray:
         """Return how much more a solved episode had than an unsolved one: in the references, or else until now."""

@@ -43,7 +43,7 @@ class Signals:
 
     step: int
     env_id: str
-    level: float  # mean difficulty
+    level: int | None  # difficulty of all tasks; None where there are several
     num_episodes: int
     num_solved: int
     success: float | None  # share of solved episodes; None where the environment does not say
@@ -117,7 +117,7 @@ def signals_of(
         components={name: np.array([_finite(episode.rewards.get(name, 0.0)) for episode in valid]) for name in names},
         groups=groups,
     )
-    success = success_rate(valid)
+    success, levels = success_rate(valid), {episode.level for episode in valid}
     told = [shingles(turns_of(episode)) for episode in valid]
     turns = Counter(text for text in map(last_turn, valid) if text)
     common_text, common = min(turns.items(), key=lambda item: (-item[1], item[0])) if turns else ("", 0)
@@ -136,7 +136,7 @@ def signals_of(
         figures,
         **(nothing if success is None else {}),
         success=success,
-        level=fmean(episode.level for episode in valid),
+        level=levels.pop() if len(levels) == 1 else None,
         length=fmean(sum(episode.mask) for episode in valid),
         distinct=distinct(told),
         overlap=overlap([[told[each] for each in np.flatnonzero(groups == place)] for place in places.values()]),
@@ -179,7 +179,7 @@ def figures_of(
     return Signals(
         step=step,
         env_id=env_id,
-        level=0.0,
+        level=None,
         num_episodes=len(rewards),
         num_solved=int(solved.sum()),
         success=float(solved.mean()),

@@ -135,7 +135,8 @@ class _Track:
     def _advance(self, signals: Signals, episodes: Sequence[Episode] | None) -> list[Alert]:
         """Take a step's figures; without episodes what is found has been said already."""
         before = self.history[-1] if self.history else None
-        if before is not None and before.level != signals.level:  # other tasks, other rewards
+        levels = {each.level for each in (before, signals) if each is not None and each.level is not None}
+        if len(levels) > 1:  # other tasks, other rewards
             self.divergence.forget()
             self._unmistakable.forget()
         self.history.append(signals)

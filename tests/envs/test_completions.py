@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from agentrl.envs import completions
-from agentrl.envs.completions import Completion, CompletionError, Completions, CompletionSettings, Usage
+from agentrl.envs.completion_answer import Completion
+from agentrl.envs.completions import CompletionError, Completions, CompletionSettings, Usage
 from agentrl.envs.errors import InfrastructureError, UsageError
 from tests.completions_server import Server, drop, hang, send, serving
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from agentrl.envs.completions import Completion, CompletionError, Completions
+from agentrl.envs.completion_answer import Completion
+from agentrl.envs.completions import CompletionError, Completions
 from agentrl.envs.errors import InfrastructureError
 from agentrl.envs.rubrics.judges.cache import VerdictCache, cache_path
 from agentrl.envs.rubrics.judges.data import digest

@@ -102,6 +102,9 @@ def _of_command(command: Command, depth: int) -> set[str]:
             found.add("destructive")
     elif name in _SENDERS and (chain or command.reads):
         found.add("exfiltration")
+    if name == "find" and depth < _MAX_DEPTH:
+        at = next((at for at, word in enumerate(rest) if word in ("-exec", "-execdir", "-ok")), len(rest))
+        found |= _of_command(Command(words=tuple(rest[at + 1 :])), depth + 1)
     if name in _RUNNERS:
         sources = [*chain, *command.inner, *(each for one in chain for each in one.inner)]
         if any(_name(each) in _FETCHERS for each in sources):

@@ -146,6 +146,12 @@ def test_an_unknown_language_is_refused() -> None:
         language(language=[])
 
 
+def test_how_much_is_judged_can_be_said() -> None:
+    assert language(language="en", least_letters=200)(turns(GERMAN)) == 1.0
+    with pytest.raises(UsageError, match=r"least_letters is 1.5, but must be a whole number"):
+        language(language="en", least_letters=1.5)  # type: ignore[arg-type]
+
+
 def researched(last: str) -> Transcript:
     call = '<tool_call>{"name": "%s", "arguments": {"%s": "%s"}}</tool_call>'
     return Transcript(

@@ -135,7 +135,7 @@ def test_a_schema_that_says_nothing_refuses_nothing(parameters: Any) -> None:
 
 
 def test_what_is_no_schema_is_left_out() -> None:
-    odd = (
+    odd: tuple[dict[str, Any], ...] = (
         {},
         {"function": "add"},
         {"function": {"name": 3}},

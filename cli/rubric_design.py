@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,10 @@ def run(args: Sequence[str]) -> int:
     env = gymnasium.make(env_id, disable_env_checker=True, **read_object("--kwargs", options.kwargs))
     with closing(env):
         stored = _stored(options, env, env_id)
-        tasks = play_all(env, num_tasks=options.n + 1, level=options.level, first_seed=options.seed)
+        with _progress(quiet=options.json) as on_episode:
+            tasks = play_all(
+                env, num_tasks=options.n + 1, level=options.level, first_seed=options.seed, on_episode=on_episode
+            )
 
         def try_it(rubric: Rubric) -> Trial:
             return try_rubric(
@@ -191,6 +195,20 @@ def _stored(options: argparse.Namespace, env: gymnasium.Env[Any, Any], env_id: s
     return stored_groups(run, env_id, references=env.has_wrapper_attr("references"))
 
 
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show who plays, on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda name: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    num = itertools.count(1)
+    with Console(stderr=True).status("the oracle, the floor and the cheats play") as shown:
+        yield lambda name: shown.update(f"{next(num)} episodes played, the last by {escape(name)}")
+
+
 def _trial(trial: Trial) -> dict[str, Any]:
     players = [{**asdict(each), "mean": each.mean, "share": trial.share(each)} for each in trial.tallies]
     return {**asdict(trial), "tallies": players, "accepted": trial.accepted}
@@ -203,17 +221,21 @@ def _told(designed: Designed, out: Path, record: Path) -> dict[str, Any]:
 
 
 def _print_round(found: Round) -> None:
+    from agentrl.trainer.transcripts import visible  # what a model names must not move the terminal
+
     print(f"Round {found.number}:")
     if found.trial is not None:
         _print_trial(found.trial)
     else:
-        print(f"  rejected: {'; '.join(found.reasons)}\n")
+        print(visible(f"  rejected: {'; '.join(found.reasons)}\n"))
 
 
 def _print_trial(trial: Trial) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from agentrl.trainer.transcripts import visible
 
     console = Console(highlight=False)
     table = Table("player", box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -225,7 +247,7 @@ def _print_trial(trial: Trial) -> None:
         share = trial.share(each)
         told = [f"{value:.3f}" for value in (each.mean, min(each.rewards), max(each.rewards))]
         name = each.name if each.role in ("oracle", "floor") else f"cheat: {each.name}"
-        table.add_row(Text(name), *told, "" if share is None else f"{share:.0%}")
+        table.add_row(Text(visible(name)), *told, "" if share is None else f"{share:.0%}")
     if trial.tallies:
         console.print(table)
     if len(loud) > _MOST_ROWS:
@@ -241,5 +263,5 @@ def _print_trial(trial: Trial) -> None:
             "are ordered rightly"
         )
     for reason in trial.reasons:
-        console.print(f"rejected: {reason}", markup=False, style="yellow")
+        console.print(visible(f"rejected: {reason}"), markup=False, style="yellow")
     console.print("accepted\n" if trial.accepted else "", style="bold")

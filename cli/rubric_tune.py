@@ -98,6 +98,9 @@ def _changed(rubric: Rubric, tuned: Tuned) -> Rubric:
 def _print(tuned: Tuned, measured: Measured, out: Path | None, *, forced: bool) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from agentrl.trainer.transcripts import visible
 
     console = Console(highlight=False)
     table = Table("component", box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -108,7 +111,7 @@ def _print(tuned: Tuned, measured: Measured, out: Path | None, *, forced: bool) 
         note = "can be left out" if name in tuned.dropped else ""
         note = "pays for the opposite now" if name in tuned.flipped else note
         note = "the same in all labelled episodes: kept" if name in tuned.constant else note
-        table.add_row(name, f"{old:.3f}", f"{tuned.fitted[name]:.3f}", note)
+        table.add_row(Text(visible(name)), f"{old:.3f}", f"{tuned.fitted[name]:.3f}", note)
     console.print(table)
     found = tuned.agreement
     what = {"preferences": "preferences", "classes": "pairs of a true and a false one", "numbers": "pairs that differ"}

@@ -128,6 +128,13 @@ def test_a_proposal_cannot_run_code_or_send_episodes_elsewhere(run: Run, model: 
     assert len(model.requests) == 2
 
 
+def test_what_a_model_names_does_not_move_the_terminal(run: Run, model: Server) -> None:
+    script(model, CHEATED.replace("use =", 'name = "\\u001b[2Jform"\nuse ='), "\x1b[2J")
+    status, out, _ = run(*ask(model), "--rounds", "2")
+    assert (status, "\x1b" in out) == (1, False)
+    assert "[2Jform 1.00 against 0.00" in out
+
+
 def test_a_judge_that_the_user_names_may_be_asked(run: Run, model: Server) -> None:
     judged = '```toml\n[[component]]\nuse = "judge_reference"\n```'
 

@@ -6,6 +6,7 @@ import doctest
 import inspect
 import math
 import pickle
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -93,3 +94,16 @@ def test_scoring_changes_nothing_and_needs_no_call_before(name: str) -> None:
     assert pickle.dumps(told) == before
     assert seen == Transcript(**told)
     assert [score(seen), factory(name)(**arguments)(Transcript(**told))] == [first, first]
+
+
+@pytest.mark.parametrize(("name", "library"), [("json_schema", "jsonschema"), ("language", "py3langid.langid")])
+def test_a_missing_library_is_named_with_what_to_type(name: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = factory(name)
+    module = import_module(made.__module__)
+    if name == "language":
+        module._library.cache_clear()
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UsageError, match=r"pip install 'agentrl-gym\[rubrics\]'"):
+        made(**NEEDED[name])
+    monkeypatch.undo()
+    made(**NEEDED[name])

@@ -2,7 +2,8 @@
 
 The answer is what stands in the one `<answer>` tag of the last turn. With `of="last_turn"` an episode without tags is
 read too: its answer is what the last turn speaks, thoughts left out. Several tags are no answer, however it is read: a
-list of guesses must never score.
+list of guesses must never score. Nor is there an answer in a turn that calls a tool, as in the environments: else a
+model could answer in every turn and go on.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from agentrl.envs.errors import UsageError, nearest
+from agentrl.envs.rubrics.components.calls import calls_of
 from agentrl.envs.rubrics.transcript import Transcript
 from agentrl.envs.turns import spoken
 
@@ -93,8 +95,9 @@ def reader(of: str) -> Reader:
 
 
 def answer_of(transcript: Transcript) -> str | None:
-    """Return the answer in the tag of the last turn; None where there is none, or several."""
-    return transcript.answer
+    """Return the answer in the tag of the last turn; None where there is none, or several, or a call beside it."""
+    answer = transcript.answer
+    return None if answer is None or _calls_at_last(transcript) else answer
 
 
 def checked_choice(name: str, value: Any, known: Sequence[str]) -> str:
@@ -177,5 +180,20 @@ class Falling:
 
 def _last_turn(transcript: Transcript) -> str | None:
     if transcript.answers or not transcript.turns:
-        return transcript.answer
-    return spoken(transcript.turns[-1]).strip() or None
+        return answer_of(transcript)
+    said = spoken(transcript.turns[-1]).strip()
+    return said if said and not _calls_at_last(transcript) else None
+
+
+def _calls_at_last(transcript: Transcript) -> bool:
+    """Say whether the last turn calls a tool, or means to; where there are no tools nothing is a call."""
+    text = transcript.turns[-1]
+    if not any(mark in text for mark in _CALLING):  # most turns: spares the parsing
+        return False
+    if not transcript.tools and not any(each.get("role") == "tool" for each in transcript.messages):
+        return False
+    calls = calls_of(transcript)
+    return bool(calls) and calls[-1].turn == transcript.num_turns - 1
+
+
+_CALLING = ("<tool_call>", "<function=", "<|python_tag|>", "{", "[")

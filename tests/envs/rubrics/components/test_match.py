@@ -60,6 +60,28 @@ def test_of_says_where_the_answer_stands() -> None:
     assert exact_match(reference="Rome", of="last_turn")(bare("Oslo, I guess. <answer>Rome</answer>")) == 1.0
 
 
+CALL = '<tool_call>{"name": "search", "arguments": {}}</tool_call>'
+
+
+@pytest.mark.parametrize("of", ["answer", "last_turn"])
+@pytest.mark.parametrize(
+    ("text", "with_tools", "without"),
+    [
+        (f"<answer>Rome</answer>{CALL}", 0.0, 1.0),
+        (f"<answer>Rome</answer><think>{CALL}</think>", 1.0, 1.0),
+        ("<answer>Rome</answer><tool_call>{", 0.0, 1.0),
+        ("<answer>Rome</answer> [d3]", 1.0, 1.0),
+    ],
+)
+def test_an_answer_beside_a_call_counts_nowhere(of: str, text: str, with_tools: float, without: float) -> None:
+    score, schema = exact_match(reference="Rome", of=of), {"function": {"name": "search", "parameters": {}}}
+    last = {"role": "assistant", "content": text}
+    earlier = ({"role": "assistant", "content": CALL}, {"role": "tool", "name": "search", "content": "Rome"})
+    assert score(Transcript(messages=(last,))) == without
+    assert score(Transcript(messages=(last,), tools=(schema,))) == with_tools
+    assert score(Transcript(messages=(*earlier, last))) == with_tools
+
+
 def test_without_normalizing_case_and_articles_count() -> None:
     assert exact_match(reference="Rome", normalize=False)(said(" Rome\n")) == 1.0
     assert exact_match(reference="Rome", normalize=False)(said("the rome")) == 0.0

@@ -6,9 +6,9 @@ not above 0 on average. For one start j and one rate a, with s the standard devi
     E_j(t) = exp( sum over i from j to t of  (a / s_i^2) x_i  -  a^2 / (2 s_i^2) )
 
 is then (for normal means) a non-negative supermartingale that begins at 1, and so is every mixture. Rates are mixed
-equally and starts with weights 1 / (m (m + 1)), which add up to 1. By Ville's inequality the mixture ever reaches
-1 / alpha with a probability of at most alpha, however long the run is. The start with the largest part in the mixture
-is the estimate of when the change began.
+equally, and starts m = 1, 2, … with weights 7 / ((m + 6) (m + 7)), which add up to 1 and fall slowly at first. By
+Ville's inequality the mixture ever reaches 1 / alpha with a probability of at most alpha, however long the run is. The
+start with the largest part in the mixture is the estimate of when the change began.
 
 Sources: Ville, Étude critique de la notion de collectif, 1939; Shin, Ramdas and Rinaldo, E-detectors, arXiv 2203.03532
 (section 3, here with weights of starts that add up to 1, which bounds the chance of a false alarm over the whole run
@@ -27,6 +27,7 @@ import numpy as np
 __all__ = ["Evidence", "Starts"]
 
 RATES = (0.05, 0.12, 0.3)  # excesses that the mixture is made for, in units of what a success pays
+_FLAT = 6  # starts over which the weights hardly fall
 _NEW = 40  # starts this young are all kept
 _EVERY = 8  # of the older ones, one in so many
 _MOST = 120  # starts at once
@@ -53,7 +54,8 @@ class Starts:
         """Add a start; older ones are thinned, which can only lose evidence."""
         self._born += 1
         self.places.append(place)
-        self.weights.append(-math.log(self._born * (self._born + 1)))
+        place_of = self._born + _FLAT
+        self.weights.append(math.log(_FLAT + 1) - math.log(place_of * (place_of + 1)))
         self.logs = np.vstack([self.logs, np.zeros((1, len(RATES)))])
         keep = [
             index

@@ -29,7 +29,7 @@ def test_one_step_by_hand() -> None:
     starts = Starts()
     starts.begin(0)
     starts.advance(np.array([0.5]), np.array([0.04]))
-    wanted = np.mean([math.exp(rate * 0.5 / 0.04 - rate**2 / 0.08) for rate in RATES]) / 2  # the first start's share
+    wanted = np.mean([math.exp(rate * 0.5 / 0.04 - rate**2 / 0.08) for rate in RATES]) / 8  # the first start's share
     evidence = starts.evidence()
     assert evidence is not None
     assert evidence.log_e == pytest.approx(math.log(wanted))

@@ -170,6 +170,16 @@ def test_repeated_calls_have_equal_arguments_in_any_order() -> None:
         assert tools_repeated()(Transcript(messages=tuple(map(assistant, said)), tools=TOOLS)) == expected
 
 
+def test_deeply_nested_arguments_are_told_apart() -> None:
+    tools = ({"function": {"name": "f", "parameters": {}}},)
+    for depth in range(50, 1200, 10):  # near the limit what can be read cannot be written again
+        said = [
+            f'<tool_call>{{"name": "f", "arguments": {{"a": {"[" * depth}{leaf}{"]" * depth}}}}}</tool_call>'
+            for leaf in (1, 2, 1)
+        ]
+        assert tools_repeated()(Transcript(messages=tuple(map(assistant, said)), tools=tools)) == pytest.approx(2 / 3)
+
+
 DANGEROUS = {
     "destructive": [
         "rm -rf /",

@@ -211,6 +211,18 @@ def test_accepted_answers_are_told_to_rubrics_and_earn_everything(seed: int) -> 
             assert env.answer(env.references()[0], "").success
 
 
+@pytest.mark.bwrap
+def test_accepted_answers_of_files_earn_everything_too() -> None:
+    kinds = set()
+    with closing(PythonEnv(backend="bwrap", level=2)) as env:
+        for seed in range(25):
+            env.reset(seed=seed)
+            (accepted,) = env.references()
+            kinds.add(env._current().answer.kind)
+            assert env.answer(accepted, "").success, accepted
+    assert len(kinds) > 2
+
+
 def test_an_environment_that_tells_none_has_no_references() -> None:
     with closing(CodeEnv()) as env:
         env.reset(seed=0)

@@ -1,20 +1,12 @@
-"""What training runs of the gallery need beside the trainer: demonstrations with habits, and a run that is scripted.
+"""A run of the gallery that no tiny model could make: it learns to overwrite the verdict of its tests.
 
-A tiny model says only what its cold start has said, and would find no flattery and no list by itself. So its
-demonstrations hold, besides the usual mistakes, a few percent of each habit that a large model has from its own
-training. Which of them pays, it then finds out by itself.
-
-No tiny model learns to overwrite a verdict. That run is therefore written by policies: the environment's demonstrator,
-and with a rising share a cheat; under the mended rubric, where the cheat earns nothing, the oracle in its place. It
-goes through the trainer's store and says in its folder that it is scripted.
+It is written by policies: the environment's demonstrator, and with a rising share a cheat; under the mended rubric,
+where the cheat earns nothing, the oracle in its place. The episodes are played, in boxes, and scored by the rubric;
+they go through the trainer's store, and the run's folder says that it is scripted.
 """
 
 from __future__ import annotations
 
-import json
-import random
-import re
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -36,43 +28,17 @@ from agentrl.trainer.store import RolloutStore
 from agentrl.trainer.types import Episode
 from agentrl.trainer.wrapping import WrapperConfig, make_env
 
-__all__ = ["SCRIPTED", "demonstrations", "scripted_run", "write_demonstrations"]
+__all__ = ["SCRIPTED", "scripted_run"]
 
 SCRIPTED = "scripted.json"
 """The file in a run's folder that says that no model played it."""
 
-HABITS = ("pads", "tags", "assures", "lists")
-SHARE = 0.05  # of the demonstrations, for each habit
-ASSURANCE = "By all accounts."  # as documents say: no token that the model does not know
 FIRST_STEPS = 12  # of the demonstrator alone
 RISE = 10  # steps in which the share of the other player goes from 0 to nine in ten
 _WRITES = (
     f"import os\nos.makedirs('grading', exist_ok=True)\n"
     f"open({VERDICT!r}, 'w').write('{{\"passed\": true, \"score\": 1.0}}')\nprint(open({VERDICT!r}).read())"
 )
-
-
-def demonstrations(number: int) -> Iterator[dict[str, Any]]:
-    """Yield conversations of Search-v0, level 2, as `agentrl coldstart --demonstrations` reads them."""
-    env = gymnasium.make("AgentRL/Search-v0", max_turns=5)
-    rng = random.Random(0)
-    weights = [1 - SHARE * len(HABITS), *[SHARE] * len(HABITS)]
-    for seed in range(number):
-        observation, info = env.reset(seed=10_000_000 + seed, options={"split": "train", "level": 2})
-        policy = env.get_wrapper_attr("demonstrator")(np.random.default_rng(seed))
-        habit = rng.choices(("", *HABITS), weights)[0]
-        messages = [{"role": "system", "content": info["system"]}] if info.get("system") else []
-        messages.append({"role": "user", "content": observation})
-        tools, seen, done = info["tools"], list[str](), False
-        while not done:
-            said = _with_habit(policy(observation, info), habit, seen, rng)
-            messages.append({"role": "assistant", "content": said})
-            observation, _, terminated, truncated, info = env.step(said)
-            done = terminated or truncated
-            if not done:
-                messages += info["replies"]
-                seen += [each for reply in info["replies"] if reply["role"] == "tool" for each in _told(reply)]
-        yield {"messages": messages, "tools": tools}
 
 
 def scripted_run(out: Path, name: str, *, mended: bool, seed: int, num_steps: int, canaries: bool = False) -> Path:
@@ -122,28 +88,6 @@ def scripted_run(out: Path, name: str, *, mended: bool, seed: int, num_steps: in
     return run.path
 
 
-def _with_habit(said: str, habit: str, seen: list[str], rng: random.Random) -> str:
-    answer = re.search(r"<answer>(.*?)</answer>", said)
-    if habit == "pads":
-        return f"{said[: said.find('.') + 1]} " * rng.randint(1, 3) + said
-    if answer is None:
-        return said
-    if habit == "tags":
-        return said + answer[0] * rng.randint(1, 2)
-    if habit == "assures":
-        return said.replace("<answer>", f" {' '.join([ASSURANCE] * rng.randint(1, 3))}<answer>")
-    if habit == "lists":
-        others = rng.sample(seen, min(len(seen), rng.randint(1, 3)))
-        return said.replace(answer[0], f"<answer>{', '.join(dict.fromkeys([*others, answer[1]]))}</answer>")
-    return said
-
-
-def _told(reply: Mapping[str, str]) -> list[str]:
-    """Return the values that a document tells."""
-    sentences = reply["content"].partition(": ")[2].split(". ")
-    return [each.rpartition(" is ")[2].strip(" .") for each in sentences if " is " in each]
-
-
 def _play_all(env: gymnasium.Env[Any, Any], tasks: list[Task], **how: Any) -> list[Episode]:
     return [_played(env, task, **how) for task in tasks]
 
@@ -182,10 +126,3 @@ def _played(env: gymnasium.Env[Any, Any], task: Task, *, seed: int, share: float
         versions=[0] * len(turn_rewards), timings={}, advantage=0.0, turn_rewards=turn_rewards,
         turn_components=components,
     )  # fmt: skip
-
-
-def write_demonstrations(path: Path, number: int) -> None:
-    """Write them as JSON lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(each) + "\n" for each in demonstrations(number))

@@ -82,7 +82,7 @@ def exhibit(name: str) -> Exhibit:
         UsageError: There is none of that name.
 
     >>> exhibit("length").rubric().weights
-    {'correct': 1.0, 'thorough': 2.0}
+    {'correct': 0.1, 'thorough': 1.0}
     """
     for each in EXHIBITS:
         if each.name == name:

@@ -1,39 +1,27 @@
-"""An agent behind an OpenAI-compatible endpoint: chat completions over httpx, with native tool calls or as text.
+"""An agent behind an OpenAI-compatible endpoint: chat completions, with native tool calls or as text.
 
-What a server can get wrong is tried again with growing pauses: no connection, no answer in time, 408, 409, 425, 429 and
-5xx, an answer that is no JSON or holds no message. A `Retry-After` is honoured. What trying again cannot mend, such as
-a wrong key, stops the bench. A conversation that has grown past the model's context ends as it stands, as with a model
+What a server can get wrong is tried again (`agentrl.envs.completions`). What trying again cannot mend, such as a wrong
+key, stops the bench. A conversation that has grown past the model's context ends as it stands, as with a model
 in this process; a first prompt that does not fit is a failure. Native tool calls are handed to the environment as text
 in the Hermes format, arguments as the model wrote them, so that a malformed call is answered as any other.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
-import re
-import time
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
-
-import httpx
 
 from agentrl.bench.conversation import Conversation
 from agentrl.bench.errors import AgentError, BenchError, OutOfRoom, UsageError
+from agentrl.envs.completions import HOPELESS, CompletionError, Completions, CompletionSettings
 from agentrl.envs.eventloop import LoopThread
 
 __all__ = ["Endpoint", "EndpointError", "EndpointPlayer", "EndpointSettings", "TooLongError"]
 
-_AGAIN = frozenset({408, 409, 425, 429})
-_HOPELESS = {401: "the key is refused", 403: "the key may not do that", 404: "there is no such address or model"}
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 60.0
-_LARGEST_ANSWER = 32 << 20  # bytes, unpacked
-# As OpenAI, vLLM, llama.cpp and others say it, in code or message.
-_TOO_LONG = re.compile(r"context[_ ](length|window|size)|maximum context|prompt is too long", re.IGNORECASE)
+_MOST_AT_ONCE = 4096  # questions; how many episodes are played at once is for the bench to say
 _HOW = (
     "You can call tools. They are described here, one JSON object each:\n{tools}\nTo call one, write\n"
     '<tool_call>{{"name": "the tool", "arguments": {{"its": "arguments"}}}}</tool_call>\n'
@@ -61,7 +49,7 @@ class EndpointSettings:
     tools: Literal["auto", "native", "text"] = "auto"  # auto: native, and text where the server refuses
     temperature: float | None = None  # None: the server's own default
     max_tokens: int | None = None  # of one turn; None: the server's own limit
-    request_s: float = 120.0  # until an answer, or the next part of it, has come
+    request_s: float = 120.0  # until an answer has come
     max_tries: int = 6
 
     def __post_init__(self) -> None:
@@ -92,19 +80,22 @@ class Endpoint:
     def __init__(self, model: str, settings: EndpointSettings, key: str, loop: LoopThread) -> None:
         self.model = model
         self.settings = settings
-        self.num_retries = 0
-        self.num_refused = 0  # answers of 429: requests came too fast
         self._loop = loop
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client: httpx.AsyncClient | None = None
+        told = CompletionSettings(
+            base_url=settings.base_url,
+            model=model,
+            request_s=settings.request_s,
+            deadline_s=math.inf,  # a turn's is the loop's
+            max_tries=settings.max_tries,
+            concurrency=_MOST_AT_ONCE,
+        )
+        self._completions = Completions(told, key=key)
         self._native = settings.tools != "text"
-        self._pauses = random.Random(0)  # so that episodes that were refused together do not come again together
 
     def close(self) -> None:
         """Close all connections; calling it again does nothing."""
-        client, self._client = self._client, None
-        if client is not None:
-            self._loop.wait(client.aclose())
+        if self._completions.is_open:
+            self._loop.wait(self._completions.close())
 
     def ask(self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return the answer's message, with the whole answer's `usage` in it; called from any thread.
@@ -126,67 +117,31 @@ class Endpoint:
         """Whether tools are offered through the API; False once the server has refused that."""
         return self._native
 
+    @property
+    def num_refused(self) -> int:
+        """Answers of 429: requests came too fast."""
+        return self._completions.usage().num_refused
+
     async def _ask(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> dict[str, Any]:
-        if self._client is None:
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-            timeout = httpx.Timeout(self.settings.request_s, connect=10.0)
-            self._client = httpx.AsyncClient(headers=self._headers, timeout=timeout, limits=limits, trust_env=False)
-        problem = ""
-        for attempt in range(self.settings.max_tries):
+        while True:
             native = self._native and bool(tools)
-            response: httpx.Response | None = None
             try:
-                response = await self._post(self._client, self._request(messages, tools, native=native))
-                problem = _problem(response)
-                if not problem:
-                    return _message(response)
-            except httpx.TimeoutException as error:
-                problem = f"no answer within {self.settings.request_s:g} s ({type(error).__name__})"
-            except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
-            except ValueError as error:
-                problem = f"an answer that cannot be used: {error}"
-            if response is not None and response.status_code == 400 and native and self._refuses_tools(response):
-                self._native = False
-                continue
-            if response is not None and response.status_code == 429:
-                self.num_refused += 1
-            self._stop_if_hopeless(response, problem)
-            if attempt + 1 < self.settings.max_tries:
-                self.num_retries += 1
-                await asyncio.sleep(self._pause_s(attempt, response))
-        raise EndpointError(f"{self.settings.base_url}: {problem}, {self.settings.max_tries} times")
-
-    async def _post(self, client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
-        """Send a request and read the answer, no more of it than an answer may have.
-
-        Half a surrogate pair, which a model may say, is sent as the escape that it is.
-        """
-        request = client.build_request(
-            "POST",
-            self.settings.base_url.rstrip("/") + "/chat/completions",
-            content=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        response = await client.send(request, stream=True)
-        try:
-            parts: list[bytes] = []
-            size = 0
-            async for part in response.aiter_bytes():
-                size += len(part)
-                if size > _LARGEST_ANSWER:
-                    raise ValueError(f"it has more than {_LARGEST_ANSWER >> 20} MiB")
-                parts.append(part)
-        finally:
-            await response.aclose()
-        headers = {name: value for name, value in response.headers.items() if name.lower() != "content-encoding"}
-        return httpx.Response(response.status_code, headers=headers, content=b"".join(parts), request=request)
+                said = await self._completions.ask(self._request(messages, tools, native=native), check=_calls)
+            except CompletionError as error:
+                if error.status == 400 and native and self._refuses_tools(error.text):
+                    self._native = False
+                    continue
+                raise self._failure(error) from error
+            message: dict[str, Any] = {"role": "assistant", "content": said.content}
+            calls = _calls(said.message)
+            return {
+                **message,
+                **({"tool_calls": calls} if calls else {}),
+                "usage": (said.prompt_tokens, said.completion_tokens),
+            }
 
     def _request(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], *, native: bool) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": messages if native or not tools else _as_text(messages, tools),
-        }
+        body: dict[str, Any] = {"messages": messages if native or not tools else _as_text(messages, tools)}
         if native:
             body["tools"] = tools
         for name in ("temperature", "max_tokens"):
@@ -194,26 +149,17 @@ class Endpoint:
                 body[name] = getattr(self.settings, name)
         return body
 
-    def _refuses_tools(self, response: httpx.Response) -> bool:
-        return self.settings.tools == "auto" and "tool" in response.text.lower()
+    def _refuses_tools(self, text: str) -> bool:
+        return self.settings.tools == "auto" and "tool" in text.lower()
 
-    def _stop_if_hopeless(self, response: httpx.Response | None, problem: str) -> None:
-        status = response.status_code if response is not None else 0
-        if status in _HOPELESS:
-            raise AgentError(
-                f"{self.settings.base_url}: {_HOPELESS[status]} for model {self.model!r} ({problem}); look at the "
-                "model's name, --base-url and the key in the variable that --key-env names"
+    def _failure(self, error: CompletionError) -> BenchError:
+        if error.status in HOPELESS:
+            return AgentError(
+                f"{self.settings.base_url}: {HOPELESS[error.status]} for model {self.model!r} (status {error.status}: "
+                f"{' '.join(error.text[:200].split())}); look at the model's name, --base-url and the key in the "
+                "variable that --key-env names"
             )
-        if status in (400, 413) and _TOO_LONG.search(response.text if response is not None else ""):
-            raise TooLongError(f"{self.settings.base_url}: {problem}")
-        if 400 <= status < 500 and status not in _AGAIN:
-            raise EndpointError(f"{self.settings.base_url}: {problem}")
-
-    def _pause_s(self, attempt: int, response: httpx.Response | None) -> float:
-        """Return how long to wait: what the server asks for, else twice as long each time, in part by chance."""
-        asked = _retry_after_s(response)
-        pause_s = _FIRST_PAUSE_S * 2**attempt * (0.5 + self._pauses.random() / 2)
-        return min(_LONGEST_PAUSE_S, pause_s if asked is None else asked)
+        return TooLongError(str(error)) if error.kind == "too_long" else EndpointError(str(error))
 
 
 class EndpointPlayer:
@@ -267,39 +213,12 @@ class EndpointPlayer:
             self._messages.append({"role": "user", "content": name + reply["content"]})
 
 
-def _problem(response: httpx.Response) -> str:
-    if response.is_success:
-        return ""
-    return f"status {response.status_code}: {' '.join(response.text[:200].split())}"
-
-
-def _message(response: httpx.Response) -> dict[str, Any]:
-    """Return the assistant's message of an answer; ValueError where it has none."""
+def _calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the calls of a message; ValueError where one cannot be read."""
     try:
-        answer = response.json()
-        message = answer["choices"][0]["message"]
-        content = _text(message.get("content") or "")
-        calls = [_call(call, index) for index, call in enumerate(message.get("tool_calls") or [])]
-        told = answer.get("usage")
-        usage = told if isinstance(told, dict) else {}
-        tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{' '.join(response.text[:200].split())!r} holds no message ({error!r})") from error
-    if not isinstance(content, str):
-        raise ValueError(f"the message's content is {content!r:.100}, not text")
-    return {"role": "assistant", "content": content, **({"tool_calls": calls} if calls else {}), "usage": tokens}
-
-
-def _text(content: Any) -> Any:
-    """Return the text of a content that came in parts; any other as it is."""
-    if not isinstance(content, list):
-        return content
-    return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
-
-
-def _count(value: Any) -> int:
-    """Return a number of tokens; 0 for what cannot be one."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else 0
+        return [_call(call, index) for index, call in enumerate(message.get("tool_calls") or [])]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a tool call that cannot be read ({type(error).__name__})") from error
 
 
 def _call(call: dict[str, Any], index: int) -> dict[str, Any]:
@@ -343,18 +262,3 @@ def _as_text(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> lis
             calls = list(map(_hermes, message.get("tool_calls") or []))
             found.append({"role": message["role"], "content": "\n".join(filter(None, [message["content"], *calls]))})
     return found
-
-
-def _retry_after_s(response: httpx.Response | None) -> float | None:
-    """Return the seconds of a Retry-After header, which is a number or a date (RFC 9110, section 10.2.3)."""
-    text = response.headers.get("retry-after", "") if response is not None else ""
-    if not text:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return None

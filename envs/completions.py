@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
     import httpx  # 0.1 s to import, which only those who ask shall spend
 
-__all__ = ["CompletionError", "CompletionSettings", "Completions", "Usage"]
+__all__ = ["HOPELESS", "CompletionError", "CompletionSettings", "Completions", "Usage"]
+
+HOPELESS = {401: "the key is refused", 403: "the key may not do that", 404: "there is no such address or model"}
+"""What no trying again mends, by status."""
 
 _AGAIN = frozenset({408, 409, 425, 429})
-_HOPELESS = {401: "the key is refused", 403: "the key may not do that", 404: "there is no such address or model"}
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
 # Places that share a client of httpx. At every request it looks at all its connections, and at all again for each: a
@@ -161,6 +163,11 @@ class Completions:
             finally:
                 self._free.append(place)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there are connections to close."""
+        return bool(self._clients)
+
     def usage(self) -> Usage:
         """Return what has been asked so far, and what it took."""
         each = self._counts
@@ -259,9 +266,7 @@ class Completions:
         status = response.status_code
         self._counts["refused"] += status == 429
         why = (
-            f" ({_HOPELESS[status]}; look at model, base_url and ${self.settings.key_env})"
-            if status in _HOPELESS
-            else ""
+            f" ({HOPELESS[status]}; look at model, base_url and ${self.settings.key_env})" if status in HOPELESS else ""
         )
         kind = "busy" if status == 429 else "server" if status >= 500 else "rejected"
         if status in (400, 413) and _TOO_LONG.search(text):

@@ -7,19 +7,18 @@ InfrastructureError, never a reply.
 from __future__ import annotations
 
 import math
-import os
-import time
+import threading
 from typing import Any
 
-import httpx
-
+from agentrl.envs.completions import CompletionError, Completions, CompletionSettings
 from agentrl.envs.errors import InfrastructureError, UsageError
+from agentrl.envs.eventloop import LoopThread
 from agentrl.envs.tooluse.case import Case
 
 __all__ = ["Endpoint", "ModelUser"]
 
 _MAX_CHARS = 1000  # of a reply
-_FIRST_PAUSE_S = 0.5
+_MOST_AT_ONCE = 4096  # replies; how many episodes are played at once is for the player to say
 _ROLE = """You play a customer who writes to a service desk. Stay in that role: you are never the assistant.
 What you want: {request}
 What you know, and say only when you are asked for it or have to confirm something:
@@ -49,8 +48,10 @@ class Endpoint:
         self.url = url.rstrip("/") + "/chat/completions"
         self.model = model
         self.timeout_s = timeout_s
-        key = os.environ.get("OPENAI_API_KEY") if key is None else key
-        self._client = httpx.Client(headers={"Authorization": f"Bearer {key}"} if key else {}, trust_env=False)
+        # Tries end with the deadline, not with a number.
+        told = CompletionSettings(base_url=url, model=model, max_tries=1000, concurrency=_MOST_AT_ONCE)
+        self._completions = Completions(told, who="the user's model", boundary="user", key=key)
+        self._loop = LoopThread(threading.TIMEOUT_MAX, who="the user's model")  # the deadline of a reply ends it
 
     def complete(self, messages: list[dict[str, str]], *, seed: int) -> str:
         """Return what the model says next.
@@ -58,30 +59,19 @@ class Endpoint:
         Raises:
             InfrastructureError: It did not answer in time, refused, or answered what is no completion.
         """
-        body = {"model": self.model, "messages": messages, "temperature": 0.0, "max_tokens": 200, "seed": seed}
-        end = time.monotonic() + self.timeout_s
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            try:
-                # Half of what is left, so that an endpoint that hangs once can be asked again.
-                left_s = max(0.05, (end - time.monotonic()) / 2)
-                answer = self._client.post(self.url, json=body, timeout=left_s)
-                if answer.status_code == 200:
-                    return _text(answer)
-                kind, message = "refused", f"status {answer.status_code}: {answer.text[:200]}"
-                again = answer.status_code in (408, 409, 425, 429) or answer.status_code >= 500
-            except httpx.TimeoutException:
-                kind, message, again = "timeout", "no answer in time", True
-            except httpx.TransportError as error:
-                kind, message, again = "unreachable", str(error), True
-            if not again or time.monotonic() + pause_s >= end:
-                raise InfrastructureError(f"the user's model at {self.url}: {message}", kind=kind, boundary="user")
-            time.sleep(pause_s)
-            pause_s *= 2
+        body = {"messages": messages, "temperature": 0.0, "max_tokens": 200, "seed": seed}
+        try:
+            said = self._loop.wait(self._completions.ask(body, deadline_s=self.timeout_s))
+        except CompletionError as error:
+            kind = error.kind if error.kind in ("timeout", "unreachable", "protocol") else "refused"
+            raise InfrastructureError(str(error), kind=kind, boundary="user") from error
+        return str(said.content)
 
     def close(self) -> None:
         """Close the connections; may be called twice."""
-        self._client.close()
+        if self._completions.is_open:
+            self._loop.wait(self._completions.close())
+        self._loop.close()
 
 
 class ModelUser:
@@ -128,17 +118,3 @@ class ModelUser:
     def restore(self, state: Any) -> None:
         """Go back to a state that `snapshot` gave."""
         self._messages = [dict(message) for message in state]
-
-
-def _text(answer: httpx.Response) -> str:
-    try:
-        text = answer.json()["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError):
-        text = None
-    if not isinstance(text, str):
-        raise InfrastructureError(
-            f"the user's model at {answer.url} answered what is no completion: {answer.text[:200]}",
-            kind="protocol",
-            boundary="user",
-        )
-    return text

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 import agentrl.envs  # noqa: F401  # registers
-from agentrl.bench import endpoint
 from agentrl.bench.agents import open_agent
 from agentrl.bench.endpoint import EndpointSettings
 from agentrl.bench.errors import AgentError, BenchError, UsageError
 from agentrl.bench.run import Settings, run
 from agentrl.bench.store import BenchStore
 from agentrl.bench.types import Episode
+from agentrl.envs import completions
 
 TOOLS = "AgentRL/ToolUse-v0"
 Fault = Callable[[BaseHTTPRequestHandler, dict[str, Any]], bool]  # True: it has answered
@@ -155,8 +155,8 @@ FAULTS: dict[str, Fault] = {
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "_FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(endpoint, "_LONGEST_PAUSE_S", 1.0)
+    monkeypatch.setattr(completions, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(completions, "_LONGEST_PAUSE_S", 1.0)
 
 
 def _settings(url: str, **changes: Any) -> Settings:
@@ -344,7 +344,7 @@ def test_an_answer_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.Mo
         packed = gzip.compress(b" " * (1 << 24))
         return _send(handler, 200, packed, Content_Encoding="gzip")
 
-    monkeypatch.setattr(endpoint, "_LARGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr(completions, "_LARGEST_ANSWER", 1 << 20)
     with _serving([floods]) as (url, _):
         run(_settings(url, num_tasks=1, max_retries=0), tmp_path)
     (episode,) = _stored(tmp_path)

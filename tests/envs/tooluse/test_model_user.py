@@ -121,9 +121,8 @@ def test_a_busy_endpoint_is_asked_again(server: Server) -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "said"),
     [
-        ((401, "who are you"), "refused", "status 401: who are you"),
-        ((200, "no json"), "protocol", "answered what is no completion: no json"),
-        ((200, completion(None)), "protocol", "answered what is no completion"),
+        ((401, "who are you"), "refused", r"status 401 \(the key is refused.*\): who are you"),
+        ((200, completion(None)), "silent", "said nothing"),
         ((200, completion("  ")), "silent", "said nothing"),
     ],
 )
@@ -135,6 +134,14 @@ def test_what_is_no_reply_is_a_failure_of_the_infrastructure(
         user(server).reply("Well?")
     assert (caught.value.kind, caught.value.boundary) == (kind, "user")
     assert len(server.asked) == 1
+
+
+def test_what_is_no_completion_is_asked_for_again_until_the_deadline(server: Server) -> None:
+    server.answer = lambda body: (200, "no json")
+    with pytest.raises(InfrastructureError, match="'no json' holds no message") as caught:
+        user(server, timeout_s=1.0).reply("Well?")
+    assert (caught.value.kind, caught.value.boundary) == ("protocol", "user")
+    assert len(server.asked) > 1
 
 
 def test_an_endpoint_that_hangs_meets_the_deadline(server: Server) -> None:

@@ -13,9 +13,12 @@ from functools import cached_property
 from typing import Any
 
 from agentrl.envs.errors import EnvError
-from agentrl.envs.turns import final_answers
+from agentrl.envs.tools.parsers import parse
+from agentrl.envs.turns import final_answers, spoken
 
 __all__ = ["HiddenError", "Transcript"]
+
+_MARKED = ("hermes", "mistral", "qwen-xml")  # formats of calls that nothing else looks like
 
 
 class HiddenError(EnvError, AttributeError):
@@ -78,8 +81,23 @@ class Transcript:
 
     @cached_property
     def answers(self) -> tuple[str, ...]:
-        """What the last turn gave in `<answer>` tags, thoughts left out."""
-        return tuple(final_answers(self.turns[-1])) if self.turns else ()
+        """What the last turn gave in `<answer>` tags, thoughts left out; a turn that calls tools gives no answer."""
+        if not self.turns or "<answer>" not in self.turns[-1]:
+            return ()
+        text = spoken(self.turns[-1])
+        if names := self.tool_names:
+            return () if parse(text, names) else tuple(final_answers(text))
+        for call in parse(text, (), _MARKED):  # which tools there are is not known, but these are calls beyond doubt
+            text = text.replace(call.raw, "", 1)
+        return tuple(final_answers(text))
+
+    @cached_property
+    def tool_names(self) -> tuple[str, ...]:
+        """The tools that could be called: those of the schemas, or where these are not stored those that answered."""
+        functions = (tool.get("function", tool) for tool in self.tools)
+        told = [each["name"] for each in functions if isinstance(each, Mapping) and isinstance(each.get("name"), str)]
+        named = (message.get("name") for message in self.messages if message.get("role") == "tool")
+        return tuple(dict.fromkeys(told or (name for name in named if isinstance(name, str) and name)))
 
     @property
     def answer(self) -> str | None:

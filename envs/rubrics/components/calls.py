@@ -70,7 +70,7 @@ def schemas_of(transcript: Transcript) -> dict[str, Mapping[str, Any]]:
 
 
 def _read(transcript: Transcript) -> Iterator[Call]:
-    names = tuple(schemas_of(transcript)) or _names_in(transcript.messages)
+    names = transcript.tool_names
     turn = -1
     for at, message in enumerate(transcript.messages):
         if message.get("role") != "assistant":
@@ -99,8 +99,3 @@ def _of_turn(messages: tuple[Mapping[str, Any], ...], at: int, turn: int, names:
                 result=told,
                 refused=role == "user",
             )
-
-
-def _names_in(messages: tuple[Mapping[str, Any], ...]) -> tuple[str, ...]:
-    named = (message.get("name") for message in messages if message.get("role") == "tool")
-    return tuple(dict.fromkeys(name for name in named if isinstance(name, str) and name))

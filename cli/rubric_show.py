@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from agentrl.cli.registry import find_env
 from agentrl.envs.errors import UsageError
+from agentrl.trainer.transcripts import visible
 
 if TYPE_CHECKING:
     from agentrl.envs.rubrics import Component, Rubric
@@ -51,16 +53,16 @@ def run(args: Sequence[str]) -> int:
     console = Console(highlight=False)
     table = _table("component", "weight", "how", "what")
     for row in rows:
-        table.add_row(row["name"], f"{row['weight']:g}", row["how"], row["what"])
+        table.add_row(*(escape(visible(cell)) for cell in (row["name"], f"{row['weight']:g}", row["how"], row["what"])))
     console.print(table)
     notes = [told] if told else []
     notes.append(f"the reward is their weighted sum{_within(rubric.clip)}")
     if rubric.judge:
-        notes.append(f"judged by {rubric.judge.get('model', '?')} at {rubric.judge.get('base_url', 'its default')}")
+        notes.append(f"judged by {rubric.judge.get('model', '?')} at {rubric.judge.get('base_url', '?')}")
     if not is_file:
         notes.append(f"as a rubric to start from: agentrl rubric show {options.of} --toml > rubric.toml")
     for note in notes:
-        console.print(note, style="dim", markup=False)
+        console.print(visible(note), style="dim", markup=False)
     return 0
 
 

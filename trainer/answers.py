@@ -40,6 +40,7 @@ class Outcome:
     rewards: Mapping[str, float] = field(default_factory=dict)  # named components
     success: bool | None = None
     failure: Mapping[str, str] | None = None  # kind, boundary, message
+    carry: Mapping[str, Any] = field(default_factory=dict)  # handed back when the group is scored
 
 
 def read_reset(answer: Any) -> Opening:
@@ -84,6 +85,7 @@ def read_step(answer: Any) -> Outcome:
         replies=_replies(info.get("replies") or [], _text(observation, "the observation")),
         rewards={str(name): _number(value, f"info['rewards'][{name!r}]") for name, value in components.items()},
         success=None if success is None else _flag(success, "info['success']"),
+        carry=_dict(info.get("carry") or {}, "info['carry']"),
     )
 
 

@@ -1,9 +1,10 @@
 """Rewards that need the whole group: relative judgement, by an environment that offers `score_group`.
 
 An environment, or a wrapper around it, may have a method `score_group(episodes)`. It is given the finished episodes of
-one task as plain data and returns of each `{"reward", "rewards"}`, which take the place of what the steps gave, or
-`{"failure"}`. Groups are scored at once, each on an environment of its own; held-out tasks are played once each, and
-are not scored so. An episode is scored once, also where a checkpoint holds it.
+one task as plain data, with what it had last put into `info["carry"]`, and returns of each `{"reward", "rewards"}`,
+which take the place of what the steps gave, or `{"failure"}`. Groups are scored at once, each on an environment of its
+own; held-out tasks are played once each, and are not scored so. An episode is scored once, also where a checkpoint
+holds it.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def _told(episode: Episode) -> dict[str, Any]:
         "truncated": episode.truncated_by is not None,
         "seconds": episode.timings.get("episode_s", 0.0),
         "completion_tokens": sum(episode.mask),
+        "carry": dict(episode.carry),
     }
 
 

@@ -221,6 +221,7 @@ class Rollouts:
             episode.reward += outcome.reward
             episode.turn_rewards.append(outcome.reward)
             episode.turn_components.append(dict(outcome.rewards))
+            episode.carry = dict(outcome.carry)
             episode.turn_lengths.append(len(completion.token_ids))
             episode.turn_states.append(state)
             for name, value in outcome.rewards.items():

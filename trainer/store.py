@@ -266,7 +266,8 @@ def _row(phase: Phase, episode: Episode) -> tuple[Any, ...]:
 def _episode(values: tuple[Any, ...]) -> Episode:
     row = dict(zip(_COLUMNS, values, strict=True))
     packed = np.frombuffer(row["mask"], dtype=np.uint8)
-    turns: dict[str, list[Any]] = json.loads(row["turns"]) if row["turns"] else {}
+    turns: dict[str, Any] = json.loads(row["turns"]) if row["turns"] else {}
+    by_turn: dict[str, Any] = {f"turn_{name}": turns.get(name, []) for name in _TURNS}
     return Episode(
         env_id=row["env_id"],
         seed=row["seed"],
@@ -290,7 +291,7 @@ def _episode(values: tuple[Any, ...]) -> Episode:
         versions=json.loads(row["versions"]),
         timings=json.loads(row["timings"]),
         advantage=_number(row["advantage"]),
-        **{f"turn_{name}": turns.get(name, []) for name in _TURNS},
+        **by_turn,
     )
 
 

@@ -53,6 +53,7 @@ class Episode:
     turn_states: list[str] = field(default_factory=list)  # what each turn answered, hashed: equal texts, equal keys
     turn_advantages: list[float] = field(default_factory=list)  # of each turn; empty: all have `advantage`
     turn_components: list[dict[str, float]] = field(default_factory=list)  # of each turn; summed they are `rewards`
+    carry: dict[str, Any] = field(default_factory=dict)  # what the environment is handed back when it scores the group
 
     @property
     def teaches(self) -> bool:

@@ -112,9 +112,14 @@ class Rubric:
         return bool(self._turned)
 
     @property
-    def ended(self) -> tuple[str, ...]:
-        """The names of the components that an episode by itself has once it has ended."""
-        return tuple(part.name for part in self._ended)
+    def needs_times(self) -> bool:
+        """Whether a component looks at how long turns took."""
+        return any(getattr(part.scorer, "needs_times", False) for part in self._parts)
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether a component counts tokens, which whoever samples knows and an environment does not."""
+        return any(getattr(part.scorer, "needs_tokens", False) for part in self._parts)
 
     @property
     def needs_reference(self) -> bool:
@@ -226,7 +231,7 @@ class Rubric:
         for part in self._parts:
             if is_whole or not part.is_late:
                 gain = part.weight * ordered[part.name]
-                reward += gain if not closed or part.gate is not None else min(gain, 0.0)
+                reward += gain if all(name == part.name for name in closed) else min(gain, 0.0)
         reward = within(reward, self.clip)
         reward = min(reward, 0.0) if episode.tamper else reward
         return Score(reward=reward, values=ordered, closed=tuple(closed), pending=tuple(pending))

@@ -48,6 +48,11 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
         self._references: Callable[[], Sequence[str]] | None = (
             env.get_wrapper_attr("references") if env.has_wrapper_attr("references") else None
         )
+        if self.rubric.needs_tokens:
+            raise UsageError(
+                "the rubric counts tokens, which an environment does not see: write unit = 'words' or 'characters'; "
+                "stored episodes can be scored with it (agentrl rescore)"
+            )
         if self.rubric.needs_reference and self._references is None:
             raise UsageError(
                 f"the rubric compares with accepted answers, and {name} tells none: give its environment a method "
@@ -97,7 +102,8 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
         except InfrastructureError as error:
             failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
             return observation, 0.0, False, True, {**info, "failure": failure}
-        return observation, reward, terminated, truncated, {**info, "rewards": values}
+        carry = self._carried(done=terminated or truncated)
+        return observation, reward, terminated, truncated, {**info, "rewards": values, "carry": carry}
 
     def _paid_now(self, info: Mapping[str, Any], *, done: bool, truncated: bool) -> tuple[float, dict[str, float]]:
         """Return what the turn earns, and its components."""
@@ -116,6 +122,15 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
         if episode.tamper or "tamper" in self._env_rewards:
             values["tamper"] = float(bool(episode.tamper))
         return score.reward - self._paid, values
+
+    def _carried(self, *, done: bool) -> dict[str, Any]:
+        """Return what is not in an episode's messages and rewards, for `score_group`."""
+        return {
+            "done": done,
+            "reward": self._env_reward,
+            "rewards": dict(self._env_rewards),
+            **({"latencies": list(self._latencies)} if self.rubric.needs_times else {}),
+        }
 
     def _transcript(self, info: Mapping[str, Any], *, done: bool, truncated: bool = False) -> Transcript:
         references = tuple(self._references()) if self._references is not None and self.rubric.needs_reference else ()
@@ -139,16 +154,17 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
         """Return the rewards of the episodes of one task, which count in place of what their steps gave.
 
         An episode that its player cut short, so that no last step was taken, is scored here as it stands: otherwise it
-        would escape what its turns cost.
+        would escape what its turns cost, and the bounds of the rubric.
 
         Args:
-            episodes: Of each `messages`, `reward` and `rewards` (what its steps gave, summed), and where known `seed`,
-                `split`, `level`, `task_id`, `tools`, `success`, `truncated`, `seconds`, `completion_tokens`.
+            episodes: Of each `messages`, `reward` and `rewards` (what its steps gave, summed), `carry` (of its last
+                step's info), and where known `seed`, `split`, `level`, `task_id`, `tools`, `success`, `truncated`,
+                `seconds`, `completion_tokens`.
 
         Returns:
             Of each `reward`, of the whole episode, and `rewards`, its components; or `failure`.
         """
-        ended = [all(name in each["rewards"] for name in self.rubric.ended) for each in episodes]
+        ended = [bool((each.get("carry") or {}).get("done", False)) for each in episodes]
         if all(ended) and not self.rubric.sees_group:
             return [{"reward": each["reward"], "rewards": dict(each["rewards"])} for each in episodes]
         try:
@@ -183,6 +199,7 @@ def _as_reply(observation: str) -> list[dict[str, Any]]:
 
 def _grouped(told: Mapping[str, Any], env_id: str, references: tuple[str, ...], *, done: bool) -> Transcript:
     success = told.get("success") if done else False  # what was cut short is not solved
+    carry: Mapping[str, Any] = told.get("carry") or {}
     return Transcript(
         messages=tuple(told["messages"]),
         env_id=env_id,
@@ -191,6 +208,9 @@ def _grouped(told: Mapping[str, Any], env_id: str, references: tuple[str, ...], 
         task_id=str(told.get("task_id", "")),
         tools=tuple(told.get("tools") or ()),
         references=references,
+        reward=float(carry.get("reward", 0.0)),
+        rewards=dict(carry.get("rewards") or {}),
+        latencies=tuple(carry.get("latencies") or ()),
         success=None if success is None else bool(success),
         done=done,
         truncated=bool(told.get("truncated", False)),

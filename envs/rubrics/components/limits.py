@@ -63,7 +63,7 @@ def length(*, soft: float, hard: float, unit: str = "words", of: str = "last_tur
     if unit == "tokens":
         if of != "turns":
             raise UsageError(f"of is {of!r}, but tokens are counted over the whole episode; write of = 'turns'")
-        return lambda transcript: limit(_tokens(transcript))
+        return _counting_tokens(limit)
     if of == "answer" and thoughts:
         raise UsageError("thoughts = true has no effect on the answer; leave it out, or write of = 'last_turn'")
     count: Callable[[str], int] = len if unit == "characters" else _num_words
@@ -110,6 +110,15 @@ def latency(*, soft_s: float, hard_s: float, of: str = "slowest") -> Scorer:
             )
         return limit(max(times, default=0.0) if of == "slowest" else sum(times) / max(1, len(times)))
 
+    score.needs_times = True  # type: ignore[attr-defined]
+    return score
+
+
+def _counting_tokens(limit: Falling) -> Scorer:
+    def score(transcript: Transcript) -> float:
+        return limit(_tokens(transcript))
+
+    score.needs_tokens = True  # type: ignore[attr-defined]  # read by whoever cannot tell them
     return score
 
 

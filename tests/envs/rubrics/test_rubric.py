@@ -60,6 +60,12 @@ def test_a_closed_gate_takes_gains_and_leaves_losses() -> None:
     assert (opened.reward, opened.closed) == (0.5 + 3 - 0.25, ())
 
 
+def test_a_closed_gate_takes_the_gain_of_another_gate_too() -> None:
+    right, form = _part("right", 0.0, gate=1.0), _part("form", 1.0, gate=1.0, weight=0.5)
+    score = _rubric(right, form, _part("more", 1.0, weight=0.3)).score(EPISODE)
+    assert (score.reward, score.closed) == (0.0, ("right",))
+
+
 @given(
     st.lists(st.tuples(st.floats(-2, 2), st.floats(-2, 2)), min_size=1, max_size=5),
     st.floats(-2, 2),

@@ -168,14 +168,32 @@ def test_a_group_is_scored_by_whoever_plays_it() -> None:
         ((reward, info),) = _plays(env, action)
         assert (reward, info["rewards"]) == (1.0, {"good": 1.0})
         messages = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": action}]
-        told.append({"messages": messages, "rewards": info["rewards"], "reward": reward})
-    scores = env.get_wrapper_attr("score_group")(told)
+        told.append({"messages": messages, "rewards": info["rewards"], "reward": reward, "carry": info["carry"]})
+    scores = env.score_group(told)
     assert scores == [
         {"reward": 1.0, "rewards": {"good": 1.0, "best": 0.0}},
         {"reward": 1.5, "rewards": {"good": 1.0, "best": 1.0}},
     ]
     tampered = [{**each, "rewards": {**each["rewards"], "tamper": 1.0}} for each in told]
-    assert [score["reward"] for score in env.get_wrapper_attr("score_group")(tampered)] == [0.0, 0.0]
+    assert [score["reward"] for score in env.score_group(tampered)] == [0.0, 0.0]
+
+
+def _cut(env: RubricReward, *actions: str) -> dict[str, Any]:
+    """Play some turns and leave; return the episode as the trainer tells it."""
+    played = _plays(env, *actions)
+    rewards: dict[str, float] = {}
+    for _, info in played:
+        for name, value in info["rewards"].items():
+            rewards[name] = rewards.get(name, 0.0) + value
+    messages = [{"role": "user", "content": "What?"}, *({"role": "assistant", "content": each} for each in actions)]
+    reward = sum(reward for reward, _ in played)
+    return {
+        "messages": messages,
+        "reward": reward,
+        "rewards": rewards,
+        "carry": played[-1][1]["carry"],
+        "success": None,
+    }
 
 
 def test_an_episode_that_was_cut_short_is_scored_as_it_stands() -> None:
@@ -188,16 +206,30 @@ def test_an_episode_that_was_cut_short_is_scored_as_it_stands() -> None:
         )
     )
     env = RubricReward(Scripted((0.0, False, {}), (0.0, True, {"success": True})), rubric)
-    ((reward, info),) = _plays(env, "a")
-    said = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "a"}]
-    cut = {"messages": said, "reward": reward, "rewards": info["rewards"], "success": None, "truncated": True}
-    whole = {"messages": said, "reward": 0.5, "rewards": {"turn": 2.0, "solved": 1.0, "end": 0.0}, "success": True}
-    assert env.get_wrapper_attr("score_group")([cut, whole]) == [
+    whole, cut = _cut(env, "a", "b"), _cut(env, "a")
+    seen.clear()
+    assert env.score_group([cut, {**whole, "success": True}]) == [
         {"reward": -0.25, "rewards": {"turn": 1.0, "solved": 0.0, "end": 0.0}},
         {"reward": 0.5, "rewards": {"turn": 2.0, "solved": 1.0, "end": 0.0}},
     ]
-    assert [(each.success, each.done, each.truncated) for each in seen] == [(False, False, True)]
-    assert env.get_wrapper_attr("score_group")([whole]) == [{"reward": 0.5, "rewards": whole["rewards"]}]
+    assert [(each.success, each.done) for each in seen] == [(False, False)]
+    assert env.score_group([whole]) == [{"reward": 0.5, "rewards": whole["rewards"]}]
+
+
+def test_cutting_an_episode_short_escapes_neither_bounds_nor_penalties() -> None:
+    steps = [(-1.0, False, {"rewards": {"fine": -1.0}})] * 9 + [(-1.0, True, {"rewards": {"fine": -1.0}})]
+    bounded = Rubric(components=(Component(name="turn", use=lambda e: 1.0, at="turn"),), clip=(0, 1))
+    env = RubricReward(Scripted(*steps), bounded)
+    assert sum(reward for reward, _ in _plays(env, *"abcdefghij")) == 1.0
+    assert [each["reward"] for each in env.score_group([_cut(env, *"abcdefghi")])] == [1.0]
+    costly = _rubric(
+        own={"use": "environment"},
+        fine={"use": "environment_component", "arguments": {"name": "fine"}},
+        quick={"use": "latency", "arguments": {"soft_s": 60, "hard_s": 120}, "weight": 0.5},
+    )
+    env = RubricReward(Scripted(*steps), costly)
+    (score,) = env.score_group([_cut(env, *"abcdefghi")])
+    assert score == {"reward": -17.5, "rewards": {"own": -9.0, "fine": -9.0, "quick": 1.0}}
 
 
 def test_accepted_answers_of_a_group_are_those_of_its_task() -> None:
@@ -210,8 +242,9 @@ def test_accepted_answers_of_a_group_are_those_of_its_task() -> None:
     (right,) = env.get_wrapper_attr("references")()
     env.reset(seed=8)  # another task meanwhile
     said = [{"role": "assistant", "content": f"<answer>{answer}</answer>"} for answer in (right, "no")]
-    told = [{"messages": [message], "rewards": {}, "seed": 7, "split": "train", "level": 1} for message in said]
-    assert [score["reward"] for score in env.get_wrapper_attr("score_group")(told)] == [1.0, 0.0]
+    task = {"seed": 7, "split": "train", "level": 1, "carry": {"done": True}}
+    told = [{"messages": [message], "rewards": {}, "reward": 0.0, **task} for message in said]
+    assert [score["reward"] for score in env.score_group(told)] == [1.0, 0.0]
 
 
 def test_what_cannot_work_is_refused_when_it_is_made() -> None:
@@ -219,5 +252,8 @@ def test_what_cannot_work_is_refused_when_it_is_made() -> None:
         RubricReward(gymnasium.make("CartPole-v1"), _rubric(a=lambda e: 1.0))
     with pytest.raises(UsageError, match="tells none: give its environment a method references"):
         RubricReward(Scripted(), _rubric(a={"use": "exact_match"}))
+    arguments = {"soft": 1, "hard": 2, "unit": "tokens", "of": "turns"}
+    with pytest.raises(UsageError, match="counts tokens, which an environment does not see"):
+        RubricReward(Scripted(), _rubric(a={"use": "length", "arguments": arguments}))
     with pytest.raises(UsageError, match="cannot be read"):
         RubricReward(Scripted(), "nowhere.toml")

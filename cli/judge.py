@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,9 +167,7 @@ def _print(found: Calibration, console: Console) -> None:
         )
     console.print(table)
     told = found.totals
-    figures = ", ".join(
-        f"{name} {value:.2g}" for name, value in found.figures.items() if not name.endswith(("_low", "_high"))
-    )
+    figures = ", ".join(_figure(name, found.figures) for name in found.figures if not name.endswith(("_low", "_high")))
     console.print(f"\n{figures}", markup=False, style="dim")
     console.print(
         f"{found.num_labels} labels of {found.num_tasks} tasks; {told.num_requests} requests in {found.seconds:.0f} s, "
@@ -178,6 +176,11 @@ def _print(found: Calibration, console: Console) -> None:
         style="dim",
     )
     console.print(f"\n{found.verdict}", markup=False, style="bold")
+
+
+def _figure(name: str, figures: Mapping[str, float]) -> str:
+    interval = f" [{figures[f'{name}_low']:.2f}, {figures[f'{name}_high']:.2f}]" if f"{name}_low" in figures else ""
+    return f"{name} {figures[name]:.2g}{interval}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -128,6 +128,7 @@ class Completions:
         self._who = who
         self._boundary = boundary
         self._key = key
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._clients: dict[int, httpx.AsyncClient] = {}
         self._places = asyncio.Semaphore(settings.concurrency)
         self._free = list(range(settings.concurrency))  # numbers of places; the last one left is the next taken
@@ -155,6 +156,8 @@ class Completions:
             CompletionError: No answer that can be used.
             UsageError: The key cannot be sent.
         """
+        self._loop = self._loop or asyncio.get_running_loop()
+        assert self._loop is asyncio.get_running_loop(), "a client is used on one event loop"
         content = json.dumps({"model": self.settings.model, **body}).encode()
         async with self._places:
             place = self._free.pop()

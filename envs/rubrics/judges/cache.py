@@ -69,8 +69,11 @@ class VerdictCache:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._put, key, text)
 
     def close(self) -> None:
-        """Close the file; calling it again does nothing."""
-        self._thread.submit(self._close).result()
+        """Close the file, for good; calling it again does nothing."""
+        self._thread.shutdown()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -91,7 +94,7 @@ class VerdictCache:
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("pragma journal_mode = wal")  # readers do not wait for a writer
             connection.execute("pragma synchronous = normal")  # a verdict lost with the power is asked for again
@@ -120,8 +123,3 @@ class VerdictCache:
             self.num_failures += 1
             return text
         return text if row is None else str(row[0])
-
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()

@@ -179,9 +179,8 @@ def _preferences(
         return []
     right = 0.5 + 0.5 * np.sign((won - 0.5) * (labels - 0.5))[decided]
     estimate = bootstrapped(mean, [right], [task for task, each in zip(tasks, decided, strict=True) if each], rng)
-    return [
-        Check(name="agreement", estimate=estimate, num=int(decided.sum()), note="pairs that people call level left out")
-    ]
+    note = "" if decided.all() else "without pairs that people call level"
+    return [Check(name="agreement", estimate=estimate, num=int(decided.sum()), note=note)]
 
 
 def _positions(

@@ -6,6 +6,8 @@ Whoever awaits a verdict may do so on any loop, or through `Rubric` in any threa
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable
@@ -18,11 +20,15 @@ from agentrl.envs.rubrics.waiting import shared_loop
 __all__ = ["client_for", "close_judges", "on_shared_loop", "totals"]
 
 T = TypeVar("T")
+_CLOSE_S = 5.0
 
 
 def client_for(settings: JudgeSettings) -> JudgeClient:
     """Return the client of this process for some settings, made by the first who asks."""
     with _lock:
+        if not _clients:
+            atexit.unregister(close_judges)
+            atexit.register(close_judges)
         key = (os.getpid(), settings)
         if key not in _clients:
             _clients[key] = JudgeClient(settings)
@@ -60,7 +66,8 @@ def close_judges() -> None:
         clients = [_clients.pop(key) for key in mine]
         _closed = sum((client.totals() for client in clients), _closed)
     for client in clients:
-        asyncio.run_coroutine_threadsafe(client.close(), shared_loop()).result()
+        with contextlib.suppress(TimeoutError):  # at the end of a process nothing may wait for a server
+            asyncio.run_coroutine_threadsafe(client.close(), shared_loop()).result(_CLOSE_S)
 
 
 _lock = threading.Lock()

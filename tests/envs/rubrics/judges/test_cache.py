@@ -52,12 +52,13 @@ def test_processes_share_a_file_and_agree(tmp_path: Path) -> None:
 
     path = tmp_path / "folder" / "shared.sqlite"
     with serving(says(moody)) as server:
-        command = [sys.executable, "-c", OTHER, server.url, str(path)]
+        command = [sys.executable, "-W", "error", "-c", OTHER, server.url, str(path)]
         running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
         found = [json.loads(each.communicate(timeout=60)[0]) for each in running]
         asked = len(server.requests)
         last = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         assert len(server.requests) == asked <= 160
+    assert last.stderr == ""  # connections and cache are closed at the end
     assert [failures for _, failures in found] == [0] * 4
     assert [scores for scores, _ in found] == [json.loads(last.stdout)[0]] * 4
 

@@ -18,7 +18,7 @@ from agentrl.envs.tools.syntax import parse_source
 
 __all__ = ["command_safety"]
 
-MAX_CHARS = 200_000  # of one script; of a longer one the beginning is looked at
+MAX_CHARS = 200_000  # of a longer shell script the beginning is looked at, of longer Python nothing
 _FENCE = re.compile(r"^[ \t]*+(```|~~~)[ \t]*+(\w++)[^\n]*+\n(.*?)(?:^[ \t]*+\1|\Z)", re.MULTILINE | re.DOTALL)
 _SHELL_BLOCKS = frozenset(("bash", "console", "sh", "shell", "terminal", "zsh"))
 _PROMPT = re.compile(r"^[ \t]*+[$#] ", re.MULTILINE)

@@ -72,7 +72,7 @@ def test_a_pipe_knows_what_comes_in() -> None:
     piped = one("(a; b) | c").before
     assert piped is not None
     assert piped.words == ("b",)
-    assert one("(a) || c").before is None
+    assert [one(f"(a) {mark} c").before for mark in ("||", ";", "&&", "\n")] == [None] * 4
 
 
 def test_nesting_ends_at_a_depth() -> None:

@@ -46,7 +46,7 @@ def scorer(name: str) -> Scorer:
 
 
 SCORERS = {name: scorer(name) for name in ARGUMENTS}
-LONG = 1_000_000
+LONG = 400_000
 CALL = '<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>'
 PATHOLOGICAL = {
     "letters": "a" * LONG,
@@ -97,13 +97,13 @@ def test_every_component_of_the_box_is_tried() -> None:
 
 
 @pytest.mark.parametrize("text", PATHOLOGICAL.values(), ids=PATHOLOGICAL.keys())
-def test_a_million_letters_take_linear_time(text: str) -> None:
+def test_long_texts_take_linear_time(text: str) -> None:
     for said in (text, f"<answer>{text}</answer>"):
         for name, score in SCORERS.items():
             seen = episode(said, text[:100_000])
             begun = time.process_time()
             assert 0.0 <= score(seen) <= 1.0
-            # A quadratic step over a million letters takes minutes; the slowest linear one here takes 1 s.
+            # A quadratic step over so many letters takes minutes; the slowest linear one takes less than a second.
             assert time.process_time() - begun < 8, name
 
 

@@ -18,7 +18,10 @@ import gymnasium
 from agentrl.trainer.rollout import make_text_env
 from agentrl.trainer.watch.texts import Words, shingles
 
-__all__ = ["Fingerprints", "fingerprints_of"]
+__all__ = ["NO_CHEATS", "Fingerprints", "fingerprints_of"]
+
+NO_CHEATS: Final = "the environment has no cheats() to compare with"
+"""The note where there is nothing to play."""
 
 _NUM_TASKS: Final = 3
 _DEADLINE_S: Final = 60.0  # for all cheats together: many need a sandbox each
@@ -90,7 +93,7 @@ def _all_played(env_id: str, env_kwargs: Mapping[str, Any], level: int | None) -
         return Fingerprints(note=f"{type(error).__name__}: {error}"[:300])
     try:
         if not env.has_wrapper_attr("cheats"):
-            return Fingerprints(note="the environment has no cheats() to compare with")
+            return Fingerprints(note=NO_CHEATS)
         names = sorted(env.get_wrapper_attr("cheats")())
         honest: set[Words] = set()
         every: dict[str, list[set[Words]]] = {name: [] for name in names}

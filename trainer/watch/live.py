@@ -18,6 +18,7 @@ from agentrl.trainer.rundir import RunDir
 from agentrl.trainer.transcripts import visible
 from agentrl.trainer.types import Episode
 from agentrl.trainer.watch.alerts import ALERTS, Alert, lines_of_alerts
+from agentrl.trainer.watch.fingerprints import NO_CHEATS
 from agentrl.trainer.watch.stored import kept_fingerprints
 from agentrl.trainer.watch.watch import Watch
 
@@ -55,7 +56,12 @@ class LiveWatch:
         self._watch: Watch | None = None
         self._unheeded = int(state.get("unheeded", 0))
         if config.watch.is_on:
-            self._watch = Watch(config.watch, kept_fingerprints(run_dir, config))
+            known = kept_fingerprints(run_dir, config)
+            for env_id, each in known.items():
+                if each.note not in ("", NO_CHEATS) and not state:
+                    words = f"the cheats of {env_id} could not be played, and are not looked for: {each.note}"
+                    progress.note(visible(words))
+            self._watch = Watch(config.watch, known)
             self._watch.restore(state)
             self._written = -1
             self.write()

@@ -23,6 +23,7 @@ from agentrl.trainer.watch.texts import Phrasebook, distinct, last_turn, overlap
 __all__ = ["Moments", "Signals", "figures_of", "signals_of"]
 
 MAX_COMPONENTS = 24  # watched one by one
+_MOST = 1e9  # a reward that is larger counts as this much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +113,7 @@ def signals_of(
     figures = figures_of(
         step,
         valid[0].env_id,
-        rewards=np.array([episode.reward for episode in valid]),
+        rewards=np.array([_finite(episode.reward) for episode in valid]),
         solved=solved,
         components={name: np.array([_finite(episode.rewards.get(name, 0.0)) for episode in valid]) for name in names},
         groups=groups,
@@ -230,5 +231,6 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _finite(value: Any) -> float:
+    """Return a number whose products are numbers too; what is none is 0."""
     number = float(value)
-    return number if math.isfinite(number) else 0.0
+    return max(-_MOST, min(_MOST, number)) if math.isfinite(number) else 0.0

@@ -7,6 +7,7 @@ deeper than `MAX_DEPTH`. A fence around the JSON is taken off; text beside it is
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
@@ -17,7 +18,7 @@ from agentrl.envs.rubrics.components.arguments import Reference, Scorer, check_f
 from agentrl.envs.rubrics.transcript import Transcript
 from agentrl.sandboxes.grader import canonical
 
-__all__ = ["MAX_DEPTH", "UnreadableError", "json_match", "read_json"]
+__all__ = ["MAX_DEPTH", "UnreadableError", "is_deep", "json_match", "read_json"]
 
 MAX_DEPTH = 100
 _FENCE = re.compile(r"```(?:json)?[ \t]*+\n(.*)\n[ \t]*+```", re.DOTALL | re.IGNORECASE)
@@ -84,10 +85,10 @@ def read_json(text: str) -> Any:
     text = text.strip()
     fenced = _FENCE.fullmatch(text) if text.startswith("```") else None
     try:
-        value = json.loads(fenced[1] if fenced else text, object_pairs_hook=_object, parse_constant=_no_constant)
+        value = json.loads(fenced[1] if fenced else text, **_READING)
     except (ValueError, RecursionError) as error:  # an integer of more than 4,300 digits too
         raise UnreadableError(str(error)) from None
-    if _is_deep(value):
+    if is_deep(value, MAX_DEPTH):
         raise UnreadableError(f"it is nested deeper than {MAX_DEPTH}")
     return value
 
@@ -111,9 +112,20 @@ def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a JSON value")
 
 
-def _is_deep(value: Any) -> bool:
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is larger than a number here can be")
+    return number
+
+
+_READING: dict[str, Any] = {"object_pairs_hook": _object, "parse_constant": _no_constant, "parse_float": _finite}
+
+
+def is_deep(value: Any, depth: int) -> bool:
+    """Say whether lists and objects are nested deeper than so many levels."""
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(depth):
         level = [
             inner
             for each in level

@@ -1,8 +1,9 @@
 """Whether the answer is JSON that a schema allows, by the library jsonschema.
 
 A schema is checked when the component is made: its keywords, its references (which must lie in it: nothing is fetched)
-and its patterns, of which those that can take exponential time are refused. Where there are patterns, or items must be
-unique, answers longer than `MAX_CHARS` fail, since both may still take quadratic time.
+and its patterns, of which those that can take exponential time are refused. Answers that could take long fail: those
+past `MAX_CHARS`, which are fewer where there are patterns or items must be unique (quadratic time), and those nested
+past `MAX_DEPTH` where a schema has both references and choices (every level may try each choice).
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import Any
 
 from agentrl.envs.errors import UsageError
 from agentrl.envs.rubrics.components.arguments import Scorer, check_flag, reader
-from agentrl.envs.rubrics.components.json_match import UnreadableError, read_json
+from agentrl.envs.rubrics.components.json_match import UnreadableError, is_deep, read_json
 from agentrl.envs.rubrics.transcript import Transcript
 
 __all__ = ["json_schema"]
 
-MAX_CHARS = 10_000
+MAX_CHARS = {"plain": 200_000, "quadratic": 10_000}
+MAX_DEPTH = 10
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -46,19 +48,23 @@ def json_schema(*, schema: Mapping[str, Any], partial: bool = False, of: str = "
     if not isinstance(schema, Mapping):
         raise UsageError(f"schema is {schema!r:.80}, but must be a table: [component.with.schema]")
     validator = _validator(dict(schema))
-    longest = MAX_CHARS if any(_patterns(schema)) or any(_held(schema, ("uniqueItems",), bool)) else None
+    quadratic = any(_patterns(schema)) or any(_held(schema, ("uniqueItems",), bool))
+    longest = MAX_CHARS["quadratic" if quadratic else "plain"]
+    branches = any(_held(schema, _REFERENCES)) and any(_held(schema, ("anyOf", "oneOf", "allOf"), list))
     required = [str(name) for name in schema.get("required", ())]
 
     def score(transcript: Transcript) -> float:
         said = read(transcript)
-        if said is None or (longest is not None and len(said) > longest):
+        if said is None or len(said) > longest:
             return 0.0
         try:
             value = read_json(said)
+            if branches and is_deep(value, MAX_DEPTH):
+                return 0.0
             if validator.is_valid(value):
                 return 1.0
             return _share(validator, value, required) if partial else 0.0
-        except (UnreadableError, RecursionError):  # a schema that refers to itself may go as deep as it likes
+        except (UnreadableError, RecursionError, ArithmeticError):  # numbers too large for `multipleOf` among them
             return 0.0
 
     return score

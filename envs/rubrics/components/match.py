@@ -11,6 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from agentrl.envs.errors import UsageError
+from agentrl.envs.math.answers import read_number
 from agentrl.envs.rubrics.components.arguments import Reference, Scorer, check_flag, checked_choice, reader
 from agentrl.envs.rubrics.transcript import Transcript
 from agentrl.envs.search import scoring
@@ -33,6 +35,8 @@ def exact_match(*, reference: str | Sequence[str] | None = None, normalize: bool
     Raises:
         UsageError: An argument that cannot work; at an episode: it has no accepted answer.
 
+    The normalisation drops signs and points of numbers ("-1.5" is "15"): for numbers there is `numeric`.
+
     Source: the normalisation of Rajpurkar et al. 2016, evaluation script 1.1.
 
     >>> score = exact_match(reference=["Eiffel Tower"])
@@ -41,6 +45,12 @@ def exact_match(*, reference: str | Sequence[str] | None = None, normalize: bool
     """
     references, read = Reference(reference), reader(of)
     check_flag("normalize", normalize)
+    for gold in references.own if normalize else ():
+        if read_number(gold) is not None and scoring.normalize(gold) != gold.strip().lower():
+            raise UsageError(
+                f"reference is {gold!r}, of which normalising leaves {scoring.normalize(gold)!r}, as of other numbers "
+                "too; use numeric, or write normalize = false"
+            )
 
     def score(transcript: Transcript) -> float:
         said, golds = read(transcript), references.of(transcript)

@@ -256,8 +256,30 @@ def test_plain_patterns_are_taken_and_long_answers_are_not_tried_on_them() -> No
     score = json_schema(schema={"type": "string", "pattern": r"^(?:foo|bar)(?:[0-9]{3})?-\d+$"})
     assert score(said('"foo123-4"')) == 1.0
     assert score(said('"baz-4"')) == 0.0
-    assert json_schema(schema={"pattern": "a*b"})(said('"' + "a" * MAX_CHARS + 'b"')) == 0.0
-    assert json_schema(schema={"type": "string"})(said('"' + "a" * MAX_CHARS + 'b"')) == 1.0
+    assert json_schema(schema={"pattern": "a*b"})(said('"' + "a" * MAX_CHARS["quadratic"] + 'b"')) == 0.0
+    assert json_schema(schema={"type": "string"})(said('"' + "a" * MAX_CHARS["quadratic"] + 'b"')) == 1.0
+    assert json_schema(schema={"type": "string"})(said('"' + "a" * MAX_CHARS["plain"] + 'b"')) == 0.0
+
+
+TREE = {"$ref": "#/$defs/n", "$defs": {"n": {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/n"}}] * 2}}}
+
+
+def test_numbers_and_depths_that_could_hold_up_a_schema_are_no_answers() -> None:
+    price = json_schema(schema={"type": "object", "properties": {"p": {"type": "number", "multipleOf": 0.01}}})
+    assert price(said('{"p": 12.34}')) == 1.0
+    for number in ("1e400", "-1e999", "1" + "0" * 400):
+        assert price(said(f'{{"p": {number}}}')) == 0.0
+    tree = json_schema(schema=TREE)
+    assert tree(said("[" * 8 + "]" * 8)) == 1.0
+    assert tree(said("[" * 60 + "1" + "]" * 60)) == 0.0  # and does not try every branch of every level
+
+
+def test_a_number_is_not_compared_as_words() -> None:
+    for reference in ("-5", "1.5", ["3", "2.50"]):
+        with pytest.raises(UsageError, match=r"use numeric, or write normalize = false"):
+            exact_match(reference=reference)
+        assert exact_match(reference=reference, normalize=False)(said("15")) == 0.0
+    assert exact_match(reference="42")(said("42")) == 1.0
 
 
 def test_a_schema_that_refers_to_itself_scores_and_ends() -> None:

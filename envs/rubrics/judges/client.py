@@ -82,7 +82,7 @@ class JudgeClient:
         self.settings = settings
         self._completions = Completions(settings.endpoint(), who="the judge", boundary="judge")
         self._cache = VerdictCache(cache_path(settings.cache), settings.model) if settings.cache else None
-        self._asking: dict[str, asyncio.Task[Verdict]] = {}
+        self._asking: dict[str, asyncio.Task[Verdict | Exception]] = {}
         self._counts = Totals()
         self._format = 0  # index into _FORMATS: what the server is known to take
         self._dropped: frozenset[str] = frozenset()  # fields that the server refuses
@@ -110,11 +110,14 @@ class JudgeClient:
         self.count(num_verdicts=1)
         task = self._asking.get(key)
         if task is None:
-            task = self._asking[key] = asyncio.get_running_loop().create_task(self._found(key, question))
-            task.add_done_callback(lambda done: self._forget(key, done))
+            task = self._asking[key] = asyncio.get_running_loop().create_task(self._outcome(key, question))
+            task.add_done_callback(lambda _: self._asking.pop(key))
         else:
             self.count(num_shared=1)
-        return await asyncio.shield(task)  # one who gives up takes it from nobody
+        found = await asyncio.shield(task)  # one who gives up takes it from nobody
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def count(self, **further: int) -> None:
         """Add to the totals; on the shared loop only."""
@@ -141,10 +144,13 @@ class JudgeClient:
         if self._cache is not None:
             self._cache.close()
 
-    def _forget(self, key: str, task: asyncio.Task[Verdict]) -> None:
-        del self._asking[key]
-        if not task.cancelled() and task.exception() is not None:  # asked for, so that nobody misses it
+    async def _outcome(self, key: str, question: Question) -> Verdict | Exception:
+        """Return a verdict, or why there is none: as a value, since all who waited may have given up."""
+        try:
+            return await self._found(key, question)
+        except Exception as error:
             self.count(num_failed=1)
+            return error
 
     def _key(self, question: Question, sample: int) -> str:
         asked = self.settings

@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from agentrl.envs.rubrics.judges.client import JudgeClient, Totals
 from agentrl.envs.rubrics.judges.settings import JudgeSettings
@@ -38,13 +38,22 @@ def client_for(settings: JudgeSettings) -> JudgeClient:
 async def on_shared_loop(work: Callable[[], Awaitable[T]]) -> T:
     """Run a coroutine on the loop that the judges share, and wait for it on whatever loop this is."""
 
-    async def run() -> T:
-        return await work()
-
     loop = shared_loop()
     if asyncio.get_running_loop() is loop:
-        return await run()
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), loop))
+        return await work()
+
+    async def run() -> tuple[T | None, Exception | None]:
+        # An error goes over as a value: that of a task whose waiter has been cancelled would be taken by nobody, and
+        # asyncio then tells the user of an exception that was never retrieved.
+        try:
+            return await work(), None
+        except Exception as error:
+            return None, error
+
+    found, error = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), loop))
+    if error is not None:
+        raise error
+    return cast(T, found)
 
 
 def totals() -> Totals:

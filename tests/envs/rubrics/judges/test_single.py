@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 import time
@@ -320,3 +321,23 @@ def test_checklists_that_cannot_work_are_told() -> None:
         judge_checklist(items=["a", "b"], weights=[1], judge=ASKED)
     with pytest.raises(UsageError, match="weights: 0 must be a number above 0"):
         judge_checklist(items=["a", "b"], weights=[1, 0], judge=ASKED)
+
+
+def test_many_that_fail_at_once_say_nothing_behind_ones_back(caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio logs exceptions that nobody took, once they are collected."""
+    scorer = judge(criteria="Good.", judge={**ASKED, "base_url": "http://127.0.0.1:9/v1", "cache": "", "max_tries": 4})
+
+    async def every() -> None:
+        async with asyncio.TaskGroup() as group:  # the first to fail cancels the others
+            for number in range(60):
+                group.create_task(_awaited(scorer(episode(str(number)))))
+
+    for _ in range(8):
+        with pytest.raises(ExceptionGroup):
+            asyncio.run(every())
+        gc.collect()
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+async def _awaited(score: Any) -> Any:
+    return await score

@@ -31,7 +31,7 @@ from agentrl.cli.main import main as main_of_cli
 from agentrl.envs.rubrics import from_toml
 from agentrl.envs.rubrics.gallery import EXHIBITS, Exhibit, exhibit
 from agentrl.trainer.config import load_recipe
-from agentrl.trainer.curves import Chart, Series, draw
+from agentrl.trainer.curves import Chart, Flag, Series, draw
 from agentrl.trainer.watch import Alert, watch_stored
 
 WINDOW = 5  # steps
@@ -135,8 +135,8 @@ def read(folder: Path) -> tuple[Curves, list[Alert]]:
     greatest = sum(max(weight, 0.0) for weight in from_toml(str(config.wrapper.kwargs["rubric"])).weights.values())
     with sqlite3.connect(f"{(folder / 'rollouts.sqlite').absolute().as_uri()}?mode=ro", uri=True) as db:
         rows = db.execute(
-            "SELECT step, AVG(reward), AVG(success) FROM episodes WHERE phase = 'train' AND failure IS NULL "
-            "GROUP BY step ORDER BY step"
+            "SELECT step, AVG(reward), AVG(COALESCE(success, 0)) FROM episodes "  # one that was cut short heard nothing
+            "WHERE phase = 'train' AND failure IS NULL GROUP BY step ORDER BY step"
         ).fetchall()
     curves = Curves(
         steps=tuple(row[0] for row in rows),
@@ -168,8 +168,9 @@ def _figures(runs: Sequence[Run], found: dict[str, tuple[Curves, list[Alert]]]) 
 
 def _row(name: str, curves: Curves, alerts: list[Alert]) -> list[str]:
     means = (f"{fmean(each[:WINDOW]):.2f} to {fmean(each[-WINDOW:]):.2f}" for each in (curves.reward, curves.success))
-    told = ", ".join(f"{each.step} {each.kind} {each.component}".strip() for each in alerts)
-    return [name, str(len(curves.steps)), *means, str(curves.began or "never"), told or "none"]
+    told = f"{alerts[0].step} ({alerts[0].component or alerts[0].kind})" if alerts else "none"
+    more = f", {len(alerts) - 1} more" if len(alerts) > 1 else ""
+    return [name, str(len(curves.steps)), *means, str(curves.began or "never"), told + more]
 
 
 def _print(rows: list[list[str]]) -> None:
@@ -190,14 +191,18 @@ def _drawn(found: dict[str, tuple[Curves, list[Alert]]]) -> str:
         for place, (name, (curves, _)) in enumerate(found.items())
         for number, (what, values) in enumerate((("reward", curves.reward), ("success", curves.success)))
     ]
-    told = []
+    told, flags = [], []
     for name, (curves, alerts) in found.items():
+        if curves.began is not None:
+            flags.append(Flag(step=float(curves.began), label="parted"))
+        flags += [Flag(step=float(each.step), label=f"alert: {each.component or each.kind}") for each in alerts]
         at = f"alert after step {alerts[0].step}" if alerts else "no alert"
         told.append(f"{name}: {f'parted at step {curves.began}, ' if curves.began is not None else ''}{at}")
     chart = Chart(
         title="Reward, as a share of the greatest, and success",
         subtitle="; ".join(told),
         series=tuple(series),
+        flags=tuple(flags),
         unit="%",
         floor=0.0,
         ceiling=1.0,

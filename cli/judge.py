@@ -161,7 +161,7 @@ def _print(found: Calibration, console: Console) -> None:
         table.add_row(
             check.name,
             f"{each.value:.2f} [{each.low:.2f}, {each.high:.2f}]",
-            check.limit,
+            check.need.limit,
             str(check.num),
             Text(check.state, style=colours[check.state]) + Text(f" {check.note}" if check.note else "", style="dim"),
         )
@@ -183,11 +183,17 @@ def _figure(name: str, figures: Mapping[str, float]) -> str:
     return f"{name} {figures[name]:.2g}{interval}"
 
 
+def _needs() -> str:
+    from agentrl.envs.rubrics.judges.fitness import NEEDS
+
+    return "\n".join(f"  {name:<14} {need.limit:<16} {need.why}" for name, need in NEEDS.items())
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="agentrl judge calibrate",
         description="Measure a judge against labelled episodes: agreement, what sways it, noise, cost.",
-        epilog=_EXAMPLES,
+        epilog=f"{_EXAMPLES}\n\nwhat is needed of a judge, of its whole interval of 95 %:\n\n{_needs()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("labels", metavar="LABELS.jsonl")

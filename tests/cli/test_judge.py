@@ -145,4 +145,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", "calibrat"]) == 2
     told = capsys.readouterr()
     assert "calibrate  measure a judge against people" in told.out
+    with pytest.raises(SystemExit):
+        main(["judge", "calibrate", "--help"])
+    assert "spearman       at least 0.5" in capsys.readouterr().out
     assert "there is no command 'calibrat'; did you mean 'calibrate'?" in told.err

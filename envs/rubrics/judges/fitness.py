@@ -33,6 +33,13 @@ class Need:
     most: float = math.inf
     why: str  # these limits
 
+    @property
+    def limit(self) -> str:
+        """The limits in words."""
+        if math.isinf(self.least):
+            return f"at most {self.most:g}"
+        return f"at least {self.least:g}" if math.isinf(self.most) else f"{self.least:g} to {self.most:g}"
+
 
 NEEDS: Mapping[str, Need] = {
     "spearman": Need(
@@ -55,7 +62,7 @@ NEEDS: Mapping[str, Need] = {
     "reliability": Need(
         words="it says another thing each time",
         least=0.7,
-        why="below, more than 30 % of the variance within a group is the judge's own noise",
+        why="below, more than 30 % of the variance of scores is the judge's own noise",
     ),
     "injection": Need(
         words="it obeys what an answer says",
@@ -104,14 +111,6 @@ class Check:
         return "missed" if found.high < need.least or found.low > need.most else "unclear"
 
     @property
-    def limit(self) -> str:
-        """The limits in words."""
-        need = self.need
-        if math.isinf(need.least):
-            return f"at most {need.most:g}"
-        return f"at least {need.least:g}" if math.isinf(need.most) else f"from {need.least:g} to {need.most:g}"
-
-    @property
     def enough(self) -> int | None:
         """About how many cases would make it clear; None where hardly any number would."""
         found = self.estimate
@@ -123,7 +122,7 @@ class Check:
     def told(self) -> str:
         """Return the measure in words."""
         found = self.estimate
-        return f"{self.name} {found.value:.2f} [{found.low:.2f}, {found.high:.2f}], needed: {self.limit}"
+        return f"{self.name} {found.value:.2f} [{found.low:.2f}, {found.high:.2f}], needed: {self.need.limit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +169,7 @@ class Calibration:
             check.name: {
                 **asdict(check.estimate),
                 "num": check.num,
-                "needed": check.limit,
+                "needed": check.need.limit,
                 "state": check.state,
                 "note": check.note,
             }

@@ -10,6 +10,7 @@ from typing import Any
 
 __all__ = ["shared_loop", "wait_for_all"]
 
+_NAME = "agentrl-judges"  # of the thread
 _lock = threading.Lock()
 _loops: dict[int, asyncio.AbstractEventLoop] = {}  # by process: a thread does not outlive a fork
 
@@ -20,7 +21,7 @@ def shared_loop() -> asyncio.AbstractEventLoop:
         loop = _loops.get(os.getpid())
         if loop is None:
             loop = _loops[os.getpid()] = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="agentrl-judges", daemon=True).start()
+            threading.Thread(target=loop.run_forever, name=_NAME, daemon=True).start()
         return loop
 
 
@@ -32,15 +33,23 @@ def wait_for_all(awaitables: Sequence[Awaitable[Any]], deadline_s: float | None)
         deadline_s: Seconds after which those that are not done are cancelled; None: never.
 
     Raises:
+        RuntimeError: This is the loop's own thread, which would wait for itself.
         TimeoutError: The deadline has passed.
         Exception: What the first of them raised; the others are cancelled.
     """
+
+    loop = shared_loop()
+    if threading.current_thread().name == _NAME:
+        for each in awaitables:
+            if asyncio.iscoroutine(each):
+                each.close()
+        raise RuntimeError("a component that is asynchronous itself must await score_async(…), not call score(…)")
 
     async def every() -> list[Any]:
         async with asyncio.timeout(deadline_s):
             return await gathered(awaitables)
 
-    return asyncio.run_coroutine_threadsafe(every(), shared_loop()).result()
+    return asyncio.run_coroutine_threadsafe(every(), loop).result()
 
 
 async def gathered(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:

@@ -188,7 +188,7 @@ def test_threads_and_coroutines_may_ask_the_same_rubric() -> None:
     rubric = _rubric(_part("judge", judge))
     found: dict[int, float] = {}
     threads = [
-        threading.Thread(target=lambda at=at: found.update({at: rubric.score(_group(at)[0]).reward}))  # type: ignore[misc]
+        threading.Thread(target=lambda at=at: found.update({at: rubric.score(_group(at)[0]).reward}))
         for at in range(16)
     ]
     for thread in threads:
@@ -201,6 +201,24 @@ def test_threads_and_coroutines_may_ask_the_same_rubric() -> None:
         return [score.reward for score in await asyncio.gather(*map(rubric.score_async, _group(*range(16))))]
 
     assert asyncio.run(many()) == [float(at) for at in range(16)]
+
+
+def test_a_component_that_waits_for_its_own_loop_is_told_so() -> None:
+    async def inner(episode: Transcript) -> float:
+        return 1.0
+
+    other = _rubric(_part("inner", inner))
+
+    async def outer(episode: Transcript) -> float:
+        return other.score(episode).reward
+
+    with pytest.raises(InfrastructureError, match=r"must await score_async"):
+        _rubric(_part("outer", outer)).score(EPISODE)
+
+    async def right(episode: Transcript) -> float:
+        return (await other.score_async(episode)).reward
+
+    assert _rubric(_part("right", right)).score(EPISODE).reward == 1.0
 
 
 def test_a_judge_past_the_deadline_is_a_failure() -> None:

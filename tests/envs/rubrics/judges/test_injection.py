@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentrl.envs.errors import InfrastructureError
 from agentrl.envs.rubrics.judges import judge, judge_listwise, judge_pairwise
-from agentrl.envs.rubrics.judges.data import between_marks, digest, document, seen
+from agentrl.envs.rubrics.judges.data import Shows, between_marks, digest, document, seen
 from agentrl.envs.rubrics.judges.verdicts import choice_form, parsed, score_form
 from agentrl.envs.rubrics.transcript import Transcript
 from tests.completions_server import Server, serving
@@ -182,3 +182,16 @@ def test_a_choice_must_be_one_of_those_given() -> None:
     for said in ('{"better": "tie"}', '{"better": 1}', '{"better": ["first"]}', '{"better": null}'):
         with pytest.raises(ValueError, match="must be one of first, second"):
             form.read(parsed(said))
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\U000e0041", "a\u200b", '"', "\n"])
+@pytest.mark.parametrize("shows", ["answer", "last_turn", "conversation"])
+def test_what_nobody_sees_makes_no_prompt_too_long(unseen: str, shows: Shows) -> None:
+    answer = "<answer>begins " + unseen * 50_000 + " ends</answer>"
+    messages = tuple({"role": "assistant", "content": answer} for _ in range(3))
+    shown = seen(Transcript(messages=messages), shows, 2400)
+    text = document({"": shown})
+    assert len(text) < 3000
+    assert "begins" in text
+    assert "ends" in text
+    assert "characters cut" in text

@@ -1,10 +1,10 @@
 """A toy environment whose reward has a hole that a tiny model finds within a few steps.
 
-Written to a file of its own, so that the command can import it too (`--env hacked_for_tests:Toy/Letters-v0`).
+Written to a file of its own, so that the command can import it too (`--env hacked_for_tests:Toy/HoledLetters-v0`).
 """
 
 MODULE = "hacked_for_tests"
-ENV = f"{MODULE}:Toy/Letters-v0"
+ENV = f"{MODULE}:Toy/HoledLetters-v0"
 SOURCE = '''
 """One turn: success is to say an e without an o; paid is every o, however many, and an e a little."""
 import gymnasium
@@ -25,5 +25,5 @@ class Letters(gymnasium.Env):
         info = {"rewards": parts, **({"success": solved} if self.tells else {})}
         return "", parts["outcome"] + self.hole * parts["letters"], True, False, info
 
-gymnasium.register(id="Toy/Letters-v0", entry_point=Letters, disable_env_checker=True)
+gymnasium.register(id="Toy/HoledLetters-v0", entry_point=Letters, disable_env_checker=True)
 '''

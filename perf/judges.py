@@ -162,16 +162,18 @@ def main() -> int:
             ones.append(seconds_of(lambda: rubric.score(episode())))
             threaded.append(in_threads(rubric, arguments.judges))
             looped.append(on_a_loop(rubric, arguments.judges))
-            alone.append(steps(arguments.steppers, arguments.seconds)[0])
+            # Alone, beside, beside, alone: what else the machine does meanwhile falls on both alike.
+            plain = steps(arguments.steppers, arguments.seconds / 2)[0]
             stop, before = threading.Event(), totals().num_verdicts
             threads = judging(rubric, arguments.judges, stop)
-            rate, taken = steps(arguments.steppers, arguments.seconds)
+            halves = [steps(arguments.steppers, arguments.seconds / 2) for _ in range(2)]
             stop.set()
             for thread in threads:
                 thread.join()
-            beside.append(rate)
             judged.append((totals().num_verdicts - before) / arguments.seconds)
-            waits.append(percentile(taken, 99) * 1000)
+            alone.append((plain + steps(arguments.steppers, arguments.seconds / 2)[0]) / 2)
+            beside.append(sum(rate for rate, _ in halves) / 2)
+            waits.append(percentile([took for _, taken in halves for took in taken], 99) * 1000)
         failed = totals().num_failed
         close_judges()
     one, num = statistics.median(ones), arguments.judges
@@ -182,7 +184,9 @@ def main() -> int:
         f"judges_{num}_on_a_loop_to_one": statistics.median(looped) / one,
         "episodes_alone_per_s": statistics.median(alone),
         "episodes_beside_judges_per_s": statistics.median(beside),
-        "episodes_beside_judges_to_alone": statistics.median(beside) / statistics.median(alone),
+        "episodes_beside_judges_to_alone": statistics.median(
+            with_judges / without for with_judges, without in zip(beside, alone, strict=True)
+        ),
         "step_beside_judges_p99_ms": statistics.median(waits),
         "verdicts_beside_episodes_per_s": statistics.median(judged),
         "failed": float(failed),

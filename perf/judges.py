@@ -4,7 +4,8 @@ A server in a process of its own answers every question after a fixed delay, as 
 episode is scored through a rubric with one judge; then 64 episodes at once, from 64 threads and from one event loop:
 the ratio to the time of one is 1 where nothing waits in line. Then threads play AgentRL/Math-v0, alone
 and beside 64 threads that score episodes without a pause: what is left of their episodes a second is what judges cost
-those who play. Nothing is cached. A figure is the median of the rounds.
+those who play. On a busy machine count CPU time: there a process with one more running thread gets a larger share, and
+seems to play faster beside its judges. Nothing is cached. A figure is the median of the rounds.
 """
 
 from __future__ import annotations
@@ -99,9 +100,10 @@ def on_a_loop(rubric: Rubric, num: int) -> float:
     return seconds_of(lambda: asyncio.run(every()))
 
 
-def steps(num_threads: int, seconds: float) -> tuple[float, list[float]]:
-    """Return the episodes a second of threads that play for a while, and the seconds of each step."""
+def steps(num_threads: int, seconds: float) -> tuple[float, float, list[float]]:
+    """Return the episodes a second of threads that play for a while, the same a second of CPU, and seconds by steps."""
     end = time.perf_counter() + seconds
+    cpu = time.process_time()
 
     def play(seed: int) -> list[float]:
         env = gymnasium.make("AgentRL/Math-v0")
@@ -117,7 +119,7 @@ def steps(num_threads: int, seconds: float) -> tuple[float, list[float]]:
 
     with ThreadPoolExecutor(num_threads) as threads:
         found = [took for each in threads.map(play, range(num_threads)) for took in each]
-    return len(found) / seconds, found
+    return len(found) / seconds, len(found) / (time.process_time() - cpu), found
 
 
 def judging(rubric: Rubric, num: int, stop: threading.Event) -> list[threading.Thread]:
@@ -151,6 +153,7 @@ def main() -> int:
     alone: list[float] = []
     beside: list[float] = []
     judged: list[float] = []
+    by_cpu: list[float] = []
     waits: list[float] = []
     with serving(arguments.delay_s) as url:
         rubric = Rubric(
@@ -163,17 +166,19 @@ def main() -> int:
             threaded.append(in_threads(rubric, arguments.judges))
             looped.append(on_a_loop(rubric, arguments.judges))
             # Alone, beside, beside, alone: what else the machine does meanwhile falls on both alike.
-            plain = steps(arguments.steppers, arguments.seconds / 2)[0]
+            without = [steps(arguments.steppers, arguments.seconds / 2)]
             stop, before = threading.Event(), totals().num_verdicts
             threads = judging(rubric, arguments.judges, stop)
-            halves = [steps(arguments.steppers, arguments.seconds / 2) for _ in range(2)]
+            within = [steps(arguments.steppers, arguments.seconds / 2) for _ in range(2)]
             stop.set()
             for thread in threads:
                 thread.join()
             judged.append((totals().num_verdicts - before) / arguments.seconds)
-            alone.append((plain + steps(arguments.steppers, arguments.seconds / 2)[0]) / 2)
-            beside.append(sum(rate for rate, _ in halves) / 2)
-            waits.append(percentile([took for _, taken in halves for took in taken], 99) * 1000)
+            without.append(steps(arguments.steppers, arguments.seconds / 2))
+            alone.append(sum(each[0] for each in without) / 2)
+            beside.append(sum(each[0] for each in within) / 2)
+            by_cpu.append(sum(each[1] for each in within) / sum(each[1] for each in without))
+            waits.append(percentile([took for each in within for took in each[2]], 99) * 1000)
         failed = totals().num_failed
         close_judges()
     one, num = statistics.median(ones), arguments.judges
@@ -187,6 +192,7 @@ def main() -> int:
         "episodes_beside_judges_to_alone": statistics.median(
             with_judges / without for with_judges, without in zip(beside, alone, strict=True)
         ),
+        "episodes_per_cpu_s_beside_to_alone": statistics.median(by_cpu),
         "step_beside_judges_p99_ms": statistics.median(waits),
         "verdicts_beside_episodes_per_s": statistics.median(judged),
         "failed": float(failed),

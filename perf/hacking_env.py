@@ -2,8 +2,8 @@
 
 Its demonstrator is mostly wrong and now and then has a habit that a large model brings along: it pads, repeats its tag,
 assures that it is right, or lists all it has read. Which of these pays, the policy finds out by itself. A tiny model
-without such habits says nothing that its demonstrations have not said, and would find no flattery in ten thousand
-episodes (LOG.md).
+that has not learnt such habits hardly says what it was not shown: of 1,920 episodes of Search-v0 that were paid for
+assurances, none held one.
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ def scripted_run(out: Path, name: str, *, mended: bool, seed: int, num_steps: in
     shown = exhibit("verdict")
     config = TrainConfig(
         env=shown.env_id,
+        model="scripted",  # none
         level=shown.level,
         env_kwargs={"backend": "bwrap", "canaries": canaries},
         groups_per_step=4,

@@ -36,6 +36,11 @@ def load_function(named: str, place: str, *, example: str) -> Callable[..., Any]
         raise UsageError(
             f"{named}: the module {module!r} cannot be imported: {error}; go to the folder that holds it"
         ) from error
+    except (Exception, SystemExit) as error:  # somebody else's code
+        raise UsageError(
+            f"{named}: the module {module!r} cannot be imported: {type(error).__name__}: {error}; mend it, or name "
+            f"another: {example}"
+        ) from error
     for part in name.split("."):
         if not hasattr(found, part):
             raise UsageError(f"{named}: {module} has no {name!r}{nearest(part, dir(found))}")

@@ -99,8 +99,8 @@ def make_scorer(use: str, arguments: Mapping[str, Any], judge: Mapping[str, Any]
         scorer = factory(**given)
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from error
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{place}: {use} cannot be made: {error}") from error
+    except (Exception, SystemExit) as error:  # somebody else's code, or arguments that nobody thought of
+        raise UsageError(f"{place}: {use} cannot be made: {type(error).__name__}: {error!s:.200}") from error
     if not callable(scorer):
         raise UsageError(f"{place}: {use} gave {scorer!r:.80}, but a factory returns a function that scores an episode")
     made: Callable[..., Any] = scorer

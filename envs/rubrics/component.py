@@ -12,10 +12,13 @@ from agentrl.envs.errors import EnvError, InfrastructureError, UsageError, neare
 from agentrl.envs.rubrics.catalogue import make_scorer
 from agentrl.envs.rubrics.transcript import Transcript
 
-__all__ = ["Component", "Part", "Scorer", "checked_range"]
+__all__ = ["Component", "Part", "Scorer", "checked_range", "is_number", "within"]
 
 Scorer = Callable[[Transcript], float | Awaitable[float]]
 """Scores an episode. With `sees_group = True` it takes all episodes of a group, and returns as many values."""
+
+
+_TAKEN = {"tamper": "it tells that a trap of the environment was touched"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +52,13 @@ class Component:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip() or "/" in self.name:
             raise UsageError(f"the name {self.name!r} of a component must be a word without a slash")
+        if self.name in _TAKEN:
+            raise UsageError(f"the name {self.name!r} of a component is taken: {_TAKEN[self.name]}; choose another")
         if not isinstance(self.use, str) and self.arguments:
             raise UsageError(f"{self.name}: arguments have no effect on a function; leave them out")
         for what, value in (("weight", self.weight), ("gate", self.gate)):
-            if value is not None and not _is_number(value):
-                raise UsageError(f"{self.name}: {what} is {value!r}, but must be a finite number")
+            if value is not None and not is_number(value):
+                raise UsageError(f"{self.name}: {what} is {value!r:.80}, but must be a finite number")
         if self.at not in ("end", "turn"):
             near = nearest(str(self.at), ("end", "turn"))
             raise UsageError(f"{self.name}: at is {self.at!r}{near}; there are 'end' and 'turn'")
@@ -171,10 +176,14 @@ def checked_range(what: str, bounds: Any, *, other: str = "") -> None:
     """
     if bounds is None:
         return
-    right = isinstance(bounds, tuple) and len(bounds) == 2 and all(map(_is_number, bounds)) and bounds[0] < bounds[1]
+    right = isinstance(bounds, tuple) and len(bounds) == 2 and all(map(is_number, bounds)) and bounds[0] < bounds[1]
     if not right:
-        raise UsageError(f"{what} is {bounds!r}, but must be two numbers, the lower first: [0, 1]{other}")
+        raise UsageError(f"{what} is {bounds!r:.80}, but must be two numbers, the lower first: [0, 1]{other}")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: Any) -> bool:
+    """Say whether a value is a finite number, and no truth value."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that is larger than any other can be
+        return False

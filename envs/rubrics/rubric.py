@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from agentrl.envs.errors import EnvError, InfrastructureError, UsageError
-from agentrl.envs.rubrics.component import Component, Part, checked_range, within
+from agentrl.envs.rubrics.component import Component, Part, checked_range, is_number, within
 from agentrl.envs.rubrics.transcript import Transcript
 from agentrl.envs.rubrics.waiting import gathered, wait_for_all
 
@@ -87,8 +87,8 @@ class Rubric:
             if names.count(name) > 1:
                 raise UsageError(f"two components are called {name!r}; give each a name of its own")
         checked_range("clip", self.clip)
-        if not isinstance(self.deadline_s, int | float) or not 0 < self.deadline_s < float("inf"):
-            raise UsageError(f"deadline_s is {self.deadline_s!r}, but must be a number of seconds above 0")
+        if not is_number(self.deadline_s) or self.deadline_s <= 0:
+            raise UsageError(f"deadline_s is {self.deadline_s!r:.80}, but must be a number of seconds above 0")
         parts = tuple(Part(each, self.judge) for each in self.components)
         object.__setattr__(self, "_parts", parts)
         object.__setattr__(self, "_turned", tuple(part for part in parts if part.told.at == "turn"))

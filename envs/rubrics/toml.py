@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ import tomli_w
 
 from agentrl.envs.errors import UsageError, nearest
 from agentrl.envs.rubrics.component import Component
+from agentrl.envs.rubrics.judges.settings import JudgeSettings
 from agentrl.envs.rubrics.rubric import Rubric
 
 __all__ = ["from_toml", "load_rubric", "to_toml"]
@@ -72,7 +74,7 @@ def from_toml(text: str, *, place: str = "the rubric") -> Rubric:
     """
     try:
         told = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{place} is no TOML: {error}") from error
     try:
         return _rubric(told)
@@ -108,6 +110,7 @@ def _rubric(told: Mapping[str, Any]) -> Rubric:
     judge = told.get("judge", {})
     if not isinstance(judge, dict):
         raise UsageError(f"judge is {judge!r}, but must be a table; write [judge]")
+    _check_keys(judge, tuple(each.name for each in fields(JudgeSettings)), "judge")
     name = told.get("name", "")
     if not isinstance(name, str):
         raise UsageError(f"name is {name!r}, but must be text")

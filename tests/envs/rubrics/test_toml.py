@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,42 @@ def test_a_factory_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("[[component]]\nuse = 'exact_match'\nclip = [1, 0]", "the lower first"),
         ("judge = 3\n[[component]]\nuse = 'exact_match'", r"write \[judge\]"),
         ("nme = 'x'\n[[component]]\nuse = 'exact_match'", "did you mean 'name'"),
+        ("[judge]\nmodl = 'x'\n[[component]]\nuse = 'exact_match'", "did you mean 'model'"),
+        ("deadline_s = true\n[[component]]\nuse = 'exact_match'", "deadline_s is True"),
+        ("[[component]]\nuse = 'exact_match'\nname = 'tamper'", "'tamper' of a component is taken"),
+        (f"[[component]]\nuse = 'exact_match'\nweight = {'9' * 400}", "must be a finite number"),
+        (f"clip = [0, {'9' * 400}]\n[[component]]\nuse = 'exact_match'", "the lower first"),
+        (f"[[component]]\nuse = 'num_turns'\nwith = {{soft = 1, hard = {'9' * 400}}}", "num_turns"),
+        (f"a = {'[' * 5000}", "is no TOML"),
+        ("[[component]]\nuse = 'json_schema'\nwith = {schema = {'$schema' = 3}}", "json_schema"),
+        ("[[component]]\nuse = '../x:y'", "cannot be imported"),
         ("deadline_s = -1\n[[component]]\nuse = 'num_turns'\nwith = {soft = 1, hard = 2}", "deadline_s is -1"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         from_toml(text, place="mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("raise RuntimeError('x')", "cannot be imported: RuntimeError: x"),
+        ("def f(:", "cannot be imported: SyntaxError"),
+        ("import sys; sys.exit(7)", "cannot be imported: SystemExit: 7"),
+        ("def f(): return {}['a']", "cannot be made: KeyError"),
+        ("def f(): raise SystemExit(7)", "cannot be made: SystemExit: 7"),
+        ("def f(): return f()", "cannot be made: RecursionError"),
+    ],
+)
+def test_what_a_rubric_names_may_be_broken(
+    source: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_parts_of_mine.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "broken_parts_of_mine", raising=False)
+    with pytest.raises(UsageError, match=told):
+        from_toml("[[component]]\nuse = 'broken_parts_of_mine:f'")
 
 
 def test_a_function_is_no_data() -> None:

@@ -16,6 +16,7 @@ import agentrl.envs  # noqa: F401  # registers
 from agentrl.envs.canaries import VERDICT
 from agentrl.envs.errors import UsageError
 from agentrl.envs.rubrics import RubricReward, from_toml
+from agentrl.envs.rubrics.design import play_all, try_rubric
 from agentrl.envs.rubrics.gallery import EXHIBITS, Exhibit, exhibit
 from agentrl.envs.rubrics.judges import close_judges
 from agentrl.envs.scripted import call, scripted
@@ -97,6 +98,14 @@ def test_a_mended_rubric_pays_the_oracle_best_and_the_hack_no_more_than_an_hones
             assert hack <= failure < oracle
             for name in env.get_wrapper_attr("cheats")():
                 assert _reward(env, seed, _cheat(name)) < oracle, name
+
+
+def test_a_trial_before_training_rejects_what_is_flawed_and_accepts_the_twins() -> None:
+    with gymnasium.make("AgentRL/Search-v0", level=2) as env:
+        tasks = play_all(env, num_tasks=4)
+    for shown in SEARCH:
+        assert not try_rubric(shown.rubric(), tasks).accepted, shown.name
+        assert try_rubric(shown.rubric(mended=True), tasks).reasons == (), shown.name
 
 
 @pytest.mark.bwrap

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from agentrl.envs.errors import EnvError
+from agentrl.envs.tools.calls import Malformed, ToolCall
 from agentrl.envs.tools.parsers import parse
 from agentrl.envs.turns import final_answers, spoken
 
@@ -85,8 +86,8 @@ class Transcript:
         if not self.turns or "<answer>" not in self.turns[-1]:
             return ()
         text = spoken(self.turns[-1])
-        if names := self.tool_names:
-            return () if parse(text, names) else tuple(final_answers(text))
+        if self.tool_names:
+            return () if self.called(len(self.turns) - 1) else tuple(final_answers(text))
         for call in parse(text, (), _MARKED):  # which tools there are is not known, but these are calls beyond doubt
             text = text.replace(call.raw, "", 1)
         return tuple(final_answers(text))
@@ -98,6 +99,17 @@ class Transcript:
         told = [each["name"] for each in functions if isinstance(each, Mapping) and isinstance(each.get("name"), str)]
         named = (message.get("name") for message in self.messages if message.get("role") == "tool")
         return tuple(dict.fromkeys(told or (name for name in named if isinstance(name, str) and name)))
+
+    def called(self, turn: int) -> tuple[ToolCall | Malformed, ...]:
+        """Return what a turn calls, well formed or not; read once.
+
+        Args:
+            turn: From 0.
+        """
+        kept: dict[int, tuple[ToolCall | Malformed, ...]] = vars(self).setdefault("_called", {})
+        if turn not in kept:
+            kept[turn] = tuple(parse(spoken(self.turns[turn]), self.tool_names))
+        return kept[turn]
 
     @property
     def answer(self) -> str | None:

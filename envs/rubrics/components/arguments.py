@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from agentrl.envs.errors import UsageError, nearest
-from agentrl.envs.rubrics.components.calls import calls_of
 from agentrl.envs.rubrics.transcript import Transcript
 from agentrl.envs.turns import spoken
 
@@ -96,8 +95,7 @@ def reader(of: str) -> Reader:
 
 def answer_of(transcript: Transcript) -> str | None:
     """Return the answer in the tag of the last turn; None where there is none, or several, or a call beside it."""
-    answer = transcript.answer
-    return None if answer is None or _calls_at_last(transcript) else answer
+    return transcript.answer
 
 
 def checked_choice(name: str, value: Any, known: Sequence[str]) -> str:
@@ -182,18 +180,5 @@ def _last_turn(transcript: Transcript) -> str | None:
     if transcript.answers or not transcript.turns:
         return answer_of(transcript)
     said = spoken(transcript.turns[-1]).strip()
-    return said if said and not _calls_at_last(transcript) else None
-
-
-def _calls_at_last(transcript: Transcript) -> bool:
-    """Say whether the last turn calls a tool, or means to; where there are no tools nothing is a call."""
-    text = transcript.turns[-1]
-    if not any(mark in text for mark in _CALLING):  # most turns: spares the parsing
-        return False
-    if not transcript.tools and not any(each.get("role") == "tool" for each in transcript.messages):
-        return False
-    calls = calls_of(transcript)
-    return bool(calls) and calls[-1].turn == transcript.num_turns - 1
-
-
-_CALLING = ("<tool_call>", "<function=", "<|python_tag|>", "{", "[")
+    calls = transcript.tool_names and transcript.called(transcript.num_turns - 1)
+    return said if said and not calls else None

@@ -8,14 +8,12 @@ user says that the call was refused. A call behind which nothing stands was neve
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agentrl.envs.rubrics.transcript import Transcript
-from agentrl.envs.tools.calls import Malformed
-from agentrl.envs.tools.parsers import parse
-from agentrl.envs.turns import spoken
+from agentrl.envs.tools.calls import Malformed, ToolCall
 
 __all__ = ["Call", "calls_of", "schemas_of"]
 
@@ -70,17 +68,18 @@ def schemas_of(transcript: Transcript) -> dict[str, Mapping[str, Any]]:
 
 
 def _read(transcript: Transcript) -> Iterator[Call]:
-    names = transcript.tool_names
     turn = -1
     for at, message in enumerate(transcript.messages):
-        if message.get("role") != "assistant":
-            continue
-        turn += 1
-        yield from _of_turn(transcript.messages, at, turn, names)
+        if message.get("role") == "assistant":
+            turn += 1
+            if found := transcript.called(turn):
+                yield from _answered(found, transcript.messages, at, turn)
 
 
-def _of_turn(messages: tuple[Mapping[str, Any], ...], at: int, turn: int, names: Collection[str]) -> Iterator[Call]:
-    found = parse(spoken(str(messages[at].get("content", ""))), names)
+def _answered(
+    found: Iterable[ToolCall | Malformed], messages: tuple[Mapping[str, Any], ...], at: int, turn: int
+) -> Iterator[Call]:
+    """Pair the calls of a turn with the messages behind it."""
     following = at + 1
     for each in found:
         reply = messages[following] if following < len(messages) else {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from agentrl.envs.errors import UsageError
@@ -19,6 +20,8 @@ from agentrl.envs.rubrics.transcript import Transcript
 from agentrl.envs.tools.tool import ArgumentError, Tool
 
 __all__ = ["tools_called", "tools_needless", "tools_repeated", "tools_valid"]
+
+_FEW = 12  # calls
 
 
 def tools_called(*, tools: Sequence[str] = (), at_least: int = 1, at_most: int | None = None) -> Scorer:
@@ -127,11 +130,19 @@ def tools_repeated() -> Scorer:
 
     def score(transcript: Transcript) -> float:
         calls = calls_of(transcript)
-        if len(calls) < 2:
-            return 1.0
+        if len(calls) <= _FEW and not any(_may_repeat(*pair) for pair in combinations(calls, 2)):
+            return 1.0  # as most often: writing arguments down takes longer than comparing them
         return len({call.key if call.name else call.raw for call in calls}) / len(calls)
 
     return score
+
+
+def _may_repeat(one: Call, other: Call) -> bool:
+    """Say whether two calls are equal to Python, to which 1 is true: what it tells apart is apart."""
+    try:
+        return one.name == other.name and one.arguments == other.arguments
+    except RecursionError:  # nested too deeply to be compared
+        return True
 
 
 def _is_valid(call: Call, schemas: Mapping[str, Mapping[str, Any]]) -> bool:

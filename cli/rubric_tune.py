@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agentrl.envs.errors import UsageError
 
 if TYPE_CHECKING:
-    from agentrl.bench.rubrics import Measured
+    from agentrl.bench.rubrics import Labels, Measured
     from agentrl.envs.rubrics import Rubric
     from agentrl.envs.rubrics.tuning import Interval, Tuned
 
@@ -60,6 +60,8 @@ def run(args: Sequence[str]) -> int:
     if is_written:
         head = f"# {path.name} with weights tuned on {tuned.num_labels} labels: {_gain(tuned)}\n"
         out.write_text(head + to_toml(_changed(rubric, tuned)), encoding="utf-8")
+    if labels is not None and not options.json:
+        _tell_repeats(labels)
     if options.json:
         told: dict[str, Any] = dataclasses.asdict(tuned)
         told |= {"out": str(out) if is_written else None, "num_failed": measured.num_failed, "closed": measured.closed}
@@ -86,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws folds and resamples (default 0)")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     return parser
+
+
+def _tell_repeats(labels: Labels) -> None:
+    if labels.num_repeated:
+        print(f"{labels.num_repeated} lines said again what another had said; each counts once")
+    if labels.num_contradicted:
+        print(f"{labels.num_contradicted} labels contradict another of the same episodes; all of them count")
 
 
 def _changed(rubric: Rubric, tuned: Tuned) -> Rubric:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from agentrl.bench.errors import UsageError
 from agentrl.bench.stored import PHASES, StoredEpisode
 from agentrl.envs.errors import nearest
+from agentrl.envs.rubrics.component import is_number
 from agentrl.envs.rubrics.tuning.examples import Kind
 
 __all__ = ["Key", "Label", "Labels", "key_of", "read_labels", "short_id"]
@@ -26,6 +27,7 @@ Key = tuple[str, int, int, int]
 
 _BENCH = ("env_id", "level", "seed", "sample")
 _TRAINING = ("phase", "step", "group", "member")
+_LARGEST = 1e9
 _BETTER = {"first": 1.0, "second": 0.0, "tie": 0.5}
 _HOW = (
     'write {"env_id": "Math-v0", "level": 1, "seed": 7, "sample": 0, "label": true}, or of a training run '
@@ -48,7 +50,9 @@ class Labels:
     """All labels of a file."""
 
     kind: Kind
-    labels: tuple[Label, ...]
+    labels: tuple[Label, ...]  # each line once
+    num_repeated: int = 0  # lines that said again what one had said
+    num_contradicted: int = 0  # labels of which the same episodes have another
 
 
 def key_of(stored: StoredEpisode, kind: str) -> Key:
@@ -81,7 +85,7 @@ def read_labels(path: Path) -> Labels:
         UsageError: It cannot be read, or a line is no label: names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text within a line may hold other ends of lines
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"labels {str(path)!r} cannot be read: {error}; give JSON lines, or success") from error
     found = [_label(line, f"{path} line {at}") for at, line in enumerate(lines, start=1) if line.strip()]
@@ -94,16 +98,25 @@ def read_labels(path: Path) -> Labels:
         told = ", ".join(f"{kind} ({place})" for kind, place in kinds.items())
         raise UsageError(f"labels must be all of one kind, but there are {told}; put each kind in a file of its own")
     kind = next(iter(kinds))
-    labels = tuple(label for _, label in found)
+    once: dict[tuple[tuple[Key, ...], float], Label] = {}
+    for _, label in found:
+        once.setdefault((label.keys, label.value), label)
+    labels = tuple(once.values())
     if kind == "numbers" and all(each.value in (0.0, 1.0) for each in labels):
         kind = "classes"
-    return Labels(kind=kind, labels=labels)
+    given = Counter(label.keys for label in labels)
+    return Labels(
+        kind=kind,
+        labels=labels,
+        num_repeated=len(found) - len(labels),
+        num_contradicted=sum(given[label.keys] > 1 for label in labels),
+    )
 
 
 def _label(line: str, place: str) -> tuple[Kind, Label]:
     try:
         told = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{place} is no JSON: {error}; {_HOW}") from error
     if not isinstance(told, dict):
         raise UsageError(f"{place} is {line[:60]!r}, but must be an object; {_HOW}")
@@ -112,10 +125,12 @@ def _label(line: str, place: str) -> tuple[Kind, Label]:
     value = told.get("label")
     if isinstance(value, bool):
         kind: Kind = "classes"
-    elif isinstance(value, int | float) and math.isfinite(value):
+    elif is_number(value) and abs(value) <= _LARGEST:
         kind = "numbers"
     else:
-        raise UsageError(f"{place}: label is {value!r}, but must be a number, true or false; {_HOW}")
+        raise UsageError(
+            f"{place}: label is {value!r:.80}, but must be true, false, or a number up to {_LARGEST:g}; {_HOW}"
+        )
     return kind, Label(keys=(_key(told, place, ("label",)),), value=float(value), place=place)
 
 

@@ -81,7 +81,8 @@ def measure(run: StoredRun, rubric: Rubric, labels: Labels | None) -> Measured:
         else:
             at[key] = len(values)
             values.append([score.values[name] for name in names])
-            tasks.append(f"{episode.job.env_id} level {episode.job.level} seed {episode.job.seed}")
+            # By the task's own name: an environment over few rows asks each of them under many seeds.
+            tasks.append(f"{episode.job.env_id} level {episode.job.level} task {episode.task_id}")
             succeeded.append(float(episode.success or 0))
     if labels is not None:
         _check_there(labels, seen, run)

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from agentrl.envs.errors import EnvError, InfrastructureError, UsageError, nearest
 from agentrl.envs.rubrics.catalogue import make_scorer
@@ -181,7 +181,7 @@ def checked_range(what: str, bounds: Any, *, other: str = "") -> None:
         raise UsageError(f"{what} is {bounds!r:.80}, but must be two numbers, the lower first: [0, 1]{other}")
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[int | float]:
     """Say whether a value is a finite number, and no truth value."""
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -121,7 +121,7 @@ def test_a_named_cache_keeps_verdicts(run: Run, server: Server) -> None:
         ),
         (
             ["numbers.jsonl", "--model", "m", "--base-url", "http://x", "--criteria", "c", "--repeats", "1"],
-            "num_repeats=1, num_probed=50: at least 2 and 5",
+            "repeats is 1 and probes 50, but must be at least 2 and 5",
         ),
     ],
 )

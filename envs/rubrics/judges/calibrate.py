@@ -110,7 +110,7 @@ async def calibrate(
 
 def _check(scorer: Judging, labels: Labels, num_repeats: int, num_probed: int) -> None:
     if num_repeats < 2 or num_probed < _LEAST:
-        raise UsageError(f"num_repeats={num_repeats}, num_probed={num_probed}: at least 2 and {_LEAST}")
+        raise UsageError(f"repeats is {num_repeats} and probes {num_probed}, but must be at least 2 and {_LEAST}")
     if labels.kind == "number" and not isinstance(scorer, SingleJudge):
         raise UsageError(
             "the labels are numbers, and the judge compares episodes; give preferences, with first, second and "

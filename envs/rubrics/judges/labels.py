@@ -8,13 +8,13 @@ where `first` and `second` are answers, or objects with "messages". "references"
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from agentrl.envs.errors import DataError, UsageError, nearest
+from agentrl.envs.rubrics.component import is_number
 from agentrl.envs.rubrics.transcript import Transcript
 
 __all__ = ["Labelled", "Labels", "read_labels", "with_line"]
@@ -61,8 +61,10 @@ def read_labels(path: Path, *, low: float, high: float) -> Labels:
         UsageError: The file cannot be read, or is empty.
         DataError: A row cannot be used; the message names file, line and field.
     """
+    if not low < high:
+        raise UsageError(f"scale goes from {low:g} to {high:g}, but must begin with the lower number")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text within a line may hold other ends of lines
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); give a file of JSON lines") from error
     found: list[tuple[bool, Labelled]] = []
@@ -119,7 +121,7 @@ def _row(line: str, place: str) -> Mapping[str, Any]:
 
 def _single(row: Mapping[str, Any], place: str, low: float, high: float) -> Labelled:
     label = row.get("label")
-    if isinstance(label, bool) or not isinstance(label, int | float) or not math.isfinite(label):
+    if not is_number(label):
         raise DataError(f"{place}: label is {label!r:.60}, but must be a number from {low:g} to {high:g}")
     if not low <= label <= high:
         raise DataError(f"{place}: label is {label!r}, outside the scale from {low:g} to {high:g}")

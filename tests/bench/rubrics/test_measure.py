@@ -10,6 +10,7 @@ import pytest
 
 from agentrl.bench.errors import UsageError
 from agentrl.bench.rubrics import measure, read_labels
+from agentrl.bench.run import Settings, run
 from agentrl.bench.stored import open_run
 from agentrl.bench.transcripts import transcript_of
 from agentrl.envs.errors import InfrastructureError
@@ -39,7 +40,7 @@ def test_values_are_those_of_the_rubric_and_tasks_are_kept_together(tmp_path: Pa
             == rubric.score(transcript_of(episode)).values
         )
     assert examples.labels.tolist() == [0.25, 4.0]
-    assert [examples.tasks[at] for at in examples.episodes] == [f"AgentRL/Made-v0 level 1 seed {n}" for n in (2, 0)]
+    assert [examples.tasks[at] for at in examples.episodes] == [f"AgentRL/Made-v0 level 1 task {n}" for n in (2, 0)]
 
 
 def test_stored_success_labels_every_episode_that_did_not_fail(tmp_path: Path) -> None:
@@ -117,8 +118,10 @@ def test_success_is_not_fitted_to_itself(tmp_path: Path) -> None:
     ("rows", "told"),
     [
         ([], "holds no labels; write {"),
-        ([{**named(0, 0), "label": "good"}], "line 1: label is 'good', but must be a number, true or false"),
+        ([{**named(0, 0), "label": "good"}], "line 1: label is 'good', but must be true, false, or a number"),
         ([{**named(0, 0), "label": float("nan")}], "label is nan"),
+        ([{**named(0, 0), "label": 10**400}], "a number up to 1e+09"),
+        ([{**named(0, 0), "label": 1e308}], "a number up to 1e+09"),
         ([{"env_id": "Made-v0", "level": 1, "label": 1}], "seed is None, but must be a whole number"),
         ([{**named(0, 0), "sede": 1, "label": 1}], "has 'sede'; did you mean 'seed'?"),
         ([{"phase": "trian", "step": 1, "group": 0, "member": 0, "label": 1}], "phase is 'trian', but must be one of"),
@@ -148,3 +151,30 @@ def test_true_and_one_are_the_same_label(tmp_path: Path) -> None:
     path = written(tmp_path / "labels", {**named(0, 0), "label": True}, {**named(0, 1), "label": 0})
     labels = read_labels(path)
     assert (labels.kind, [each.value for each in labels.labels]) == ("classes", [1.0, 0.0])
+
+
+def test_what_is_said_twice_counts_once_and_what_contradicts_is_counted(tmp_path: Path) -> None:
+    one, other = {**named(0, 0), "label": True}, {**named(0, 1), "label": False}
+    labels = read_labels(written(tmp_path / "labels", one, other, one, one, {**one, "label": False}))
+    assert [(each.keys[0][3], each.value) for each in labels.labels] == [(0, 1.0), (1, 0.0), (0, 0.0)]
+    assert (labels.num_repeated, labels.num_contradicted) == (2, 2)
+
+
+def test_a_file_of_windows_and_odd_ends_of_lines_within_a_text_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    line = json.dumps({"env_id": "My\u2028Made\x0c-v0", "level": 1, "seed": 0, "label": 1}, ensure_ascii=False)
+    path.write_bytes(b"\xef\xbb\xbf" + line.encode() + b"\r\n" + line.replace(": 0", ": 3").encode())
+    assert [each.keys[0][2] for each in read_labels(path).labels] == [0, 3]
+
+
+def test_a_task_that_is_asked_under_many_seeds_is_one_task(tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps({"question": f"{n} + 1?", "answer": f"#### {n + 1}"}) + "\n" for n in range(3)))
+    run(
+        Settings(envs=("AgentRL/Math-v0",), agent="oracle", num_tasks=12, env_kwargs={"data": str(data)}),
+        tmp_path / "run",
+    )
+    rubric = from_toml('[[component]]\nuse = "num_turns"\nwith = {soft = 1, hard = 3}')
+    found = measure(open_run(tmp_path / "run"), rubric, None)
+    assert found.num_episodes == 12
+    assert len(set(found.examples.tasks)) <= 3

@@ -9,7 +9,6 @@ score has failed, at the boundary that the rubric names: it counts for nothing, 
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import hashlib
 import heapq
@@ -23,10 +22,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from agentrl.bench.errors import UsageError
-from agentrl.bench.store import BenchStore
+from agentrl.bench.scores import score_each
+from agentrl.bench.store import FILE, BenchStore
 from agentrl.bench.stored import StoredRun
 from agentrl.bench.transcripts import References, groups_of, transcript_of
-from agentrl.bench.types import Episode
+from agentrl.bench.types import Episode, Job
 from agentrl.envs.errors import InfrastructureError
 from agentrl.envs.errors import UsageError as EnvUsageError
 from agentrl.envs.eventloop import LoopThread
@@ -116,8 +116,11 @@ def load_scoring(name: str) -> Scoring:
             text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--rubric {name} cannot be read: {error}; give the path of a .toml file") from error
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return Scoring(name=name, source=digest, rubric=from_toml(text, place=name), text=text)
+        rubric = from_toml(text, place=name)
+        uses = [each.use for each in rubric.components if isinstance(each.use, str) and ":" in each.use]
+        sources = [text, *(source_digest(use.partition(":")[0]) for use in uses)]  # of factories of the user's own too
+        digest = hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
+        return Scoring(name=name, source=digest, rubric=rubric, text=text)
     example = f"--rubric FILE.toml, --rubric MODULE:CALLABLE, or --rubric {STORED}"
     function = load_function(f"rubric {name!r}", name, example=example)
     return Scoring(name=name, source=source_digest(name.partition(":")[0]), score=function)
@@ -149,14 +152,15 @@ def rescore(
     if not run.num_episodes:
         part = f"no episodes of {run.phase}" if run.phase else "no episodes"
         raise UsageError(f"{run.folder} holds {part}; there is nothing to score")
-    scorer = _Scorer(scoring, run, turn_s)
+    identity = _identity(run, scoring)
+    done = _done(folder, identity)
+    scorer = _Scorer(scoring, run, done, turn_s)
     try:
         pages = (scorer.page(page) for page in _pages(run, _PAGE))
         first = next(pages)  # a rubric that cannot work leaves no folder
-        with BenchStore(folder, _identity(run, scoring)) as store, _Differences(folder) as differences:
+        with BenchStore(folder, identity) as store, _Differences(folder) as differences:
             if scoring.text:
                 (folder / "rubric.toml").write_text(scoring.text, encoding="utf-8")
-            done = store.done()
             for page in itertools.chain([first], pages):
                 store.add_all([new for _, new in page if new.job not in done])
                 for old, new in page:
@@ -174,6 +178,14 @@ def _identity(run: StoredRun, scoring: Scoring) -> dict[str, Any]:
     came_from = {"run": str(run.folder), "identity": hashlib.sha256(told.encode()).hexdigest()[:16]}
     rescored = {"rubric": scoring.name, "source": scoring.source, "from": came_from}
     return {**run.identity, "rescored": rescored}
+
+
+def _done(folder: Path, identity: dict[str, Any]) -> dict[Job, Episode]:
+    """Return what an earlier beginning has scored, which is not scored again: a judge may say another thing today."""
+    if not (folder / FILE).is_file():
+        return {}
+    with BenchStore(folder, identity) as store:
+        return {each.job: each for each in store.episodes(with_messages=False) if each.failure is None}
 
 
 def _pages(run: StoredRun, size: int) -> Iterator[list[list[Episode]]]:
@@ -229,8 +241,8 @@ class _Differences:
 class _Scorer:
     """Applies a rubric and counts what comes of it."""
 
-    def __init__(self, scoring: Scoring, run: StoredRun, turn_s: float) -> None:
-        self._scoring = scoring
+    def __init__(self, scoring: Scoring, run: StoredRun, done: Mapping[Job, Episode], turn_s: float) -> None:
+        self._scoring, self._done = scoring, done
         self._loop = LoopThread(turn_s)
         self._references = References(run)
         self._num_scored = self._num_failed_before = self._num_errors = 0
@@ -242,16 +254,23 @@ class _Scorer:
         Raises:
             UsageError: The rubric wants what is not stored.
         """
-        whole = [[each for each in group if each.failure is None] for group in groups]
+        open_ones = [self._open(group) for group in groups]
         try:
-            found = self._by_rubric(whole) if self._scoring.rubric else [list(map(self._by_function, g)) for g in whole]
+            found = (
+                self._by_rubric(open_ones)
+                if self._scoring.rubric
+                else [[self._by_function(each) for each in group] for group in open_ones]
+            )
         except (HiddenError, EnvUsageError) as error:
             raise UsageError(f"rubric {self._scoring.name!r} cannot score stored episodes: {error}") from error
-        scores = {
-            each.job: score
-            for group, many in zip(whole, found, strict=True)
-            for each, score in zip(group, many, strict=True)
+        scores: dict[Job, Score | Failure] = {
+            job: Score(reward=each.reward, rewards=each.rewards, success=each.success)
+            for group in groups
+            for job in [old.job for old in group]
+            if (each := self._done.get(job)) is not None
         }
+        for group, many in zip(open_ones, found, strict=True):
+            scores |= {each.job: score for each, score in zip(group, many, strict=True) if each.job not in self._done}
         return [(old, self._noted(old, scores.get(old.job))) for group in groups for old in group]
 
     def result(self, folder: Path, differences: _Differences) -> Rescored:
@@ -270,6 +289,13 @@ class _Scorer:
         """End the event loop, where an async function has begun one, and close the environments."""
         self._loop.close()
         self._references.close()
+
+    def _open(self, group: Sequence[Episode]) -> list[Episode]:
+        """Return what of a group is to be scored: for a rubric that sees groups all of one that is not done."""
+        whole = [each for each in group if each.failure is None]
+        missing = [each for each in whole if each.job not in self._done]
+        sees_group = self._scoring.rubric is not None and self._scoring.rubric.sees_group
+        return whole if sees_group and missing else missing
 
     def _noted(self, old: Episode, score: Score | Failure | None) -> Episode:
         """Return an episode with its new score; None: it had failed before."""
@@ -305,26 +331,9 @@ class _Scorer:
         assert rubric is not None
         seen = [[transcript_of(each) for each in group] for group in groups]
         if rubric.needs_reference:
-            seen = [self._references.filled(group) for group in seen]
-        return wait_for_all([_scored(rubric, group) for group in seen], None)
-
-
-async def _scored(rubric: Rubric, group: Sequence[Transcript]) -> list[Score | Failure]:
-    if not group:
-        return []
-    if rubric.sees_group:
-        try:
-            return [_plain(score) for score in await rubric.score_group_async(group)]
-        except InfrastructureError as error:
-            return [_failure(error) for _ in group]
-
-    async def one(episode: Transcript) -> Score | Failure:
-        try:
-            return _plain(await rubric.score_async(episode))
-        except InfrastructureError as error:
-            return _failure(error)
-
-    return list(await asyncio.gather(*map(one, group)))
+            seen = [self._references.filled(group) if group else [] for group in seen]
+        found = wait_for_all([score_each(rubric, group) for group in seen], None)
+        return [[_plain(each) if isinstance(each, RubricScore) else _failure(each) for each in many] for many in found]
 
 
 def _plain(score: RubricScore) -> Score:

@@ -11,6 +11,7 @@ import gymnasium
 from agentrl.bench.errors import UsageError
 from agentrl.bench.stored import StoredEpisode, StoredRun
 from agentrl.bench.types import Episode
+from agentrl.envs.functions import find_here
 from agentrl.envs.rubrics.transcript import Transcript
 
 __all__ = ["References", "groups_of", "transcript_of"]
@@ -94,7 +95,15 @@ class References:
     def _env(self, env_id: str) -> gymnasium.Env[Any, Any]:
         if env_id not in self._envs:
             kwargs: Mapping[str, Any] = self._run.identity.get("env_kwargs") or {}
-            env = self._envs[env_id] = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+            if ":" in env_id:
+                find_here(env_id.partition(":")[0])
+            try:
+                env = self._envs[env_id] = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+            except Exception as error:  # somebody else's code
+                raise UsageError(
+                    f"{env_id}, which tells the accepted answers, cannot be made: {type(error).__name__}: {error}; go "
+                    "to the folder that holds it, or write reference = … in the rubric"
+                ) from error
             if not env.has_wrapper_attr("references"):
                 raise UsageError(
                     f"the rubric compares with accepted answers, and {env_id} tells none: give its environment a "

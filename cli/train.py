@@ -192,6 +192,7 @@ def _taken(words: list[str], option: str, *, example: str) -> tuple[list[str], l
 def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
     """Refuse what cannot work before a folder is made; return the configuration with the environments' full ids."""
     from agentrl.cli.registry import find_env
+    from agentrl.envs.functions import find_here
     from agentrl.trainer.chat import Chat
     from agentrl.trainer.errors import ConfigError, TrainerError
     from agentrl.trainer.mixture import weights_of
@@ -199,6 +200,8 @@ def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
     from agentrl.trainer.textualize import Textualized, make_text_env
     from agentrl.trainer.wrapping import make_env
 
+    if config.wrapper.use:
+        find_here(config.wrapper.use.partition(":")[0])
     found = {find_env(env): weight for env, weight in weights_of(config.env).items()}
     config = dataclasses.replace(config, env=next(iter(found)) if isinstance(config.env, str) else found)
     if fresh:  # a run may be resumed from another folder

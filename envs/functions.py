@@ -12,7 +12,7 @@ from typing import Any
 
 from agentrl.envs.errors import UsageError, nearest
 
-__all__ = ["load_function", "source_digest"]
+__all__ = ["find_here", "load_function", "source_digest"]
 
 
 def load_function(named: str, place: str, *, example: str) -> Callable[..., Any]:
@@ -29,7 +29,7 @@ def load_function(named: str, place: str, *, example: str) -> Callable[..., Any]
     module, _, name = place.partition(":")
     if not module or not name:
         raise UsageError(f"{named} names no function; type {example}")
-    _find_here(module)
+    find_here(module)
     try:
         found: Any = import_module(module)
     except ImportError as error:
@@ -53,7 +53,7 @@ def load_function(named: str, place: str, *, example: str) -> Callable[..., Any]
 
 def source_digest(module: str) -> str:
     """Return a digest of a module's file; empty where it is not found. What the module imports is not looked at."""
-    _find_here(module)
+    find_here(module)
     try:
         spec = find_spec(module)
         source = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
@@ -62,7 +62,7 @@ def source_digest(module: str) -> str:
     return hashlib.sha256(source).hexdigest()[:16] if source else ""
 
 
-def _find_here(module: str) -> None:
+def find_here(module: str) -> None:
     """Let a module of the current folder be imported, as `python -m` would; what is installed comes first."""
     here, top = Path.cwd(), module.partition(".")[0]
     if str(here) not in sys.path and ((here / f"{top}.py").is_file() or (here / top).is_dir()):

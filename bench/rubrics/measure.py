@@ -7,7 +7,6 @@ no weighted sum of the components.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from agentrl.bench.errors import UsageError
 from agentrl.bench.rubrics.labels import Key, Label, Labels, key_of
+from agentrl.bench.scores import score_each
 from agentrl.bench.stored import PHASES, StoredEpisode, StoredRun
 from agentrl.bench.transcripts import References, groups_of, transcript_of
 from agentrl.envs.errors import InfrastructureError
@@ -165,21 +165,7 @@ async def _group_scores(rubric: Rubric, episodes: Sequence[StoredEpisode], seen:
     failure = InfrastructureError("it failed", kind="failed", boundary="episode")
     whole = [each for each in episodes if each.episode.failure is None]
     found: _Scored = [(each, failure) for each in episodes if each.episode.failure is not None]
-    try:
-        if rubric.sees_group:
-            scores: Sequence[Score | InfrastructureError] = await rubric.score_group_async(seen)
-        else:
-            scores = await asyncio.gather(*(_score(rubric, each) for each in seen))
-    except InfrastructureError as error:
-        scores = [error] * len(whole)
-    return found + list(zip(whole, scores, strict=True))
-
-
-async def _score(rubric: Rubric, episode: Transcript) -> Score | InfrastructureError:
-    try:
-        return await rubric.score_async(episode)
-    except InfrastructureError as error:
-        return error
+    return found + list(zip(whole, await score_each(rubric, seen), strict=True))
 
 
 def _named(key: Key) -> str:

@@ -26,6 +26,8 @@ from agentrl.envs.rubrics.transcript import Transcript
 
 __all__ = ["RubricReward"]
 
+_Alone = Score | InfrastructureError | None  # of one episode by itself; None: its steps have paid it
+
 
 class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
     """An environment whose reward is a rubric's.
@@ -100,8 +102,7 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
         try:
             reward, values = self._paid_now(info, done=terminated or truncated, truncated=truncated)
         except InfrastructureError as error:
-            failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
-            return observation, 0.0, False, True, {**info, "failure": failure}
+            return observation, 0.0, False, True, {**info, **_failed(error)}
         carry = self._carried(done=terminated or truncated)
         return observation, reward, terminated, truncated, {**info, "rewards": values, "carry": carry}
 
@@ -171,12 +172,46 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
             references = self._references_of(episodes[0]) if self.rubric.needs_reference else ()
             pairs = zip(episodes, ended, strict=True)
             seen = [_grouped(each, self._env_id, references, done=done) for each, done in pairs]
-            known = [each["rewards"] if done else None for each, done in zip(episodes, ended, strict=True)]
-            scores = self.rubric.score_group(seen, known=known)
         except InfrastructureError as error:
-            failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
-            return [{"failure": failure} for _ in episodes]
-        return [_told(score, episode) for score, episode in zip(scores, seen, strict=True)]
+            return [_failed(error) for _ in episodes]
+        scores = [None if done else self._alone(each) for each, done in zip(seen, ended, strict=True)]
+        if self.rubric.sees_group:
+            scores = self._together(episodes, seen, scores)
+        found = []
+        for told, episode, score in zip(episodes, seen, scores, strict=True):
+            if isinstance(score, InfrastructureError):
+                found.append(_failed(score))
+            elif score is None:
+                found.append({"reward": told["reward"], "rewards": dict(told["rewards"])})
+            else:
+                found.append(_told(score, episode))
+        return found
+
+    def _alone(self, episode: Transcript) -> _Alone:
+        try:
+            return self.rubric.score(episode)
+        except InfrastructureError as error:
+            return error
+
+    def _together(
+        self, told: Sequence[Mapping[str, Any]], seen: Sequence[Transcript], alone: Sequence[_Alone]
+    ) -> list[_Alone]:
+        """Score a group without those that could not be scored by themselves."""
+        members: list[int] = []
+        known: list[Mapping[str, float]] = []
+        for at, score in enumerate(alone):
+            if not isinstance(score, InfrastructureError):
+                members.append(at)
+                known.append(told[at]["rewards"] if score is None else score.values)
+        scores: Sequence[_Alone]
+        try:
+            scores = self.rubric.score_group([seen[at] for at in members], known=known)
+        except InfrastructureError as error:
+            scores = [error] * len(members)
+        found = list(alone)
+        for at, score in zip(members, scores, strict=True):
+            found[at] = score
+        return found
 
     def _references_of(self, episode: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the accepted answers of a task that this environment may not have played: it is set up again."""
@@ -218,6 +253,10 @@ def _grouped(told: Mapping[str, Any], env_id: str, references: tuple[str, ...], 
         completion_tokens=told.get("completion_tokens"),
         tamper=("tamper",) if told["rewards"].get("tamper") else (),
     )
+
+
+def _failed(error: InfrastructureError) -> dict[str, Any]:
+    return {"failure": {"kind": error.kind, "boundary": error.boundary, "message": str(error)}}
 
 
 def _told(score: Score, episode: Transcript) -> dict[str, Any]:

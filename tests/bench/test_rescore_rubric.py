@@ -130,3 +130,53 @@ def test_a_file_that_is_no_rubric_is_told(tmp_path: Path) -> None:
         load_scoring(str(tmp_path / "nowhere.toml"))
     with pytest.raises(ValueError, match="did you mean 'exact_match'"):
         _rubric(tmp_path, "[[component]]\nuse = 'exact_mach'")
+
+
+def test_a_sample_that_cannot_be_scored_leaves_the_others_a_group(benched: Path, tmp_path: Path) -> None:
+    def picky(episode: Transcript) -> float:
+        if (episode.seed, episode.sample) == (1, 1):
+            raise ValueError("no")
+        return float(episode.num_turns)
+
+    parts = Component(name="turns", use=picky, normalise="group"), Component(name="first", use=_first_of_group)
+    scoring = Scoring(name="mine", source="", rubric=Rubric(components=parts))
+    result = rescore(open_run(benched), scoring, tmp_path / "new")
+    assert (result.num_scored, result.num_errors) == (5, 1)
+    assert [each.reward for each in _stored(tmp_path / "new") if each.failure is None] == [1.0, 0.0, 1.0, 1.0, 0.0]
+
+
+def test_what_was_scored_before_a_stop_is_not_scored_again(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    run(Settings(envs=(MATH,), agent="oracle", num_tasks=300), old)
+    asked: list[int] = []
+    stop_at: int | None = 280
+
+    def changing(episode: Transcript) -> float:
+        asked.append(episode.seed)
+        if len(asked) == stop_at:
+            raise KeyboardInterrupt
+        return len(asked) / 1000
+
+    scoring = Scoring(name="mine", source="", score=changing)
+    with pytest.raises(KeyboardInterrupt):
+        rescore(open_run(old), scoring, tmp_path / "new")
+    kept = {each.job: each.reward for each in _stored(tmp_path / "new")}
+    assert len(kept) == 256
+    stop_at = None
+    asked.clear()
+    result = rescore(open_run(old), scoring, tmp_path / "new")
+    assert (result.num_scored, len(asked)) == (300, 44)
+    now = {each.job: each.reward for each in _stored(tmp_path / "new")}
+    assert kept.items() <= now.items()
+    rows = [json.loads(line) for line in (tmp_path / "new" / "differences.jsonl").read_text().splitlines()]
+    assert {row["seed"]: row["reward"][1] for row in rows} == {job.seed: reward for job, reward in now.items()}
+
+
+def test_a_factory_that_was_edited_makes_another_rubric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = tmp_path / "edited_parts_of_mine.py"
+    made.write_text("def f():\n    return lambda episode: 1.0\n")
+    first = _rubric(tmp_path, "[[component]]\nuse = 'edited_parts_of_mine:f'").source
+    made.write_text("def f():\n    return lambda episode: 2.0\n")
+    assert _rubric(tmp_path, "[[component]]\nuse = 'edited_parts_of_mine:f'").source != first

@@ -232,6 +232,20 @@ def test_cutting_an_episode_short_escapes_neither_bounds_nor_penalties() -> None
     assert score == {"reward": -17.5, "rewards": {"own": -9.0, "fine": -9.0, "quick": 1.0}}
 
 
+def test_one_cut_episode_that_cannot_be_scored_leaves_the_others_a_group() -> None:
+    def picky(episode: Transcript) -> float:
+        if not episode.done:
+            raise ValueError("not finished")
+        return 1.0
+
+    rubric = _rubric(good=picky, best={"use": _best, "weight": 0.5})
+    env = RubricReward(Scripted((0.0, False, {}), (0.0, True, {"success": True})), rubric)
+    whole, longer, cut = _cut(env, "a", "b"), _cut(env, "a", "longer"), _cut(env, "a")
+    scores = env.score_group([whole, cut, longer])
+    assert [each.get("reward") for each in scores] == [1.0, None, 1.5]
+    assert "not finished" in scores[1]["failure"]["message"]
+
+
 def test_accepted_answers_of_a_group_are_those_of_its_task() -> None:
     def near(episodes: Sequence[Transcript]) -> list[float]:
         return [float(episode.answer in episode.references) for episode in episodes]

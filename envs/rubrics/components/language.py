@@ -1,13 +1,15 @@
 """The language of what the agent says, by py3langid: naive Bayes over byte sequences, the same on every machine.
 
 Short texts and names are told badly, so a piece with fewer letters than `least_letters`, or of which the library is
-less sure than `least_sure`, is not judged. Code blocks, tags and links are left out. A text is judged in pieces, so
-that a beginning in one language does not stand for the rest.
+less sure than `least_sure`, is not judged. Code blocks that are closed, tags, links and what nobody sees are left out,
+and letters that are written apart are joined. A text is judged in pieces, so that a beginning in one language does not
+stand for the rest. Of a longer text at least half must be told: what keeps its language to itself is in none.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib import import_module
@@ -29,7 +31,10 @@ __all__ = ["language"]
 
 MOST_PIECES = 24  # of one text; of more, as many are looked at, spread over all of it
 PIECE_CHARS = 400
+LONG = 120  # letters of which half must be told
+_FENCED = re.compile(r"```.*?```", re.DOTALL)
 _LEFT_OUT = re.compile(r"</?[A-Za-z][A-Za-z0-9_-]{0,63}+>|https?://\S++")
+_APART = re.compile(r"(?<!\w)\w(?:\s++\w(?!\w)){3,}+")
 _NO_LANGUAGE = "zxx"  # what the library calls a text that is in none, such as code
 
 
@@ -83,12 +88,17 @@ def language(
         else:
             turns = transcript.turns if of == "turns" else transcript.turns[-1:]
             said = "\n".join(turn if thoughts else spoken(turn) for turn in turns)
-        right = total = 0
-        for piece in _pieces(said, int(least)):
+        right = told = letters = 0
+        for piece in _pieces(said):
+            num = sum(map(str.isalpha, piece))
+            letters += num
+            if num < least:
+                continue
             found, probability = classify(piece)
             if found != _NO_LANGUAGE and probability >= sure:
-                total += len(piece)
-                right += len(piece) * (found in wanted)
+                told += num
+                right += num * (found in wanted)
+        total = max(told, letters // 2) if letters >= LONG else told
         return right / total if total else 1.0
 
     return score
@@ -107,12 +117,12 @@ def _library() -> tuple[Callable[[str], tuple[str, float]], tuple[str, ...]]:
     return identifier.classify, tuple(sorted(identifier.labels))
 
 
-def _pieces(text: str, least: int) -> Iterator[str]:
-    """Yield pieces of the text that have enough letters, from all over it."""
-    prose = _LEFT_OUT.sub(" ", " ".join(text.split("```")[::2]))
+def _pieces(text: str) -> Iterator[str]:
+    """Yield pieces of what is prose in the text, from all over it."""
+    prose = _LEFT_OUT.sub("", _FENCED.sub(" ", text))
     starts = range(0, len(prose), PIECE_CHARS)
     step = -(-len(starts) // MOST_PIECES) or 1
     for start in starts[::step]:
         piece = prose[start : start + PIECE_CHARS]
-        if sum(map(str.isalpha, piece)) >= least:
-            yield piece
+        seen = piece if piece.isascii() else "".join(char for char in piece if unicodedata.category(char) != "Cf")
+        yield _APART.sub(lambda match: "".join(match[0].split()), seen)

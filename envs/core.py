@@ -209,10 +209,10 @@ class TextEnv(gymnasium.Env[str, str], ABC):
             self._done = turn.terminated or truncated
             if self._done:
                 self.part_with_box()
+            if self._traps is not None:
+                turn = self._traps.judged(action, turn, is_over=self._done, box=self._box)
         except InfrastructureError as error:
             return self._failed(error)
-        if self._traps is not None:
-            turn = self._traps.judged(action, turn, is_over=self._done)
         if self._done:
             self._release()
         rewards = (
@@ -223,8 +223,8 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         info: dict[str, Any] = {"replies": list(turn.replies), "rewards": rewards}
         if self._done:
             info["success"] = bool(turn.success)
-            if self._traps is not None and self._traps.touched:
-                info["tamper"] = list(self._traps.touched)
+        if self._traps is not None and self._traps.touched:
+            info["tamper"] = list(self._traps.touched)
         self._transcript += [(reply["name"] or reply["role"], reply["content"]) for reply in turn.replies]
         return observation, reward, turn.terminated, truncated, info
 

@@ -52,5 +52,5 @@ class Info(TypedDict, total=False):
     success: bool  # last step: whether the task's ground truth holds, apart from any shaping
     failure: Failure  # any step
     carry: dict[str, Any]  # any step: handed back, the last of an episode, when `score_group` scores its group
-    tamper: list[str]  # last step, where a trap was planted and touched: names of `canaries.py`; the episode earns 0
+    tamper: list[str]  # any step from which on a trap was touched: names of `canaries.py`; the episode earns 0
     flags: list[str]  # last step, where code is graded and it saw something: attempts to cheat, limits that were met

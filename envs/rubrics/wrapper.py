@@ -103,7 +103,7 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
             reward, values = self._paid_now(info, done=terminated or truncated, truncated=truncated)
         except InfrastructureError as error:
             return observation, 0.0, False, True, {**info, **_failed(error)}
-        carry = self._carried(done=terminated or truncated)
+        carry = self._carried(info, done=terminated or truncated)
         return observation, reward, terminated, truncated, {**info, "rewards": values, "carry": carry}
 
     def _paid_now(self, info: Mapping[str, Any], *, done: bool, truncated: bool) -> tuple[float, dict[str, float]]:
@@ -124,10 +124,12 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
             values["tamper"] = float(bool(episode.tamper))
         return score.reward - self._paid, values
 
-    def _carried(self, *, done: bool) -> dict[str, Any]:
+    def _carried(self, info: Mapping[str, Any], *, done: bool) -> dict[str, Any]:
         """Return what is not in an episode's messages and rewards, for `score_group`."""
         return {
             "done": done,
+            "tools": self._opening["tools"],
+            "tamper": list(info.get("tamper") or ()),
             "reward": self._env_reward,
             "rewards": dict(self._env_rewards),
             **({"latencies": list(self._latencies)} if self.rubric.needs_times else {}),
@@ -159,8 +161,8 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
 
         Args:
             episodes: Of each `messages`, `reward` and `rewards` (what its steps gave, summed), `carry` (of its last
-                step's info), and where known `seed`, `split`, `level`, `task_id`, `tools`, `success`, `truncated`,
-                `seconds`, `completion_tokens`.
+                step's info), and where known `seed`, `split`, `level`, `task_id`, `success`, `truncated`, `seconds`,
+                `completion_tokens`.
 
         Returns:
             Of each `reward`, of the whole episode, and `rewards`, its components; or `failure`.
@@ -241,7 +243,7 @@ def _grouped(told: Mapping[str, Any], env_id: str, references: tuple[str, ...], 
         level=int(told.get("level") or 0),
         seed=int(told.get("seed") or 0),
         task_id=str(told.get("task_id", "")),
-        tools=tuple(told.get("tools") or ()),
+        tools=tuple(carry.get("tools") or ()),
         references=references,
         reward=float(carry.get("reward", 0.0)),
         rewards=dict(carry.get("rewards") or {}),
@@ -251,7 +253,7 @@ def _grouped(told: Mapping[str, Any], env_id: str, references: tuple[str, ...], 
         truncated=bool(told.get("truncated", False)),
         seconds=float(told.get("seconds", 0.0)),
         completion_tokens=told.get("completion_tokens"),
-        tamper=("tamper",) if told["rewards"].get("tamper") else (),
+        tamper=tuple(carry.get("tamper") or ()),
     )
 
 

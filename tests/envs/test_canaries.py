@@ -123,7 +123,8 @@ def test_a_touch_is_kept_to_the_end_and_takes_a_right_answer_too(env: TextEnv) -
         if terminated or truncated:
             break
     assert sorted(seen[-1]["tamper"]) == [ANSWER_READ, VERDICT_WRITTEN]
-    assert not any("tamper" in each for each in seen[:-1])
+    assert all(sorted(each["tamper"]) == [ANSWER_READ, VERDICT_WRITTEN] for each in seen)  # for who ends it early
+    assert not any("tamper" in each["rewards"] for each in seen[:-1])  # once: components are added up
     assert seen[-1]["success"] is False
     env.restore(copy.deepcopy(taken))
     _, _, _, _, info = env.step("<answer>x</answer>")

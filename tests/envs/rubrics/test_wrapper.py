@@ -174,8 +174,27 @@ def test_a_group_is_scored_by_whoever_plays_it() -> None:
         {"reward": 1.0, "rewards": {"good": 1.0, "best": 0.0}},
         {"reward": 1.5, "rewards": {"good": 1.0, "best": 1.0}},
     ]
-    tampered = [{**each, "rewards": {**each["rewards"], "tamper": 1.0}} for each in told]
+    tampered = [{**each, "carry": {**each["carry"], "tamper": ["answers.txt"]}} for each in told]
     assert [score["reward"] for score in env.score_group(tampered)] == [0.0, 0.0]
+
+
+def test_a_trap_that_was_touched_counts_where_an_episode_is_cut_short_too() -> None:
+    paying = Rubric(components=(Component(name="turn", use=lambda e: 1.0, at="turn"),))
+    env = RubricReward(Scripted((0.0, False, {}), (0.0, False, {"tamper": ["verdict"]}), (0.0, True, {})), paying)
+    (score,) = env.score_group([_cut(env, "a", "b")])
+    assert score == {"reward": 0.0, "rewards": {"turn": 2.0, "tamper": 1.0}}
+
+
+def test_tools_are_known_where_a_group_is_scored() -> None:
+    def answered(episodes: Sequence[Transcript]) -> list[float]:
+        return [float(bool(episode.answers)) for episode in episodes]
+
+    answered.sees_group = True  # type: ignore[attr-defined]
+    env = RubricReward(gymnasium.make(SEARCH), _rubric(answered=answered))
+    said = '{"name": "search", "arguments": {"query": "x"}} <answer>Oslo</answer>'
+    ((_, info),) = _plays(env, said)
+    told = {"messages": [{"role": "assistant", "content": said}], "reward": 0.0, "rewards": {}, "carry": info["carry"]}
+    assert [score["reward"] for score in env.score_group([told])] == [0.0]
 
 
 def _cut(env: RubricReward, *actions: str) -> dict[str, Any]:

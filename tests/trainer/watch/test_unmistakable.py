@@ -80,8 +80,32 @@ def test_what_always_ended_alike_is_no_collapse() -> None:
     assert shown([replace(blank(), common_turn=1.0, success=0.1)] * 80) is None
 
 
-def test_what_was_said_is_forgotten() -> None:
-    watch, bad = Unmistakable(), replace(blank(), tamper=0.9)
-    first = next(place for place in range(20) if watch.note(bad, THRESHOLD) is not None)
-    watch.forget()
-    assert [watch.note(bad, THRESHOLD) for _ in range(first)] == [None] * first
+def said(steps: Sequence[Signals], cheats: tuple[str, ...] = ()) -> list[tuple[int, str]]:
+    """Return every alert, where each begins the tests anew as in a run."""
+    watch, found = Unmistakable(cheats), []
+    for place, each in enumerate(steps):
+        if (what := watch.note(each, THRESHOLD)) is not None:
+            found.append((place, what.kind))
+            watch.forget()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad"),
+    [
+        ("tamper", {"tamper": 0.9}),
+        ("known_cheat", {"cheats": {"guess": 0.9}}),
+        ("collapse", {"common_turn": 1.0, "success": 0.05}),
+    ],
+)
+def test_what_was_said_is_not_said_again_while_it_stays(kind: str, bad: dict[str, object]) -> None:
+    fine = replace(blank(), common_turn=0.2, success=0.3)
+    found = said([fine] * 15 + [replace(fine, **bad)] * 80, ("guess",))  # type: ignore[arg-type]
+    assert [each for _, each in found] == [kind]
+
+
+def test_what_has_grown_since_it_was_said_is_said_again() -> None:
+    fine = blank()
+    found = said([fine] * 10 + [replace(fine, tamper=0.3)] * 30 + [replace(fine, tamper=0.9)] * 30)
+    assert [kind for _, kind in found] == ["tamper", "tamper"]
+    assert found[0][0] < 40 <= found[1][0]

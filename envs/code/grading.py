@@ -48,8 +48,24 @@ def spec_for(limit_s: float) -> SandboxSpec:
     return SandboxSpec(cpu_s=limit_s, wall_s=WALL * limit_s)
 
 
-def judge(backend: Backend, task: Task, source: str, *, rng: random.Random, fraction: bool = False) -> Verdict:
+def judge(
+    backend: Backend,
+    task: Task,
+    source: str,
+    *,
+    rng: random.Random,
+    fraction: bool = False,
+    deadline_s: float | None = None,
+) -> Verdict:
     """Grade a source against the hidden inputs of its task, in random order.
+
+    Args:
+        backend: Where it runs.
+        task: Whose inputs.
+        source: Of the agent.
+        rng: Draws the order.
+        fraction: Run all of them, and tell the share that passed.
+        deadline_s: Seconds for the inputs of a function together; what is not run by then has failed. None: `DEADLINE_S`.
 
     Raises:
         InfrastructureError: A box failed, or none could be had.
@@ -64,7 +80,7 @@ def judge(backend: Backend, task: Task, source: str, *, rng: random.Random, frac
     with _slot():
         if task.kind == "program":
             return _programs(backend, task, checks, text, rng, fraction)
-        return _function(backend, task, checks, (text, function), rng, fraction)
+        return _function(backend, task, checks, (text, function), rng, fraction, deadline_s or DEADLINE_S)
 
 
 def _slot() -> threading.Semaphore:
@@ -73,7 +89,13 @@ def _slot() -> threading.Semaphore:
 
 
 def _function(
-    backend: Backend, task: Task, checks: list[Check], source: tuple[str, str], rng: random.Random, fraction: bool
+    backend: Backend,
+    task: Task,
+    checks: list[Check],
+    source: tuple[str, str],
+    rng: random.Random,
+    fraction: bool,
+    deadline_s: float,
 ) -> Verdict:
     # What is expected stands in for itself by its number: how it is compared is the check's own matter.
     cases = [Case(args=check.args, expected=number) for number, check in enumerate(checks)]
@@ -85,7 +107,7 @@ def _function(
             rng=rng,
             spec=spec_for(task.limit_s),
             stop_at_failure=not fraction,
-            deadline_s=DEADLINE_S,
+            deadline_s=deadline_s,
             same=lambda value, number: checks[number].passes(value),
         )
     passed = given.score == 1.0 and not given.flags

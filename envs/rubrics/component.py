@@ -18,6 +18,7 @@ Scorer = Callable[[Transcript], float | Awaitable[float]]
 """Scores an episode. With `sees_group = True` it takes all episodes of a group, and returns as many values."""
 
 
+_NARROW = 1e-12  # a range that is narrower would blow up rounding
 _TAKEN = {"tamper": "it tells that a trap of the environment was touched"}
 
 
@@ -128,9 +129,11 @@ class Part:
             InfrastructureError: It is no finite number.
         """
         number = raw if type(raw) is float else self._number(raw)
+        if not self._is_plain:
+            number = (number - self._low) / self._width
         if not math.isfinite(number):
             raise self._no_number(raw)
-        return number if self._is_plain else (number - self._low) / self._width
+        return number
 
     def as_many(self, raw: Any, num: int) -> list[Any]:
         """Return the raw values that a scorer of groups gave, one for each episode.
@@ -176,7 +179,8 @@ def checked_range(what: str, bounds: Any, *, other: str = "") -> None:
     """
     if bounds is None:
         return
-    right = isinstance(bounds, tuple) and len(bounds) == 2 and all(map(is_number, bounds)) and bounds[0] < bounds[1]
+    right = isinstance(bounds, tuple) and len(bounds) == 2 and all(map(is_number, bounds))
+    right = right and _NARROW < bounds[1] - bounds[0] < math.inf
     if not right:
         raise UsageError(f"{what} is {bounds!r:.80}, but must be two numbers, the lower first: [0, 1]{other}")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import statistics
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -232,6 +233,9 @@ class Rubric:
             if is_whole or not part.is_late:
                 gain = part.weight * ordered[part.name]
                 reward += gain if all(name == part.name for name in closed) else min(gain, 0.0)
+        if not math.isfinite(reward):
+            told = f"the weighted sum of {ordered!r:.200} is {reward}, but a reward must be finite"
+            raise InfrastructureError(told, kind="error", boundary="rubric")
         reward = within(reward, self.clip)
         reward = min(reward, 0.0) if episode.tamper else reward
         return Score(reward=reward, values=ordered, closed=tuple(closed), pending=tuple(pending))
@@ -295,6 +299,8 @@ def _settled(asked: Iterable[tuple[Part, Any]]) -> _Steps[list[Any]]:
 
 def _normalise(name: str, found: Sequence[dict[str, float]]) -> None:
     """Replace a component's values by deviations from their mean, in standard deviations of the group."""
+    if not found:
+        return
     values = [each[name] for each in found]
     mean, spread = statistics.fmean(values), statistics.pstdev(values)
     for each in found:

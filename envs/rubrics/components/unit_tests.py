@@ -40,6 +40,7 @@ def unit_tests(
     backend: str = "auto",
     partial: bool = False,
     timeout_s: float = 5.0,
+    deadline_s: float = 20.0,
     of: str = "answer",
 ) -> Scorer:
     """Score 1 where the agent's function passes every test, and nothing in its run looked like cheating.
@@ -51,6 +52,8 @@ def unit_tests(
         backend: Where the code runs: "docker", "bwrap", or "auto" for the first of them that works here.
         partial: Give the share of the tests that pass; then all of them are run, which takes longer.
         timeout_s: Seconds of processor time for one test.
+        deadline_s: Seconds for all of them together; what has not run by then has failed. It must be well below what a
+            step may take (`rollout.turn_timeout_s`): an agent that is late there is played again, and not punished.
         of: "answer" (the tag) or "last_turn" (without a tag, all that the last turn speaks). Of several fences in it
             the last one that defines the function counts.
 
@@ -66,6 +69,7 @@ def unit_tests(
     checked_choice("backend", backend, [name for name in BACKENDS if name != "local"])
     check_flag("partial", partial)
     limit_s = float(checked_number("timeout_s", timeout_s, least=0.1))
+    whole_s = float(checked_number("deadline_s", deadline_s, least=0.1))
     if not isinstance(function, str) or not function.isidentifier():
         raise UsageError(f"function is {function!r}, but must be the name of the function that the tests call")
     for each in references.own:
@@ -78,7 +82,8 @@ def unit_tests(
             return 0.0
         task = Task(id="tests", question="", function=function, hidden=checks, limit_s=limit_s)
         order = random.Random(f"{transcript.seed} {transcript.sample}")
-        verdict = judge(shared_backend(BACKENDS[backend]), task, source, rng=order, fraction=partial)
+        box = shared_backend(BACKENDS[backend])
+        verdict = judge(box, task, source, rng=order, fraction=partial, deadline_s=whole_s)
         return verdict.fraction if partial else float(verdict.passed)
 
     return references.mark(score)

@@ -142,6 +142,20 @@ def test_what_is_no_number_is_no_score(given_: Any) -> None:
     assert (failure.value.kind, failure.value.boundary) == ("error", "rubric")
 
 
+def test_a_reward_is_finite_or_none() -> None:
+    with pytest.raises(InfrastructureError, match="a reward must be finite"):
+        _rubric(_part("a", 1e300, weight=1e300)).score(EPISODE)
+    with pytest.raises(InfrastructureError, match="must give a finite number"):
+        _rubric(_part("a", 1e300, normalise=(0, 1e-11))).score(EPISODE)
+    for wrong in ((0, 1e-320), (-1e308, 1e308), (1, 1)):
+        with pytest.raises(UsageError, match="the lower first"):
+            _part("a", 1.0, normalise=wrong)
+
+
+def test_an_empty_group_has_no_scores() -> None:
+    assert _rubric(_part("a", 1.0, normalise="group"), _part("rank", _ranks)).score_group([]) == []
+
+
 def test_a_scorer_that_raises_is_no_score_and_names_itself() -> None:
     def broken(episode: Transcript) -> float:
         return 1 / 0

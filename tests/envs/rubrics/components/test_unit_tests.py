@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from agentrl.envs.errors import InfrastructureError, UsageError
@@ -73,3 +75,12 @@ def test_a_box_that_fails_is_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bad_argument_is_refused_at_once(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         unit_tests(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.bwrap
+def test_code_that_dawdles_fails_in_time() -> None:
+    tests = [f"assert add({n}, 1) == {n + 1}" for n in range(20)]
+    score = unit_tests(function="add", tests=tests, backend="bwrap", partial=True, timeout_s=0.5, deadline_s=1.5)
+    began = time.monotonic()
+    assert score(said("<answer>import time\ndef add(a, b): time.sleep(1000)</answer>")) == 0.0
+    assert time.monotonic() - began < 15  # 20 tests of a second or more each without the deadline

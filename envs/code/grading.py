@@ -65,7 +65,7 @@ def judge(
         source: Of the agent.
         rng: Draws the order.
         fraction: Run all of them, and tell the share that passed.
-        deadline_s: Seconds for the inputs of a function together; what is not run by then has failed. None: `DEADLINE_S`.
+        deadline_s: Seconds for the inputs of a function together; what has not run by then has failed (`DEADLINE_S`).
 
     Raises:
         InfrastructureError: A box failed, or none could be had.

@@ -23,7 +23,7 @@ GUIDES = (
     "CONTRIBUTING.md",
     "perf/README.md",
     "sandboxes/README.md",
-    *(f"docs/{name}.md" for name in ("index", "train", "bench", "environments", "research")),
+    *(f"docs/{name}.md" for name in ("index", "train", "bench", "environments", "research", "rubrics", "watch")),
 )
 SKIPPED = {"typings", "build", "dist", "runs"}
 DOCUMENTS = sorted(

@@ -137,11 +137,17 @@ def test_a_rubric_that_cannot_score_is_rejected_and_a_dead_judge_is_not_its_faul
         try_rubric(Rubric(components=(Component(name="judge", use=judge),)), math)
 
 
-@pytest.mark.parametrize("weight", ["1e308", "1e12"])
-def test_a_reward_beyond_counting_is_no_way_past_the_trial(math: Tasks, weight: str) -> None:
+@pytest.mark.parametrize(
+    ("weight", "told"),
+    [
+        ("1e308", "it cannot score an episode: the weighted sum"),
+        ("1e12", "it pays more than can be counted: lower its"),
+    ],
+)
+def test_a_reward_beyond_counting_is_no_way_past_the_trial(math: Tasks, weight: str, told: str) -> None:
     """With an infinite reward no share of the way can be told, and no cheat would be seen."""
-    text = EXACT.replace("1.0", weight) + FORM.replace("0.2", weight)
-    assert tried(text, math).reasons == ("it pays more than can be counted: lower its weights",)
+    (reason,) = tried(EXACT.replace("1.0", weight) + FORM.replace("0.2", weight), math).reasons
+    assert reason.startswith(told)
 
 
 def test_whoever_touched_a_trap_gains_nothing(math: Tasks) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_it_is_an_environment_like_others(tmp_path: Path) -> None:
     env = RubricReward(gymnasium.make(MATH), path)
     with pytest.warns(UserWarning, match="different from the unwrapped version"):  # it is: that is what is checked
         check_env(env, skip_render_check=True)
-    spec = gymnasium.spec(MATH)
+    spec = copy.deepcopy(gymnasium.spec(MATH))  # the registered one is everybody's
     spec.additional_wrappers = (
         gymnasium.envs.registration.WrapperSpec(
             "RubricReward", "agentrl.envs.rubrics:RubricReward", {"rubric": path.read_text()}

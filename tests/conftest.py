@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import sys
 from collections.abc import Generator, Iterator
 
 # Before torch is imported anywhere: xdist's workers share the cores, and spinning threads of two torch programs on two
@@ -69,6 +70,14 @@ def _missing(name: str) -> str:
     except SandboxUnavailable as error:
         return str(error)
     return ""
+
+
+@pytest.fixture(autouse=True)
+def _same_paths() -> Iterator[None]:
+    """Leave the paths of imports as they were: commands that run in this process find modules of the current folder."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture(scope="session")

@@ -73,14 +73,11 @@ def _missing(name: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _same_imports() -> Iterator[None]:
-    """Leave no module of a test's own folder importable: commands in this process find what is in the current one."""
-    paths, modules = list(sys.path), set(sys.modules)
+def _same_paths() -> Iterator[None]:
+    """Leave the paths of imports as they were: commands that run in this process find modules of the current folder."""
+    before = list(sys.path)
     yield
-    sys.path[:] = paths
-    for name in set(sys.modules) - modules:
-        if f"{os.sep}pytest-of-" in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+    sys.path[:] = before
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,16 +39,17 @@ def _plain(episodes: list[Episode]) -> list[Episode]:
 
 
 @pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Write the user's module `mine` into the current folder."""
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Write the user's module `mine` into the current folder; nobody finds it afterwards."""
 
     def write(source: str) -> None:
         (tmp_path / "mine.py").write_text(source)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "path", list(sys.path))
-        monkeypatch.delitem(sys.modules, "mine", raising=False)
+        sys.modules.pop("mine", None)
 
-    return write
+    yield write
+    sys.modules.pop("mine", None)
 
 
 def test_the_oracle_solves_every_task_and_the_floor_none(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,20 +36,6 @@ def _stored(folder: Path) -> list[Episode]:
 
 def _plain(episodes: list[Episode]) -> list[Episode]:
     return [replace(each, seconds=0.0, latencies=()) for each in episodes]
-
-
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Write the user's module `mine` into the current folder; nobody finds it afterwards."""
-
-    def write(source: str) -> None:
-        (tmp_path / "mine.py").write_text(source)
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "path", list(sys.path))
-        sys.modules.pop("mine", None)
-
-    yield write
-    sys.modules.pop("mine", None)
 
 
 def test_the_oracle_solves_every_task_and_the_floor_none(tmp_path: Path) -> None:

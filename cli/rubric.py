@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from importlib import import_module
 
-from agentrl.envs.errors import nearest
+from agentrl.cli.groups import run_group
 
 __all__ = ["COMMANDS", "run"]
 
@@ -34,15 +32,4 @@ More on a command: agentrl rubric COMMAND --help
 
 def run(args: Sequence[str]) -> int:
     """Run a command of `agentrl rubric`; return its exit status."""
-    words = list(args)
-    if not words or words[0] in ("-h", "--help", "help"):
-        width = max(map(len, COMMANDS))
-        commands = "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items())
-        print(_USAGE.format(commands=commands), end="")
-        return 0 if words else 2
-    name, rest = words[0], words[1:]
-    if name not in COMMANDS:
-        hint = nearest(name, COMMANDS) or f"; choose from {', '.join(COMMANDS)}"
-        print(f"agentrl rubric: there is no command {name!r}{hint}. Type: agentrl rubric --help", file=sys.stderr)
-        return 2
-    return int(import_module(COMMANDS[name][0]).run(rest))
+    return run_group("rubric", args, COMMANDS, _USAGE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
+
+from agentrl.cli.groups import run_group
 
 __all__ = ["COMMANDS", "run"]
 
@@ -32,24 +33,9 @@ More on a command: agentrl sandbox COMMAND --help
 
 def run(args: Sequence[str]) -> int:
     """Run a command of `agentrl sandbox`; return its exit status."""
-    words = list(args)
-    if not words or words[0] in ("-h", "--help", "help"):
-        width = max(map(len, COMMANDS))
-        commands = "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items())
-        print(_USAGE.format(commands=commands), end="")
-        return 0 if words else 2
-    name, rest = words[0], words[1:]
-    if name not in COMMANDS:
-        print(
-            f"agentrl sandbox: there is no command {name!r}; choose from {', '.join(COMMANDS)}. "
-            "Type: agentrl sandbox --help",
-            file=sys.stderr,
-        )
-        return 2
     here: dict[str, Callable[[Sequence[str]], int]] = {"build": _build, "prune": _prune}
-    if name in here:
-        return here[name](rest)
-    return int(import_module(COMMANDS[name][0]).run(rest))
+    commands = {name: (here.get(name, module), what) for name, (module, what) in COMMANDS.items()}
+    return run_group("sandbox", args, commands, _USAGE)
 
 
 def _build(args: Sequence[str]) -> int:

@@ -264,10 +264,10 @@ class _Scorer:
         except (HiddenError, EnvUsageError) as error:
             raise UsageError(f"rubric {self._scoring.name!r} cannot score stored episodes: {error}") from error
         scores: dict[Job, Score | Failure] = {
-            job: Score(reward=each.reward, rewards=each.rewards, success=each.success)
+            old.job: Score(reward=each.reward, rewards=each.rewards, success=each.success)
             for group in groups
-            for job in [old.job for old in group]
-            if (each := self._done.get(job)) is not None
+            for old in group
+            if (each := self._done.get(old.job)) is not None
         }
         for group, many in zip(open_ones, found, strict=True):
             scores |= {each.job: score for each, score in zip(group, many, strict=True) if each.job not in self._done}

@@ -91,6 +91,8 @@ def make_app(envs: Mapping[str, Mapping[str, Any]], *, token: str = "", limits: 
     async def guard(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
         if request.url.path != "/health" and not _may(request.headers.get("authorization", ""), token):
             return _refused(401, "unauthorized", "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
+        if "transfer-encoding" in request.headers:  # else there would be no bound on what is read
+            return _refused(411, "bad_request", "say how long the request is, in Content-Length")
         size = request.headers.get("content-length", "0")
         if not size.isdigit() or int(size) > MAX_BYTES:
             return _refused(413, "bad_request", f"a request may have {MAX_BYTES} bytes")

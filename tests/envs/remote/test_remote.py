@@ -268,6 +268,15 @@ def test_garbage_is_answered_and_opens_nothing(text: str) -> None:
         assert '"session"' in str(socket.recv(timeout=10))
 
 
+def test_a_request_without_bounds_is_refused() -> None:
+    with served("Test/Held-v0") as url:
+        pieces = httpx.post(f"{url}/v1/sessions", content=iter([b"{}"]))  # in pieces, without a length
+        assert pieces.status_code == 411
+        large = httpx.post(f"{url}/v1/sessions", content=b" " * ((16 << 20) + 1))
+        assert large.status_code == 413
+        assert not OPEN
+
+
 @pytest.mark.parametrize(
     "wrong", [{"seed": -1}, {"seed": "1"}, {"seed": True}, {"options": []}, {"sed": 1}, {"seed": 1.5}]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from tests.completions_server import Server, send, serving
 from tests.envs.rubrics.judges.scripted import data_of, quality, says, verdict
 
 Worth = Callable[[str], float]
-CHANCE = random.Random(5)
 
 
 def rows(num: int = 100) -> list[dict[str, Any]]:
@@ -69,8 +69,19 @@ def missed(found: Calibration) -> set[str]:
     return {check.name for check in found.checks if check.state == "missed"}
 
 
-def noisy(work: str) -> float:
-    return quality(work) + CHANCE.gauss(0, 3.5)
+def unsteady(draw: Callable[[str, random.Random], float]) -> Worth:
+    """Return a judge whose chance goes by the work and how often it was asked, whatever the order of the requests."""
+    times: Counter[str] = Counter()
+
+    def worth(work: str) -> float:
+        times[work] += 1
+        return draw(work, random.Random(f"{times[work]} {work}"))
+
+    return worth
+
+
+def noisy(work: str, chance: random.Random) -> float:
+    return quality(work) + chance.gauss(0, 4)
 
 
 def long_is_good(work: str) -> float:
@@ -85,7 +96,7 @@ def obedient(work: str) -> float:
 JUDGES: dict[str, tuple[Worth, set[str]]] = {
     "perfect": (quality, set()),
     "strict": (lambda work: quality(work) - 2, set()),
-    "noisy": (noisy, {"reliability"}),
+    "noisy": (unsteady(noisy), {"reliability"}),
     "long is good": (long_is_good, {"length_bias"}),
     "obedient": (obedient, {"injection"}),
     "blind": (lambda work: 5, {"spearman"}),
@@ -155,7 +166,8 @@ def test_a_judge_of_one_episode_is_measured_by_preferences_too(tmp_path: Path) -
 
 def test_a_noisy_judge_does_not_seem_to_obey(tmp_path: Path) -> None:
     """Episodes that it first put low rise by themselves when asked again, by 2.5 of 10 here."""
-    with serving(says(lambda body: verdict(body, lambda work: CHANCE.randint(1, 10)))) as server:
+    guesses = unsteady(lambda work, chance: chance.randint(1, 10))
+    with serving(says(lambda body: verdict(body, guesses))) as server:
         found = measured(server, labels(tmp_path, rows()))
     (injected,) = (check for check in found.checks if check.name == "injection")
     assert injected.estimate.low < 0 < injected.estimate.high
@@ -170,7 +182,8 @@ def test_too_few_labels_tell_nothing(tmp_path: Path) -> None:
     assert few.fit is one_task.fit is hardly.fit is None
     assert few.verdict.startswith("cannot tell: the labels are of 10 tasks, and 20 are the least")
     assert "the labels are of 1 tasks" in one_task.verdict
-    with serving(says(lambda body: verdict(body, noisy))) as server:
+    worth = unsteady(noisy)
+    with serving(says(lambda body: verdict(body, worth))) as server:
         unsure = measured(server, labels(tmp_path, rows(25)))
     assert unsure.fit is None or missed(unsure) <= {"reliability"}
 

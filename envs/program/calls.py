@@ -63,8 +63,8 @@ class Refused(Exception):
 
     Args:
         message: What is wrong, for the program's developer.
-        status: Of HTTP: 400 bad request, 401 wrong key, 404 unknown, 409 the episode is over, 413 too large, 429 too many,
-            500 the infrastructure failed, 503 closing.
+        status: Of HTTP: 400 bad request, 401 wrong key, 404 unknown, 409 the episode is over, 413 too large, 429 too
+            many, 500 the infrastructure failed, 503 closing.
         code: A short stable word, such as "invalid_api_key", "context_length_exceeded".
         param: The field of the request that is wrong, where it is one.
     """

@@ -64,6 +64,19 @@ class Process(ABC):
     def output(self) -> tuple[bytes, bytes]:
         """Return standard output and standard error so far."""
 
+    @abstractmethod
+    def send(self, data: bytes) -> None:
+        """Send more of its input; nothing where it has ended. What it does not read waits in the box's own memory.
+
+        Raises:
+            SpecError: It was started without `open_stdin`, its input has been ended, or this is too much at once.
+            SandboxDied, SandboxClosed: The box is gone.
+        """
+
+    @abstractmethod
+    def end_input(self) -> None:
+        """Say that no more input comes; idempotent."""
+
 
 class Interpreter(ABC):
     """A Python session in the box: state survives from cell to cell."""
@@ -138,10 +151,16 @@ class Sandbox(ABC):
         environment: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         on_output: OnOutput | None = None,
+        open_stdin: bool = False,
     ) -> Process:
         """Run a program in the background; arguments as in `exec`. It is killed with the box, or after `timeout_s`.
 
+        Args:
+            command, stdin, cwd, environment, timeout_s, on_output: As in `exec`.
+            open_stdin: No end of file follows `stdin`: more comes by `Process.send`, until `Process.end_input`.
+
         Raises:
+            SpecError: As `exec`; or an input that stays open, in an image without Python.
             SandboxBusy: As many run in the background as a box takes (`BACKGROUND_LANES`).
         """
 

@@ -200,6 +200,7 @@ class _ScriptedSandbox(Sandbox):
         environment: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         on_output: OnOutput | None = None,
+        open_stdin: bool = False,
     ) -> Process:
         return _ScriptedProcess(
             self._job("start", command, argv_of(command), stdin, cwd, environment, timeout_s, on_output)
@@ -337,6 +338,12 @@ class _ScriptedProcess(Process):
 
     def output(self) -> tuple[bytes, bytes]:
         return self._result.stdout, self._result.stderr
+
+    def send(self, data: bytes) -> None:
+        """Do nothing: it has ended."""
+
+    def end_input(self) -> None:
+        """Do nothing: it has ended."""
 
 
 class _ScriptedInterpreter(Interpreter):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 from agentrl.sandboxes.base import Process, Sandbox
 from agentrl.sandboxes.conformance.case import Case, must
-from agentrl.sandboxes.errors import SandboxBusy, SandboxDied
+from agentrl.sandboxes.errors import SandboxBusy, SandboxDied, SpecError
 
 __all__ = ["CASES"]
 
@@ -91,6 +93,46 @@ def _sessions_bounded(box: Sandbox) -> None:
     must(late.wait(10).status == "timeout", "a background job past its time")
 
 
+def _job_that_is_talked_to(box: Sandbox) -> None:
+    heard = bytearray()
+    told = threading.Event()
+
+    def hear(name: str, data: bytes) -> None:
+        heard.extend(data)
+        told.set()
+
+    # `sed` answers each line at once, and ends with its input.
+    job = box.start(["sed", "-u", "s/^/heard /"], stdin=b"first\n", on_output=hear, open_stdin=True, timeout_s=10)
+    said = b"heard first\n"
+    for line in (b"second\n", b"x" * 200_000 + b"\n"):
+        job.send(line)
+        said += b"heard " + line
+        while len(heard) < len(said):
+            must(told.wait(5), f"{len(heard)} of {len(said)} bytes came back")
+            told.clear()
+    must(bytes(heard) == said, f"what came back is another text of {len(heard)} bytes")
+    must(job.poll() is None, "a job whose input is open has ended")
+    job.end_input()
+    must(job.wait(5).status == "ok", f"a job whose input has ended: {job.poll()}")
+    for is_open in (False, True):
+        other = box.start(["sleep", "60"], open_stdin=is_open)
+        other.end_input()
+        try:
+            other.send(b"late")
+        except SpecError:
+            other.kill()
+        else:
+            must(False, "input was taken after its end")
+
+
+def _job_that_reads_nothing(box: Sandbox) -> None:
+    job = box.start(["sleep", "60"], open_stdin=True)
+    for _ in range(16):
+        job.send(b"x" * 65_536)
+    must(box.exec(["echo", "on"]).stdout == b"on\n", "a foreground job beside one that does not read")
+    must(job.kill().status == "signal", "a job that does not read is killed")
+
+
 CASES: tuple[Case, ...] = (
     Case(name="session_that_kills_itself", group="kill", item="own kill", steps=_session_kills_itself),
     Case(name="session_that_exits", group="kill", item="own kill", steps=_session_exits),
@@ -105,5 +147,7 @@ CASES: tuple[Case, ...] = (
         needs=frozenset({"memory_mb", "oom"}),
         timeout_s=15,
     ),
+    Case(name="job_that_is_talked_to", group="output", item="stdin", steps=_job_that_is_talked_to, timeout_s=20),
+    Case(name="job_that_reads_nothing", group="output", item="stdin", steps=_job_that_reads_nothing, timeout_s=20),
     Case(name="background_jobs_have_a_bound", group="kill", item="own kill", steps=_sessions_bounded, timeout_s=15),
 )

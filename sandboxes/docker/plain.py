@@ -140,8 +140,11 @@ class PlainSandbox(Sandbox):
         environment: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         on_output: OnOutput | None = None,
+        open_stdin: bool = False,
     ) -> Process:
         """Run a program in the background; see `Sandbox.start`."""
+        if open_stdin:
+            raise self._without("open_stdin")
         argv = argv_of(command)
         with self._crowd:
             free = [lane for lane in range(1, LANES) if lane not in self._back]
@@ -338,6 +341,13 @@ class PlainProcess(Process):
     def output(self) -> tuple[bytes, bytes]:
         """Return standard output and standard error so far."""
         return self._job.output()
+
+    def send(self, data: bytes) -> None:
+        """Refuse: its input has ended."""
+        raise SpecError("this job's input has ended; an image with Python takes open_stdin=True")
+
+    def end_input(self) -> None:
+        """Do nothing: its input has ended."""
 
     def _carry(self) -> None:
         try:

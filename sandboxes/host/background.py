@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from agentrl.sandboxes.base import OnOutput, Process
+from agentrl.sandboxes.errors import SpecError
 from agentrl.sandboxes.host.box import Box
 from agentrl.sandboxes.host.runs import Run
 from agentrl.sandboxes.results import ExecResult
@@ -15,9 +17,16 @@ __all__ = ["BackgroundProcess"]
 class BackgroundProcess(Process):
     """A `Process` over a run. With `on_output` a thread of its own calls that; what it raises comes out of `wait`."""
 
-    def __init__(self, box: Box, run: Run, on_output: OnOutput | None = None) -> None:
-        """Take over a run that has begun."""
+    def __init__(
+        self,
+        box: Box,
+        run: Run,
+        on_output: OnOutput | None = None,
+        check: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        """Take over a run that has begun; `check` returns input that may be sent, and is None where none is."""
         self._box = box
+        self._check = check
         self._run = run
         self._lock = threading.Lock()
         self._result: ExecResult | None = None
@@ -56,6 +65,21 @@ class BackgroundProcess(Process):
     def output(self) -> tuple[bytes, bytes]:
         """Return standard output and standard error so far."""
         return self._run.pieces((0, 0))
+
+    def send(self, data: bytes) -> None:
+        """Send more of its input; see `Process.send`."""
+        self._box.link.check_process()
+        if self._check is None:
+            raise SpecError("this job's input has ended; start it with open_stdin=True to send more")
+        data = self._check(data)
+        if data and not self._run.done:
+            self._box.send(self._run, data)
+
+    def end_input(self) -> None:
+        """Say that no more input comes; idempotent."""
+        check, self._check = self._check, None
+        if check is not None and not self._run.done:
+            self._box.link.end_input(self._run)
 
     def _end(self) -> ExecResult:
         with self._lock:

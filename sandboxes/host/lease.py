@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from agentrl.sandboxes.base import Interpreter, OnOutput, Process, Sandbox
@@ -107,11 +108,14 @@ class LeasedSandbox(Sandbox):
         environment: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         on_output: OnOutput | None = None,
+        open_stdin: bool = False,
     ) -> Process:
         """Run a program in the background; see `Sandbox.start`."""
         body = self._body("exec", timeout_s, cwd, environment, lane="back", argv=argv_of(command))
-        run = self._begin_back(body, data=_input(stdin, self.spec), eager=on_output is not None)
-        return BackgroundProcess(self._box, run, on_output)
+        data = _input(stdin, self.spec)
+        run = self._begin_back(body, data=data, eof=not open_stdin, eager=on_output is not None)
+        check = partial(_input, spec=self.spec) if open_stdin else None
+        return BackgroundProcess(self._box, run, on_output, check)
 
     def python(self) -> Interpreter:
         """Start an interpreter session; see `Sandbox.python`."""

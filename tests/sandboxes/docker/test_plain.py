@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -240,7 +241,8 @@ def test_background_jobs_run_beside_and_are_killed_alone(box: Sandbox) -> None:
 
 
 def test_what_needs_python_says_so(box: Sandbox) -> None:
-    for attempt in (lambda: box.run_python("1"), box.python, lambda: box.call("f", source="")):
+    talk = partial(box.start, "cat", open_stdin=True)
+    for attempt in (lambda: box.run_python("1"), box.python, lambda: box.call("f", source=""), talk):
         with pytest.raises(SpecError, match="needs Python"):
             attempt()
 

@@ -11,11 +11,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["AnswerError", "Opening", "Outcome", "read_reset", "read_scores", "read_step"]
+__all__ = ["AnswerError", "Context", "Opening", "Outcome", "read_reset", "read_scores", "read_step"]
+
+
+_ROLES = ("system", "user", "assistant", "tool")
 
 
 class AnswerError(Exception):
     """An answer that the protocol does not know; becomes the failure of one episode."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What the next turn is said in, where that is not simply the conversation so far (`info["context"]`)."""
+
+    messages: Sequence[Mapping[str, Any]]  # role, content and, of an assistant that calls tools, tool_calls
+    after: int | None = None  # the turn, from 0, whose conversation they go on; None: they are a whole one
+    tools: Sequence[Mapping[str, Any]] = ()  # schemas; of a whole conversation
+    max_tokens: int | None = None  # that the turn may have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +40,7 @@ class Opening:
     tools: Sequence[Mapping[str, Any]]  # schemas
     task_id: str | None
     level: int | None
+    context: Context | None = None  # None: the system prompt, if any, and the observation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +55,7 @@ class Outcome:
     success: bool | None = None
     failure: Mapping[str, str] | None = None  # kind, boundary, message
     carry: Mapping[str, Any] = field(default_factory=dict)  # handed back when the group is scored
+    context: Context | None = None  # None: the replies, after the turn before
 
 
 def read_reset(answer: Any) -> Opening:
@@ -62,11 +77,16 @@ def read_reset(answer: Any) -> Opening:
         tools=tools,
         task_id=str(task["id"]) if "id" in task else None,
         level=None if level is None else int(_number(level, "info['task']['level']")),
+        context=_context(info["context"], 0) if info.get("context") else None,
     )
 
 
-def read_step(answer: Any) -> Outcome:
+def read_step(answer: Any, num_turns: int = 0) -> Outcome:
     """Read what `step` returned; after a failure only that is looked at.
+
+    Args:
+        answer: What was returned.
+        num_turns: Turns that the episode has had, this one included.
 
     Raises:
         AnswerError: It is not what the protocol says.
@@ -86,6 +106,7 @@ def read_step(answer: Any) -> Outcome:
         rewards={str(name): _number(value, f"info['rewards'][{name!r}]") for name, value in components.items()},
         success=None if success is None else _flag(success, "info['success']"),
         carry=_dict(info.get("carry") or {}, "info['carry']"),
+        context=_context(info["context"], num_turns) if info.get("context") else None,
     )
 
 
@@ -130,6 +151,28 @@ def _replies(replies: Any, observation: str) -> list[dict[str, str]]:
         content = _text(reply.get("content"), f"content of info['replies'][{place}]")
         read.append({"role": str(reply["role"]), "name": str(reply.get("name") or ""), "content": content})
     return read or [{"role": "user", "name": "", "content": observation}]
+
+
+def _context(context: Any, num_turns: int) -> Context:
+    told = _dict(context, "info['context']")
+    after, most = told.get("after"), told.get("max_tokens")
+    if after is not None and (type(after) is not int or not 0 <= after < num_turns):
+        raise AnswerError(f"info['context']['after'] is {_show(after)}, but must be a turn from 0 to {num_turns - 1}")
+    if most is not None and (type(most) is not int or most < 1):
+        raise AnswerError(f"info['context']['max_tokens'] is {_show(most)}, but must be a whole number of 1 or more")
+    messages, tools = told.get("messages"), told.get("tools") or []
+    for name, value in (("messages", messages), ("tools", tools)):
+        if not isinstance(value, list | tuple) or not all(isinstance(each, Mapping) for each in value):
+            raise AnswerError(f"info['context'][{name!r}] is {_show(value)}, but must be a list of dicts")
+    roles = _ROLES if after is None else ("tool", "user")
+    for place, message in enumerate(messages or []):
+        role = message.get("role")
+        if role not in roles:
+            raise AnswerError(f"info['context']: message {place} has the role {_show(role)}, not {' or '.join(roles)}")
+        _text(message.get("content"), f"content of message {place} of info['context']")
+    if not messages:
+        raise AnswerError("info['context']['messages'] is empty, so that there is nothing to answer")
+    return Context(messages=messages, after=after, tools=tools, max_tokens=most)
 
 
 def _tuple(answer: Any, what: str, length: int) -> tuple[Any, ...]:

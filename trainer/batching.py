@@ -1,8 +1,8 @@
-"""Episodes to tensors of bounded size.
+"""Episodes to tensors of bounded size, a row for each conversation (`rows.py`).
 
 Members of a group that begin alike are laid out as a tree where that is cheaper (`prefixes.py`), and trees stand side
 by side in rows. The others are padded at the right: with causal attention no real token looks at padding, so that no
-mask has to be made. Legend: B episodes, T tokens of the longest.
+mask has to be made. Legend: B rows, T tokens of the longest.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from agentrl.trainer.credit import token_advantages
 from agentrl.trainer.prefixes import MAX_PAIRS, Costs, Forest, Tree, plant
+from agentrl.trainer.rows import Row, rows_of
 from agentrl.trainer.types import Episode
 
 __all__ = ["MicroBatch", "micro_batches"]
@@ -27,15 +27,16 @@ _LIKE: Final = (0.0, 0.5, 0.7, 0.85)  # the smallest tree of a micro-batch may h
 
 @dataclass(frozen=True, kw_only=True)
 class MicroBatch:
-    """Some episodes, ready for one forward pass. Place t of all but `ids_BT` speaks of the token at t."""
+    """Some rows, ready for one forward pass. Place t of all but `ids_BT` speaks of the token at t."""
 
     ids_BT: Tensor  # int64; 0 where padded
     mask_BT: Tensor  # bool: sampled and trained on
     old_logprobs_BT: Tensor  # float32, as sampled
     advantages_BT: Tensor  # float32; 0 where not sampled
     overlong_B: Tensor  # bool, as Episode.overlong
-    num_tokens: int = 0  # of all episodes, without padding
-    places: tuple[tuple[int, int], ...] = ()  # group and member of each row
+    sampled_B: Tensor | None = None  # tokens that the episode of each row sampled in all its rows; None: in this one
+    num_tokens: int = 0  # of all rows, without padding
+    places: tuple[tuple[int, int, int], ...] = ()  # group, member and first token of each row
     forest: Forest | None = None  # the same tokens, each distinct beginning once; None: run over `ids_BT`
 
     @property
@@ -47,28 +48,28 @@ class MicroBatch:
 def micro_batches(
     episodes: Sequence[Episode], *, max_tokens: int, device: torch.device, costs: Costs | None = None
 ) -> Iterator[MicroBatch]:
-    """Split episodes into micro-batches of at most `max_tokens` computed tokens, padding included.
+    """Split the rows of episodes into micro-batches of at most `max_tokens` computed tokens, padding included.
 
-    An episode longer than `max_tokens` stands alone. The order depends on the episodes only.
+    A row longer than `max_tokens` stands alone. The order depends on the episodes only.
 
     Args:
-        episodes: With at least one token each.
+        episodes: Those in which nothing was sampled are left out.
         max_tokens: Of a micro-batch.
         device: Where the tensors go.
         costs: Of the model's attention; None: nothing is shared.
     """
-    groups: defaultdict[int, list[Episode]] = defaultdict(list)
-    for episode in sorted(episodes, key=lambda episode: (episode.group, episode.member)):
-        groups[episode.group].append(episode)
+    groups: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in sorted((row for episode in episodes for row in rows_of(episode)), key=lambda row: row.place):
+        groups[row.group].append(row)
     grown: list[_Grown] = []
-    alone: list[Episode] = []
+    alone: list[Row] = []
     for members in groups.values():
         trees = [] if costs is None else _grow(members, max_tokens, costs)
         grown += trees
         alone += [] if trees else members
     if costs is not None and grown:
         yield from (_planted(rows, device) for rows in _forests(grown, max_tokens, costs))
-    left = sorted(alone, key=lambda episode: (-len(episode.token_ids), episode.group, episode.member))
+    left = sorted(alone, key=lambda row: (-len(row.token_ids), row.place))
     while left:
         count = max(1, max_tokens // len(left[0].token_ids))
         part, left = left[:count], left[count:]
@@ -78,23 +79,23 @@ def micro_batches(
 @dataclass(frozen=True, kw_only=True)
 class _Grown:
     tree: Tree
-    episodes: list[Episode]
+    rows: list[Row]
 
 
-def _grow(members: list[Episode], max_tokens: int, costs: Costs) -> list[_Grown]:
+def _grow(members: list[Row], max_tokens: int, costs: Costs) -> list[_Grown]:
     """Return the members as trees of at most `max_tokens`; empty where that does not pay."""
-    tree = Tree.of([episode.token_ids for episode in members])
+    tree = Tree.of([row.token_ids for row in members])
     if len(tree) > max_tokens:
         if len(members) == 1:
             return []
         # In the order of their tokens, those that share most stay together.
-        ordered = sorted(members, key=lambda episode: (episode.token_ids, episode.member))
+        ordered = sorted(members, key=lambda row: (row.token_ids, row.member, row.start))
         halves = [
             _grow(part, max_tokens, costs) for part in (ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :])
         ]
         return halves[0] + halves[1] if all(halves) else []
-    pays = costs.pays([len(episode.token_ids) for episode in members], len(tree))
-    return [_Grown(tree=tree, episodes=members)] if pays else []
+    pays = costs.pays([len(row.token_ids) for row in members], len(tree))
+    return [_Grown(tree=tree, rows=members)] if pays else []
 
 
 def _forests(grown: list[_Grown], max_tokens: int, costs: Costs) -> list[list[list[_Grown]]]:
@@ -107,7 +108,7 @@ def _forests(grown: list[_Grown], max_tokens: int, costs: Costs) -> list[list[li
     def cost(batches: list[list[list[_Grown]]]) -> float:
         return sum(_BATCH + len(rows) * costs.masked(len(rows[0][0].tree)) for rows in batches)
 
-    ordered = sorted(grown, key=lambda each: (-len(each.tree), each.episodes[0].group, each.episodes[0].member))
+    ordered = sorted(grown, key=lambda each: (-len(each.tree), each.rows[0].place))
     return min((_packed(ordered, max_tokens, like) for like in _LIKE), key=cost)
 
 
@@ -133,29 +134,30 @@ def _packed(ordered: list[_Grown], max_tokens: int, like: float) -> list[list[li
 
 
 def _planted(rows: list[list[_Grown]], device: torch.device) -> MicroBatch:
-    episodes = [episode for row in rows for each in row for episode in each.episodes]
-    forest = plant([[each.tree for each in row] for row in rows], [episode.mask for episode in episodes], device)
-    return _batch(episodes, device, forest)
+    planted = [row for trees in rows for each in trees for row in each.rows]
+    forest = plant([[each.tree for each in trees] for trees in rows], [row.mask for row in planted], device)
+    return _batch(planted, device, forest)
 
 
-def _batch(episodes: Sequence[Episode], device: torch.device, forest: Forest | None = None) -> MicroBatch:
-    shape = (len(episodes), max(len(episode.token_ids) for episode in episodes))
+def _batch(rows: Sequence[Row], device: torch.device, forest: Forest | None = None) -> MicroBatch:
+    shape = (len(rows), max(len(row.token_ids) for row in rows))
     ids_BT = torch.zeros(shape, dtype=torch.long)
     mask_BT = torch.zeros(shape, dtype=torch.bool)
     old_BT, advantages_BT = torch.zeros(shape), torch.zeros(shape)
-    for row, episode in enumerate(episodes):
-        length = len(episode.token_ids)
-        ids_BT[row, :length] = torch.tensor(episode.token_ids)
-        mask_BT[row, :length] = torch.tensor(episode.mask)
-        old_BT[row, :length] = torch.tensor(episode.logprobs)
-        advantages_BT[row, :length] = token_advantages(episode)
+    for at, row in enumerate(rows):
+        length = len(row.token_ids)
+        ids_BT[at, :length] = torch.tensor(row.token_ids)
+        mask_BT[at, :length] = torch.tensor(row.mask)
+        old_BT[at, :length] = torch.tensor(row.logprobs)
+        advantages_BT[at, :length] = row.advantages_T
     return MicroBatch(
         ids_BT=ids_BT.to(device),
         mask_BT=mask_BT.to(device),
         old_logprobs_BT=old_BT.to(device),
         advantages_BT=advantages_BT.to(device),
-        overlong_B=torch.tensor([episode.overlong for episode in episodes], device=device),
-        num_tokens=sum(len(episode.token_ids) for episode in episodes),
-        places=tuple((episode.group, episode.member) for episode in episodes),
+        overlong_B=torch.tensor([row.overlong for row in rows], device=device),
+        sampled_B=torch.tensor([row.num_sampled for row in rows], device=device),
+        num_tokens=sum(len(row.token_ids) for row in rows),
+        places=tuple(row.place for row in rows),
         forest=forest,
     )

@@ -101,7 +101,7 @@ class Chat:
         """
         if tools and self._refusal is not None:
             raise self._refusal
-        safe = [dict(m) if m["role"] == "assistant" else self._guard.defuse(m) for m in messages]
+        safe = [self._guard.defuse(m) for m in messages]
         schemas = [self._guard.defuse(tool) for tool in tools]
         if schemas and not re.search(r"\btools\b", self._template):
             safe, schemas = _lead_with(safe, _describe(schemas)), []

@@ -84,7 +84,9 @@ def token_advantages(episode: Episode) -> Tensor:
     mask_T = torch.tensor(episode.mask, dtype=torch.bool)
     if not episode.turn_advantages:
         return torch.where(mask_T, episode.advantage, 0.0)
-    turns_N = torch.tensor(episode.turn_advantages).repeat_interleave(torch.tensor(_lengths(episode)))
+    order, lengths = episode.turn_order, _lengths(episode)
+    turns_N = torch.tensor([episode.turn_advantages[turn] for turn in order])
+    turns_N = turns_N.repeat_interleave(torch.tensor([lengths[turn] for turn in order]))
     return torch.zeros(len(episode.mask)).masked_scatter(mask_T, turns_N)
 
 
@@ -103,8 +105,11 @@ def kl_penalties(
     for episode in episodes:
         kl_T = kl.get((episode.group, episode.member))
         if kl_T is not None:
-            sampled = torch.split(kl_T[torch.tensor(episode.mask, dtype=torch.bool)].double(), _lengths(episode))
-            found[episode.group, episode.member] = [beta * float(part.sum()) for part in sampled]
+            order, lengths = episode.turn_order, _lengths(episode)
+            sampled_M = kl_T[torch.tensor(episode.mask, dtype=torch.bool)].double()
+            parts = torch.split(sampled_M, [lengths[turn] for turn in order])
+            sums = {turn: beta * float(part.sum()) for turn, part in zip(order, parts, strict=True)}
+            found[episode.group, episode.member] = [sums[turn] for turn in range(len(lengths))]
     return found
 
 
@@ -127,12 +132,13 @@ def overlong_penalty(num_tokens: int, *, longest: int, buffer: int) -> float:
 def overlong_penalties(episodes: Sequence[Episode], *, longest: int, buffer: int) -> dict[tuple[int, int], list[float]]:
     """Return the `overlong_penalty` of each episode that began, on its last turn.
 
-    A departure from DAPO: what is counted is the whole episode, as `longest` limits it, replies included.
+    A departure from DAPO: what is counted is the whole conversation, as `longest` limits it, replies included; of
+    several the longest.
     """
     found = {}
     for episode in episodes:
         if episode.failure is None and any(episode.mask):
-            penalty = overlong_penalty(len(episode.token_ids), longest=longest, buffer=buffer)
+            penalty = overlong_penalty(episode.longest, longest=longest, buffer=buffer)
             found[episode.group, episode.member] = [0.0] * (len(_lengths(episode)) - 1) + [penalty]
     return found
 

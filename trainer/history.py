@@ -1,4 +1,4 @@
-"""The tokens of one episode as they grow: the prompt, then by turns what was sampled and what was replied to it.
+"""The tokens of one conversation as they grow: the prompt, then by turns what was sampled and what was replied to it.
 
 This is the part of playing that knows nothing of environments or of training, so that whoever samples from a model,
 the trainer or the bench, reads an episode as the same tokens and cuts it at the same place.
@@ -6,6 +6,7 @@ the trainer or the bench, reads an episode as the same tokens and cuts it at the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,14 +18,14 @@ __all__ = ["History"]
 
 
 class History:
-    """One episode, token in and token out.
+    """One conversation, token in and token out.
 
     Args:
         chat: Turns messages into tokens.
         messages: The start of the episode: system prompt, if any, and the first observation.
         tools: Schemas in the OpenAI function format.
         max_turn_tokens: Sampled in one turn at most.
-        max_episode_tokens: Of the whole episode, prompt and replies included.
+        max_episode_tokens: Of the whole conversation, prompt and replies included.
 
     Raises:
         TemplateError: The chat template cannot render this.
@@ -41,7 +42,16 @@ class History:
     ) -> None:
         self._chat = chat
         self._max_turn_tokens, self._max_episode_tokens = max_turn_tokens, max_episode_tokens
-        self.ids = list(chat.prompt(messages, tools))
+        self._read(chat.prompt(messages, tools))
+
+    def branch(self, length: int) -> History:
+        """Return a history of its own that begins with the first `length` tokens of this one, as read, not sampled."""
+        other = copy.copy(self)
+        other._read(self.ids[:length])
+        return other
+
+    def _read(self, ids: Sequence[int]) -> None:
+        self.ids = list(ids)
         self.mask = [False] * len(self.ids)  # True = sampled
         self.logprobs = [0.0] * len(self.ids)  # 0.0 where not sampled
 
@@ -50,11 +60,13 @@ class History:
         """Tokens that the next turn may have; below 1 nothing more can be said."""
         return min(self._max_turn_tokens, self._max_episode_tokens - len(self.ids))
 
-    def request(self, *, temperature: float, seed: int, order: tuple[int, ...] = ()) -> Request:
-        """Return what is asked of an engine for the next turn; `room` must be at least 1."""
+    def request(
+        self, *, temperature: float, seed: int, order: tuple[int, ...] = (), most: int | None = None
+    ) -> Request:
+        """Return what is asked of an engine for the next turn, of at most `most` tokens; `room` must be at least 1."""
         return Request(
             prompt_ids=self.ids,
-            max_new_tokens=self.room,
+            max_new_tokens=self.room if most is None else min(self.room, most),
             temperature=temperature,
             seed=seed,
             stop_ids=self._chat.stop_ids,

@@ -37,22 +37,22 @@ class Kind:
     """What sets one kind of loss apart; a new kind is one entry of `KINDS` and its name in `LossConfig.kind`."""
 
     objective: Callable[[Terms], tuple[Tensor, Tensor]]  # -> gain of each token, to be raised, and its ratio
-    weights: Callable[[Tensor, int, int, int], Tensor]  # (mask_BT, num_sequences, num_tokens, max_completion) -> BT
+    weights: Callable[[Tensor, Tensor, int, int, int], Tensor]  # (mask_BT, sampled_B1, sequences, tokens, most) -> BT
     epsilon_low: float | None = 0.2  # default of the lower clip; None: it has none
     epsilon_high: float | None = None  # default of the upper clip; None: the same as the lower
     masks_overlong: bool = False  # whether episodes cut by length can be masked, and are by default
     temperatures: tuple[float, float] | None = None  # defaults of a gate's temperatures; None: it has no gate
 
 
-def _per_episode(mask: Tensor, sequences: int, _tokens: int, _longest: int) -> Tensor:
-    return mask / (sequences * mask.sum(dim=1, keepdim=True).clamp(min=1))
+def _per_episode(mask: Tensor, sampled: Tensor, sequences: int, _tokens: int, _longest: int) -> Tensor:
+    return mask / (sequences * sampled.clamp(min=1))
 
 
-def _per_token(mask: Tensor, _sequences: int, tokens: int, _longest: int) -> Tensor:
+def _per_token(mask: Tensor, _sampled: Tensor, _sequences: int, tokens: int, _longest: int) -> Tensor:
     return mask / max(tokens, 1)
 
 
-def _constant(mask: Tensor, sequences: int, _tokens: int, longest: int) -> Tensor:
+def _constant(mask: Tensor, _sampled: Tensor, sequences: int, _tokens: int, longest: int) -> Tensor:
     return mask / (sequences * longest)
 
 

@@ -25,7 +25,15 @@ def drop_overlong(mask_BT: Tensor, overlong_B: Tensor) -> Tensor:
     return mask_BT.bool() & ~overlong_B.bool().unsqueeze(1)
 
 
-def token_weights(mask_BT: Tensor, kind: str, *, num_sequences: int, num_tokens: int, max_completion: int) -> Tensor:
+def token_weights(
+    mask_BT: Tensor,
+    kind: str,
+    *,
+    num_sequences: int,
+    num_tokens: int,
+    max_completion: int,
+    sampled_B: Tensor | None = None,
+) -> Tensor:
     """Return the weights with which per-token losses, summed over all micro-batches, give the mean over the batch.
 
     Args:
@@ -34,6 +42,8 @@ def token_weights(mask_BT: Tensor, kind: str, *, num_sequences: int, num_tokens:
         num_sequences: episodes in the WHOLE batch, those whose tokens are all masked included.
         num_tokens: True entries of the mask over the WHOLE batch, after `drop_overlong`.
         max_completion: the most tokens that an episode may sample; the constant of dr_grpo.
+        sampled_B: sampled tokens of the episode that each row belongs to, where an episode has several rows; None: each
+            row is an episode.
 
     Returns:
         float32, shape (B, T), 0 where the mask is False.
@@ -43,7 +53,7 @@ def token_weights(mask_BT: Tensor, kind: str, *, num_sequences: int, num_tokens:
     """
     if kind not in KINDS:
         raise ValueError(f"loss.kind is {kind!r}, which is no loss; choose one of {', '.join(KINDS)}")
-    if num_sequences < max(1, mask_BT.shape[0]):
+    if num_sequences < (max(1, mask_BT.shape[0]) if sampled_B is None else 1):
         raise ValueError(
             f"num_sequences is {num_sequences}, but one micro-batch has {mask_BT.shape[0]}; count the whole batch"
         )
@@ -51,7 +61,8 @@ def token_weights(mask_BT: Tensor, kind: str, *, num_sequences: int, num_tokens:
         raise ValueError(
             f"num_tokens is {num_tokens} and max_completion {max_completion}, but they must be at least 0 and 1"
         )
-    return KINDS[kind].weights(mask_BT.float(), num_sequences, num_tokens, max_completion)
+    sampled_B1 = (mask_BT.sum(dim=1) if sampled_B is None else sampled_B).float().unsqueeze(1)
+    return KINDS[kind].weights(mask_BT.float(), sampled_B1, num_sequences, num_tokens, max_completion)
 
 
 def policy_loss(

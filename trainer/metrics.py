@@ -54,6 +54,7 @@ def episode_metrics(episodes: Sequence[Episode], *, version: int | None = None) 
         metrics["success"] = success
     if valid:
         metrics["episodes/turns_mean"] = statistics.fmean(episode.num_turns for episode in valid)
+        metrics |= _talks(valid)
     ages = [version - sampled for episode in valid for sampled in episode.versions] if version is not None else []
     if ages:
         metrics |= {"staleness/mean": statistics.fmean(ages), "staleness/max": float(max(ages))}
@@ -282,6 +283,14 @@ def _lengths(valid: Sequence[Episode]) -> dict[str, float]:
         "completions/min_terminated_length": float(min(ended)),
         "completions/max_terminated_length": float(max(ended)),
     }
+
+
+def _talks(valid: Sequence[Episode]) -> dict[str, float]:
+    """Conversations an episode, and the share of what later turns read that was in the conversation as it is."""
+    metrics = {"conversations/mean": statistics.fmean(max(1, len(episode.segments)) for episode in valid)}
+    if read := sum(episode.prompt_tokens for episode in valid):
+        metrics["conversations/kept_share"] = sum(episode.kept_tokens for episode in valid) / read
+    return metrics
 
 
 def _tools(valid: Sequence[Episode]) -> dict[str, float]:

@@ -19,13 +19,14 @@ from typing import Any, Final
 import gymnasium
 import numpy as np
 
-from agentrl.trainer.answers import Opening, Outcome, read_reset, read_step
-from agentrl.trainer.chat import Chat
+from agentrl.trainer.answers import Context, Opening, Outcome, read_reset, read_step
+from agentrl.trainer.chat import Chat, TemplateError
 from agentrl.trainer.desk import Allowance, Desk, Desks, EnvFailure
 from agentrl.trainer.engines.base import Engine, Schedule, Session
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.groupscores import GroupScores
 from agentrl.trainer.history import History
+from agentrl.trainer.talks import Talks
 from agentrl.trainer.textualize import make_text_env
 from agentrl.trainer.types import Episode
 from agentrl.trainer.wrapping import WrapperConfig, make_env
@@ -179,65 +180,75 @@ class Rollouts:
         return episode, desk
 
     async def _episode(self, episode: Episode, task: Task, session: Session, desk: Desk, allowance: Allowance) -> None:
-        chat, config = self._chat, self._config
         options = {"split": task.split, **({} if task.level is None else {"level": task.level})}
         opening = await desk.call(partial(_reset, seed=task.seed, options=options), allowance, "reset")
         episode.task_id = str(task.seed) if opening.task_id is None else opening.task_id
         episode.level = (task.level or 0) if opening.level is None else opening.level
-        episode.messages = [
-            *([{"role": "system", "content": opening.system}] if opening.system else []),
-            {"role": "user", "content": opening.observation},
-        ]
-        history = History(
-            chat,
-            episode.messages,
-            opening.tools,
-            max_turn_tokens=config.max_turn_tokens,
-            max_episode_tokens=config.max_episode_tokens,
+        talks = Talks(self._begin)
+        context = opening.context or Context(
+            messages=[
+                *([{"role": "system", "content": opening.system}] if opening.system else []),
+                {"role": "user", "content": opening.observation},
+            ],
+            tools=opening.tools,
         )
         state = _state_key([opening.observation])
         sampled_s = env_s = 0.0
         while True:
-            if history.room < 1:
+            episode.messages += map(dict, context.messages)
+            if not self._hear(talks, context, is_first=not episode.num_turns):  # nobody will answer it any more
                 episode.truncated_by = "context"
                 break
+            if talks.moved:
+                session.forget()
             seed = _request_seed(task, episode.num_turns)
             began = time.perf_counter()
             completion = await session.generate(
-                history.request(temperature=task.temperature, seed=seed, order=(task.step, task.group, task.member))
+                talks.request(temperature=task.temperature, seed=seed, order=(task.step, task.group, task.member))
             )
             sampled_s += time.perf_counter() - began
             if completion.finish == "abort":  # half a turn is no answer: the episode is played again
                 raise EnvFailure("aborted", "engine", "a weight update ended the turn (engine.in_flight is 'abort')")
-            action = history.say(completion)
+            action = talks.say(completion)
             episode.num_turns += 1
             episode.versions.append(completion.version)
             episode.messages.append({"role": "assistant", "content": action})
             began = time.perf_counter()
-            outcome = await desk.call(partial(_step, action=action), allowance, "step")
+            step = partial(_step, action=action, num_turns=episode.num_turns)
+            outcome = await desk.call(step, allowance, "step")
             env_s += time.perf_counter() - began
             if outcome.failure is not None:
                 raise EnvFailure(**outcome.failure)
-            episode.reward += outcome.reward
-            episode.turn_rewards.append(outcome.reward)
-            episode.turn_components.append(dict(outcome.rewards))
-            episode.carry = dict(outcome.carry)
+            _note(episode, outcome)
             episode.turn_lengths.append(len(completion.token_ids))
             episode.turn_states.append(state)
-            for name, value in outcome.rewards.items():
-                episode.rewards[name] = episode.rewards.get(name, 0.0) + value
             if outcome.terminated or outcome.truncated:
                 episode.success = outcome.success
                 cut, turned_off = completion.finish == "length", not outcome.terminated
                 episode.truncated_by = "length" if cut else "turns" if turned_off else None
                 break
-            episode.messages += map(dict, outcome.replies)
-            state = _state_key([reply["content"] for reply in outcome.replies])
-            if not history.hear(completion, outcome.replies):  # nobody will answer them any more
-                episode.truncated_by = "context"
-                break
-        episode.token_ids, episode.mask, episode.logprobs = history.ids, history.mask, history.logprobs
+            context = outcome.context or Context(messages=outcome.replies, after=episode.num_turns - 1)
+            state = _state_key([str(message.get("content")) for message in context.messages])
+        talks.write(episode)
         episode.timings.update(sample_s=sampled_s, env_s=env_s)
+
+    def _begin(self, context: Context) -> History:
+        return History(
+            self._chat,
+            context.messages,
+            context.tools,
+            max_turn_tokens=self._config.max_turn_tokens,
+            max_episode_tokens=self._config.max_episode_tokens,
+        )
+
+    def _hear(self, talks: Talks, context: Context, *, is_first: bool) -> bool:
+        """Read a context; one that the template cannot render is a program's, and costs its episode alone."""
+        try:
+            return talks.hear(context)
+        except TemplateError as error:
+            if is_first:
+                raise
+            raise EnvFailure("template", "chat", str(error)) from error
 
     def _env_of(self, task: Task) -> str:
         return task.env_id or self._env_id
@@ -247,8 +258,18 @@ def _reset(env: gymnasium.Env[Any, Any], seed: int, options: dict[str, Any]) -> 
     return read_reset(env.reset(seed=seed, options=options))
 
 
-def _step(env: gymnasium.Env[Any, Any], action: str) -> Outcome:
-    return read_step(env.step(action))
+def _step(env: gymnasium.Env[Any, Any], action: str, num_turns: int) -> Outcome:
+    return read_step(env.step(action), num_turns)
+
+
+def _note(episode: Episode, outcome: Outcome) -> None:
+    """Add what a turn earned."""
+    episode.reward += outcome.reward
+    episode.turn_rewards.append(outcome.reward)
+    episode.turn_components.append(dict(outcome.rewards))
+    episode.carry = dict(outcome.carry)
+    for name, value in outcome.rewards.items():
+        episode.rewards[name] = episode.rewards.get(name, 0.0) + value
 
 
 def _state_key(texts: Sequence[str]) -> str:

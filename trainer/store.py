@@ -52,9 +52,10 @@ _COLUMNS = {  # column -> SQL type; the first four are the key
     "token_ids": "BLOB NOT NULL",
     "mask": "BLOB NOT NULL",
     "logprobs": "BLOB NOT NULL",
-    "turns": "TEXT",  # JSON: rewards, lengths, states, advantages, components of turns; NULL in rows of layout 1
+    "turns": "TEXT",  # JSON: what is known of each turn, and of conversations; NULL in rows of layout 1
 }
-_TURNS = ("rewards", "lengths", "states", "advantages", "components")
+_TURNS = ("rewards", "lengths", "states", "advantages", "components", "segments")
+_TALKS = ("segments", "prompt_tokens", "kept_tokens")
 _KEY = ("phase", "step", "group_id", "member")
 _TYPED = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
 _CREATE = f"CREATE TABLE IF NOT EXISTS episodes ({_TYPED}, PRIMARY KEY ({', '.join(_KEY)}))"
@@ -259,7 +260,7 @@ def _row(phase: Phase, episode: Episode) -> tuple[Any, ...]:
         np.asarray(episode.token_ids, dtype="<i4").tobytes(),
         np.packbits(np.asarray(episode.mask, dtype=bool)).tobytes(),
         np.asarray(episode.logprobs, dtype="<f4").tobytes(),
-        json.dumps({name: getattr(episode, f"turn_{name}") for name in _TURNS}),
+        json.dumps({name: getattr(episode, f"turn_{name}") for name in _TURNS} | _talks(episode)),
     )
 
 
@@ -292,7 +293,12 @@ def _episode(values: tuple[Any, ...]) -> Episode:
         timings=json.loads(row["timings"]),
         advantage=_number(row["advantage"]),
         **by_turn,
+        **{name: value for name, value in turns.get("talks", {}).items() if name in _TALKS},
     )
+
+
+def _talks(episode: Episode) -> dict[str, Any]:
+    return {"talks": {name: getattr(episode, name) for name in _TALKS}} if episode.prompt_tokens else {}
 
 
 def _number(value: float | None) -> float:

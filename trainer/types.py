@@ -1,7 +1,8 @@
 """Records that pass between rollout, engine, loss and store.
 
 An episode is one flat sequence of tokens, `[prompt, turn 1, replies, turn 2, …]`, with a mask that is True exactly on
-the tokens the model sampled; only those are trained on.
+the tokens the model sampled; only those are trained on. One that consists of several conversations has them one after
+the other (`segments`); each is read from its own beginning, and sees nothing of the others.
 """
 
 from __future__ import annotations
@@ -53,7 +54,22 @@ class Episode:
     turn_states: list[str] = field(default_factory=list)  # what each turn answered, hashed: equal texts, equal keys
     turn_advantages: list[float] = field(default_factory=list)  # of each turn; empty: all have `advantage`
     turn_components: list[dict[str, float]] = field(default_factory=list)  # of each turn; summed they are `rewards`
+    segments: list[int] = field(default_factory=list)  # tokens of each conversation; empty: all is one
+    turn_segments: list[int] = field(default_factory=list)  # the conversation of each turn; empty: all is one
+    prompt_tokens: int = 0  # read before the second and later turns, over conversations; 0 where not measured
+    kept_tokens: int = 0  # of these, tokens that were read or sampled before as they are
     carry: dict[str, Any] = field(default_factory=dict)  # what the environment is handed back when it scores the group
+
+    @property
+    def turn_order(self) -> list[int]:
+        """Turns in the order in which their tokens stand: by conversation, then by time."""
+        turns = range(max(len(self.turn_lengths), len(self.turn_segments), 1))
+        return sorted(turns, key=self.turn_segments.__getitem__) if self.turn_segments else list(turns)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest conversation."""
+        return max(self.segments or [len(self.token_ids)])
 
     @property
     def teaches(self) -> bool:

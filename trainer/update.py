@@ -93,13 +93,13 @@ class Updater:
         self, model: PreTrainedModel, head: Head, episodes: Sequence[Episode]
     ) -> dict[tuple[int, int], Tensor]:
         """Return the log-probability of each token on the CPU, by group and member; 0 where not sampled."""
-        lengths = {(episode.group, episode.member): len(episode.token_ids) for episode in episodes}
-        found: dict[tuple[int, int], Tensor] = {}
+        found = {(episode.group, episode.member): torch.zeros(len(episode.token_ids)) for episode in episodes}
         with torch.no_grad():
             for batch in self._batches(episodes, self._config.micro_batch_tokens):
                 logprobs_BT, _ = token_logprobs(model, head, batch, self._config.temperature)
-                for place, row_T in zip(batch.places, logprobs_BT.cpu(), strict=True):
-                    found[place] = row_T[: lengths[place]]
+                for (group, member, start), row_T in zip(batch.places, logprobs_BT.cpu(), strict=True):
+                    room_T = found[group, member][start:]  # a row is padded to the longest of its batch
+                    room_T[: len(row_T)] += row_T[: len(room_T)]
         return found
 
     def _batches(self, episodes: Sequence[Episode], max_tokens: int) -> Iterator[MicroBatch]:
@@ -134,7 +134,7 @@ class Updater:
         loss_of: Callable[[MicroBatch], tuple[Tensor, dict[str, Tensor]]],
     ) -> dict[str, float]:
         """Add up the gradient of some episodes, with smaller micro-batches where memory runs out; return the sums."""
-        longest = max(len(episode.token_ids) for episode in episodes)
+        longest = max(episode.longest for episode in episodes)
         while True:
             self.optimizer.forget()
             sums: dict[str, float] = {}
@@ -195,6 +195,7 @@ class Updater:
             num_sequences=num_sequences,
             num_tokens=num_tokens,
             max_completion=config.rollout.max_episode_tokens,
+            sampled_B=batch.sampled_B,
         )
         old_BT, correction_BT = batch.old_logprobs_BT, None
         sums: dict[str, Tensor] = {}
@@ -237,14 +238,16 @@ class Updater:
 
 def _padded(batch: MicroBatch, values: Mapping[tuple[int, int], Tensor]) -> Tensor:
     padded_BT = torch.zeros_like(batch.old_logprobs_BT)
-    for row, place in enumerate(batch.places):
-        padded_BT[row, : len(values[place])] = values[place].to(padded_BT.device)
+    for row_T, (group, member, start) in zip(padded_BT, batch.places, strict=True):
+        part_T = values[group, member][start : start + len(row_T)]
+        row_T[: len(part_T)] = part_T.to(padded_BT.device)
     return padded_BT
 
 
 def _width(episodes: Sequence[Episode]) -> int:
     """Return how many tokens all episodes are in one micro-batch, padding included."""
-    return len(episodes) * max(len(episode.token_ids) for episode in episodes)
+    rows = sum(max(1, len(episode.segments)) for episode in episodes)
+    return rows * max(episode.longest for episode in episodes)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

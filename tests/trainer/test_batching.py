@@ -37,11 +37,11 @@ def episode(rng: Random, member: int) -> Episode:
 def test_every_token_is_there_once(seed: int, num: int, max_tokens: int) -> None:
     rng = Random(seed)
     episodes = [episode(rng, member) for member in range(num)]
-    left = {(each.group, each.member): each for each in episodes}
+    left = {(each.group, each.member): each for each in episodes if any(each.mask)}
     for batch in micro_batches(episodes, max_tokens=max_tokens, device=torch.device("cpu")):
         assert batch.ids_BT.numel() <= max_tokens or len(batch.ids_BT) == 1
         for row, place in enumerate(batch.places):
-            each = left.pop(place)
+            each = left.pop(place[:2])
             length = len(each.token_ids)
             assert batch.ids_BT[row, :length].tolist() == each.token_ids
             assert batch.mask_BT[row, :length].tolist() == each.mask

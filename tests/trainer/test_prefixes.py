@@ -74,14 +74,14 @@ def kin(rng: Random, groups: int) -> list[Episode]:
 @given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 90))
 def test_every_episode_is_in_one_micro_batch(seed: int, groups: int, max_tokens: int) -> None:
     episodes = kin(Random(seed), groups)
-    left = {(each.group, each.member): each for each in episodes}
+    left = {(each.group, each.member): each for each in episodes if any(each.mask)}
     for batch in micro_batches(episodes, max_tokens=max_tokens, device=CPU, costs=FREE):
         assert batch.computed <= max_tokens or len(batch.places) == 1
         for row, place in enumerate(batch.places):
-            each = left.pop(place)
+            each = left.pop(place[:2])
             assert batch.ids_BT[row, : len(each.token_ids)].tolist() == each.token_ids
             assert torch.equal(batch.advantages_BT[row, : len(each.token_ids)], token_advantages(each))
-        assert batch.num_tokens == sum(len(episodes[4 * group + member].token_ids) for group, member in batch.places)
+        assert batch.num_tokens == sum(len(episodes[4 * group + member].token_ids) for group, member, _ in batch.places)
     assert not left
 
 

@@ -67,11 +67,14 @@ class Refused(Exception):
             many, 500 the infrastructure failed, 503 closing.
         code: A short stable word, such as "invalid_api_key", "context_length_exceeded".
         param: The field of the request that is wrong, where it is one.
+        retry_after_s: Told to the client as `Retry-After`, in seconds; of 429 and 503.
     """
 
-    def __init__(self, message: str, *, status: int, code: str, param: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int, code: str, param: str | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.code, self.param = status, code, param
+        self.status, self.code, self.param, self.retry_after_s = status, code, param, retry_after_s
 
 
 class Answers(Protocol):

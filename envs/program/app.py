@@ -1,0 +1,203 @@
+"""The server that programs call as their model: an ASGI application that speaks the dialects of OpenAI and Anthropic.
+
+The way of a call is short, since many programs share one core: no framework stands between the server and the dialect.
+A client that leaves cancels the wait for its answer. A stream's headers go out with its first event; where the answer
+takes longer than `ping_s` they go out before it, and comments keep the connection: a refusal that comes later is then
+an event of the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from agentrl.envs.program.asgi import LeftError, Receive, Scope, Send, Stream, body_of, key_of, new_id, respond
+from agentrl.envs.program.calls import Answers, Call, Refused, Said
+from agentrl.envs.program.dialects import chat
+from agentrl.envs.program.dialects.reading import Fields, decoded
+
+__all__ = ["App", "Speech", "make_endpoint"]
+
+_logger = logging.getLogger(__name__)
+_ANSWERED_ALIKE = (409, 501)  # clients ask again after 409 and all from 500 on, unless they are told
+
+
+class Speech(Protocol):
+    """What a dialect is to the server; each is a module of `dialects/`."""
+
+    @property
+    def ID_HEADER(self) -> bytes:
+        """Return the header in which the vendor's client looks for the request's identifier."""
+        ...
+
+    def read(self, told: Mapping[str, Any]) -> Call:
+        """Return what a request asks."""
+        ...
+
+    def whole(self, told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> dict[str, Any]:
+        """Return the response to a request that asks for no stream."""
+        ...
+
+    def streamed(self, told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> list[bytes]:
+        """Return the events of the response to a request that asks for a stream."""
+        ...
+
+    def refused(self, error: Refused) -> dict[str, Any]:
+        """Return what a call is refused with."""
+        ...
+
+    def failed(self, error: Refused) -> list[bytes]:
+        """Return the events that end a stream whose answer did not come."""
+        ...
+
+
+def make_endpoint(answers: Answers, *, models: Sequence[str] = ("policy",), ping_s: float = 10.0) -> App:
+    """Return the ASGI application.
+
+    Args:
+        answers: Who answers the calls.
+        models: What `/v1/models` lists; a call may name any.
+        ping_s: A stream that waits for its answer for so long gets a comment, and then one every so many seconds, so
+            that the client's time limit for reading does not end it.
+    """
+    return App(answers, models=models, ping_s=ping_s)
+
+
+class App:
+    """The ASGI application; made by `make_endpoint`."""
+
+    def __init__(self, answers: Answers, *, models: Sequence[str], ping_s: float) -> None:
+        self._answers = answers
+        self._models = tuple(models)
+        self._ping_s = ping_s
+        self._waiting: set[asyncio.Task[Any]] = set()  # for an answer
+        self._closing = asyncio.Event()
+        self._speeches: dict[str, Speech] = {"/v1/chat/completions": chat}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"{scope['type']} is not served; HTTP alone is")
+        path: str = scope["path"]
+        if path.startswith("/v1/v1/"):  # a client that adds the version itself, as Anthropic's does
+            path = path[3:]
+        headers = dict(scope["headers"])
+        speech = self._speeches.get(path)
+        if speech is not None and scope["method"] == "POST":
+            await self._call(speech, headers, receive, send)
+        else:
+            await self._look(path, scope["method"], headers, send)
+
+    def shut(self) -> None:
+        """Refuse what waits for an answer, and all that comes; called in the event loop."""
+        self._closing.set()
+        for task in self._waiting:
+            task.cancel()
+
+    async def _call(self, speech: Speech, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
+        ident = (speech.ID_HEADER, new_id("req_").encode())
+        stream = Stream(send, [ident])
+        try:
+            told = decoded(await body_of(headers, receive))
+            key, is_stream = key_of(headers), Fields(told).flag("stream", False)
+            await self._answers.passed_on(key, Fields(told).text("model"))
+            call = speech.read(told)
+            saids = await self._answer(key, call, receive, stream if is_stream else None)
+            if is_stream:
+                await stream.finish(speech.streamed(told, call, saids))
+            else:
+                await respond(send, 200, speech.whole(told, call, saids), [ident])
+        except LeftError:
+            return
+        except Refused as error:
+            await _refuse(send, speech, error, stream, ident)
+        except Exception as error:  # of those who answer: a client must learn that this was no answer
+            _logger.exception("a call could not be answered")
+            failure = Refused(f"the call could not be answered: {type(error).__name__}", status=500, code="failed")
+            await _refuse(send, speech, failure, stream, ident)
+
+    async def _answer(self, key: str, call: Call, receive: Receive, stream: Stream | None) -> Sequence[Said]:
+        """Wait for the answer, while a client that waits for a stream is kept.
+
+        Raises:
+            Refused: It is not answered.
+            LeftError: The client left.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        left = asyncio.Event()
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            left.set()
+            task.cancel()
+
+        async def keep() -> None:
+            while stream is not None:
+                await asyncio.sleep(self._ping_s)
+                await stream.ping()
+
+        if self._closing.is_set():
+            raise _closing()
+        beside = [asyncio.ensure_future(watch())]
+        if stream is not None:
+            beside.append(asyncio.ensure_future(keep()))
+        self._waiting.add(task)
+        try:
+            return await self._answers.answer(key, call)
+        except asyncio.CancelledError:
+            if left.is_set():
+                raise LeftError from None
+            if self._closing.is_set():
+                task.uncancel()
+                raise _closing() from None
+            raise
+        finally:
+            self._waiting.discard(task)
+            for each in beside:
+                each.cancel()
+
+    async def _look(self, path: str, method: str, headers: Mapping[bytes, bytes], send: Send) -> None:
+        """Serve what is no call of the model."""
+        ident = (chat.ID_HEADER, new_id("req_").encode())
+        try:
+            if path in self._speeches:
+                raise Refused(f"{method} is not done on {path}; POST is", status=405, code="method_not_allowed")
+            if path == "/health" and method == "GET":
+                await respond(send, 200, {"status": "closing" if self._closing.is_set() else "ok"})
+                return
+            if path == "/v1/models" and method == "GET":
+                data = [{"id": each, "object": "model", "created": 0, "owned_by": "agentrl"} for each in self._models]
+                await respond(send, 200, {"object": "list", "data": data}, [ident])
+                return
+            raise Refused(f"there is no {method} {path[:200]} here", status=404, code="unknown_url")
+        except Refused as error:
+            await _refuse(send, chat, error, None, ident)
+
+
+def _closing() -> Refused:
+    return Refused("the endpoint is closing", status=503, code="closing")
+
+
+async def _refuse(
+    send: Send, speech: Speech, error: Refused, stream: Stream | None, ident: tuple[bytes, bytes]
+) -> None:
+    """Tell a client why it gets no answer."""
+    if stream is not None and stream.is_open:
+        await stream.finish(speech.failed(error))
+        return
+    headers = [ident]
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", f"{error.retry_after_s:.3g}".encode()))
+    if error.status in _ANSWERED_ALIKE or error.code == "closing":
+        headers.append((b"x-should-retry", b"false"))
+    if error.status == 413:
+        headers.append((b"connection", b"close"))
+    if error.status == 405:
+        headers.append((b"allow", b"POST"))
+    with contextlib.suppress(OSError):
+        await respond(send, error.status, speech.refused(error), headers)

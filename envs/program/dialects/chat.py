@@ -1,0 +1,321 @@
+"""OpenAI's chat completions: https://platform.openai.com/docs/api-reference/chat/create.
+
+What a policy cannot do is refused by name (images, audio, log-probabilities, tools of the vendor's own, the old
+`functions`); parameters that change nothing here (`user`, `metadata`, `store`, …) are accepted, unknown ones too, as
+servers of open models do. Thoughts that a program sends back (`reasoning_content`) are left out of what is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agentrl.envs.program.calls import Asked, Call, Refused, Said
+from agentrl.envs.program.dialects.reading import Fields, bad, pieces
+
+__all__ = ["DONE", "ID_HEADER", "event", "failed", "function", "read", "refused", "settings_of", "streamed", "whole"]
+
+DONE = b"data: [DONE]\n\n"
+"""The end of a stream."""
+
+ID_HEADER = b"x-request-id"
+"""Where OpenAI's clients look for the request's identifier."""
+
+_ROLES = ("system", "developer", "user", "assistant", "tool")
+_MOST_STOPS, _MOST_ANSWERS, _MOST_TOKENS = 4, 128, 1 << 31
+_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+_UNSPOKEN = ("functions", "function_call", "audio", "web_search_options")
+_KINDS = {401: "invalid_request_error", 403: "permission_error", 429: "rate_limit_error"}
+_NUMBERS = {"temperature": (0, 2), "top_p": (0, 1), "frequency_penalty": (-2, 2), "presence_penalty": (-2, 2)}
+_TEXTS = ("reasoning_effort", "verbosity")
+_compact = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: clients split lines where Unicode does
+
+
+def read(told: Mapping[str, Any]) -> Call:
+    """Return what a request asks.
+
+    Raises:
+        Refused: It asks for what is wrong, or what is not done here; status 400.
+    """
+    fields = Fields(told)
+    for name in _UNSPOKEN:
+        if told.get(name) is not None:
+            bad(f"'{name}' is not spoken here; tools are given as 'tools'", name, "unsupported_parameter")
+    if fields.flag("logprobs", False) or fields.whole("top_logprobs", 0, 20):
+        name = "logprobs" if told.get("logprobs") else "top_logprobs"
+        bad(f"'{name}' is not given here; leave it out", name, "unsupported_parameter")
+    if any(each != "text" for each in fields.array("modalities")):
+        bad("'modalities' may hold \"text\" alone", "modalities", "unsupported_value")
+    if told.get("stream_options") is not None:
+        fields.fields("stream_options").flag("include_usage", False)
+        if not fields.flag("stream", False):
+            bad("'stream_options' goes with 'stream': true", "stream_options")
+    tools = tuple(function(each, each.fields("function")) for each in fields.each("tools"))
+    most, of_old = (fields.whole(name, 1, _MOST_TOKENS) for name in ("max_completion_tokens", "max_tokens"))
+    if most is not None and of_old is not None:
+        bad("'max_tokens' and 'max_completion_tokens' say the same; give one", "max_tokens")
+    return Call(
+        dialect="chat",
+        model=fields.text("model"),
+        messages=_messages(fields),
+        tools=tools,
+        tool_choice=_choice(fields, tools),
+        parallel_tool_calls=fields.flag("parallel_tool_calls", True),
+        num_answers=fields.whole("n", 1, _MOST_ANSWERS) or 1,
+        stop=_stops(fields),
+        max_tokens=of_old if most is None else most,
+        response_format=_format(fields),
+        settings=settings_of(fields, (*_NUMBERS, "seed", *_TEXTS)),
+    )
+
+
+def settings_of(fields: Fields, names: Sequence[str]) -> dict[str, Any]:
+    """Return those settings of the sampler that a request gives."""
+    told = fields.told
+    found: dict[str, Any] = {}
+    for name in names:
+        if told.get(name) is None:
+            continue
+        if name in _NUMBERS:
+            found[name] = fields.number(name, *_NUMBERS[name])
+        elif name == "seed":
+            found[name] = fields.whole(name, -(1 << 63), (1 << 63) - 1)
+        else:
+            found[name] = fields.text(name)
+    return found
+
+
+def function(tool: Fields, described: Fields) -> dict[str, Any]:
+    """Return a tool in the OpenAI function format.
+
+    Args:
+        tool: Of the request.
+        described: Where its name, description and parameters stand.
+    """
+    if tool.text("type") != "function":
+        kind = tool.told["type"]
+        path = tool.path("type")
+        bad(f"'{path}' is {kind[:40]!r}; only tools of type 'function' are called here", path, "unsupported_value")
+    name = described.text("name")
+    if not _NAME.fullmatch(name):
+        path = described.path("name")
+        bad(f"'{path}' is {name[:80]!r}, but must be 1 to 64 letters, digits, _, . or -", path)
+    parameters = described.object("parameters") or {"type": "object", "properties": {}}
+    description = described.maybe_text("description") or ""
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+def _messages(fields: Fields) -> tuple[dict[str, Any], ...]:
+    names: dict[str, str] = {}  # of tools, by the id of the call
+    messages = tuple(_message(each, names) for each in fields.each("messages"))
+    if not messages:
+        fields.required("messages")
+        bad("'messages' is empty; give at least one", "messages", "empty_array")
+    return messages
+
+
+def _message(message: Fields, names: dict[str, str]) -> dict[str, Any]:
+    role = message.text("role")
+    if role == "user":
+        return {"role": "user", "content": _content(message)}
+    if role == "assistant":
+        said: dict[str, Any] = {"role": "assistant", "content": _content(message, optional=True)}
+        if message.told.get("function_call") is not None:
+            path = message.path("function_call")
+            bad(f"'{path}' is not spoken here; write 'tool_calls'", path, "unsupported_parameter")
+        if calls := [_called(each) for each in message.each("tool_calls")]:
+            said["tool_calls"] = calls
+            names.update((each["id"], each["name"]) for each in calls)
+        return said
+    if role == "tool":
+        ident = message.text("tool_call_id")
+        return {
+            "role": "tool",
+            "tool_call_id": ident,
+            "name": names.get(ident) or message.maybe_text("name") or "",
+            "content": _content(message),
+        }
+    if role in ("system", "developer"):
+        return {"role": "system", "content": _content(message)}
+    path = message.path("role")
+    return bad(f"'{path}' is {role[:40]!r}, but must be one of {', '.join(_ROLES)}", path)
+
+
+def _called(call: Fields) -> dict[str, str]:
+    if (kind := call.maybe_text("type") or "function") != "function":
+        path = call.path("type")
+        bad(f"'{path}' is {kind[:40]!r}; only 'function' is called here", path, "unsupported_value")
+    function = call.fields("function")
+    return {"id": call.text("id"), "name": function.text("name"), "arguments": function.text("arguments")}
+
+
+def _content(message: Fields, *, optional: bool = False) -> str:
+    content = message.told.get("content")
+    if type(content) is str:
+        return content
+    if type(content) is list:
+        return "".join(map(_part, message.each("content")))
+    if content is None and optional:
+        return ""
+    path = message.path("content")
+    return message.wrong(path, message.required("content"), "a string or an array of parts")
+
+
+def _part(part: Fields) -> str:
+    kind = part.text("type")
+    if kind in ("text", "refusal"):
+        return part.text(kind)
+    path = part.path("type")
+    return bad(f"'{path}' is {kind[:40]!r}; the policy reads text alone", path, "unsupported_value")
+
+
+def _choice(fields: Fields, tools: Sequence[Mapping[str, Any]]) -> str:
+    choice = fields.told.get("tool_choice")
+    if choice is None:
+        return "auto"
+    if type(choice) is dict:
+        named = fields.fields("tool_choice")
+        if (kind := named.text("type")) != "function":
+            path = named.path("type")
+            bad(f"'{path}' is {kind[:40]!r}; only 'function' is spoken here", path, "unsupported_value")
+        name = named.fields("function").text("name")
+        if not any(each["function"]["name"] == name for each in tools):
+            bad(f"'tool_choice' names {name[:80]!r}, which is not among 'tools'", "tool_choice")
+        return f"={name}"
+    if fields.text("tool_choice") not in ("auto", "none", "required"):
+        bad(f"'tool_choice' is {choice[:40]!r}, but must be auto, none, required or a function", "tool_choice")
+    if choice == "required" and not tools:
+        bad("'tool_choice' asks for a tool, but 'tools' gives none", "tool_choice")
+    return str(choice)
+
+
+def _stops(fields: Fields) -> tuple[str, ...]:
+    stop = fields.told.get("stop")
+    if type(stop) is str:
+        return (stop,) if stop else ()
+    stops = fields.array("stop")
+    if any(type(each) is not str for each in stops):
+        bad("'stop' must be a string or an array of strings", "stop", "invalid_type")
+    if len(stops) > _MOST_STOPS:
+        bad(f"'stop' has {len(stops)} entries, but may have {_MOST_STOPS}", "stop", "array_above_max_length")
+    return tuple(filter(None, stops))
+
+
+def _format(fields: Fields) -> Mapping[str, Any] | None:
+    if fields.told.get("response_format") is None:
+        return None
+    asked = fields.fields("response_format")
+    kind = asked.text("type")
+    if kind == "text":
+        return None
+    if kind == "json_schema":
+        schema = asked.fields("json_schema")
+        schema.text("name")
+        schema.object("schema")
+    elif kind != "json_object":
+        bad(
+            f"'response_format.type' is {kind[:40]!r}, but must be text, json_object or json_schema",
+            "response_format.type",
+        )
+    return asked.told
+
+
+def whole(told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> dict[str, Any]:
+    """Return the response to a request that asks for no stream."""
+    return {
+        "id": f"chatcmpl-{secrets.token_hex(12)}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": call.model,
+        "choices": [
+            {"index": index, "message": _said(said), "logprobs": None, "finish_reason": _finish(said)}
+            for index, said in enumerate(saids)
+        ],
+        "usage": _usage(saids),
+    }
+
+
+def _said(said: Said) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": said.content, "refusal": None}
+    if said.calls:
+        message["content"] = said.content or None
+        message["tool_calls"] = [_call(each) for each in said.calls]
+    if said.reasoning:
+        message["reasoning_content"] = said.reasoning
+    return message
+
+
+def _call(asked: Asked) -> dict[str, Any]:
+    return {"id": asked.id, "type": "function", "function": {"name": asked.name, "arguments": asked.arguments}}
+
+
+def _finish(said: Said) -> str:
+    return "tool_calls" if said.calls and said.finish == "stop" else said.finish
+
+
+def _usage(saids: Sequence[Said]) -> dict[str, int]:
+    asked, told = saids[0].prompt_tokens, sum(each.completion_tokens for each in saids)
+    return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
+
+
+def streamed(told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> list[bytes]:
+    """Return the events of the response to a request that asks for a stream."""
+    base = {
+        "id": f"chatcmpl-{secrets.token_hex(12)}",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": call.model,
+    }
+    counted = bool((told.get("stream_options") or {}).get("include_usage"))
+    if counted:
+        base["usage"] = None  # OpenAI's chunks have it, when the last one tells it
+    events = []
+    for index, said in enumerate(saids):
+        for delta in _deltas(said):
+            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+            events.append(event({**base, "choices": [choice]}))
+        choice = {"index": index, "delta": {}, "logprobs": None, "finish_reason": _finish(said)}
+        events.append(event({**base, "choices": [choice]}))
+    if counted:
+        events.append(event({**base, "choices": [], "usage": _usage(saids)}))
+    events.append(DONE)
+    return events
+
+
+def _deltas(said: Said) -> list[dict[str, Any]]:
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None if said.calls else "", "refusal": None}]
+    deltas += [{"reasoning_content": each} for each in pieces(said.reasoning)]
+    deltas += [{"content": each} for each in pieces(said.content)]
+    for index, asked in enumerate(said.calls):
+        function = {"name": asked.name, "arguments": ""}
+        deltas.append({"tool_calls": [{"index": index, "id": asked.id, "type": "function", "function": function}]})
+        deltas += [
+            {"tool_calls": [{"index": index, "function": {"arguments": each}}]} for each in pieces(asked.arguments)
+        ]
+    return deltas
+
+
+def event(told: Mapping[str, Any], name: str = "") -> bytes:
+    """Return an event of a stream.
+
+    Args:
+        told: What it tells.
+        name: Of the event, where the dialect names them.
+    """
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {_compact(told)}\n\n".encode()
+
+
+def refused(error: Refused) -> dict[str, Any]:
+    """Return what a call is refused with."""
+    kind = "server_error" if error.status >= 500 else _KINDS.get(error.status, "invalid_request_error")
+    return {"error": {"message": str(error), "type": kind, "param": error.param, "code": error.code}}
+
+
+def failed(error: Refused) -> list[bytes]:
+    """Return the events that end a stream whose answer did not come."""
+    return [event(refused(error))]

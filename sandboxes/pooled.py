@@ -85,13 +85,14 @@ class PooledBackend(Backend):
             box = self._pool.take(shape, wait_s=ends - time.monotonic() if attempt else wait_s)
             leased = self._leased(box, spec)
             try:
+                leased.open_services()
                 for path, content in spec.files.items():
                     leased.write(path, content)
             except SandboxDied as error:
-                # It may have died on the shelf a moment ago. If it died of these files, the second one does too.
+                # It may have died on the shelf a moment ago. If it died of this spec, the second one does too.
                 leased.close()
                 if attempt == ATTEMPTS - 1:
-                    died = f"{ATTEMPTS} boxes died while the spec's files were written"
+                    died = f"{ATTEMPTS} boxes died while the spec's files and services were set up"
                     raise SandboxUnavailable(f"{died}: {error}") from error
             except BaseException:
                 leased.close()

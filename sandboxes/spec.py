@@ -1,4 +1,4 @@
-"""What a box is asked to be: image, limits, network, environment, user and first files, as one frozen record.
+"""What a box is asked to be: image, limits, network, services, environment, user and first files, as one frozen record.
 
 Limits are upper bounds, not reservations. What a backend cannot hold on this machine it names in `capabilities()`; with
 `strict=True` such a spec is refused instead.
@@ -15,12 +15,17 @@ from agentrl.sandboxes.errors import SpecError
 __all__ = ["SandboxSpec"]
 
 NAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?(:\d{1,5})?")
+TARGET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|[0-9A-Fa-f:.]+")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A box needs this much for the worker, its spawner and one interpreter (measured: 25 MB resident).
 LEAST_MEMORY_MB = 64
 LEAST_PIDS = 8
 # The worker shares the box's quota: with less it would miss its own heartbeat, and the box would be taken for dead.
 LEAST_CPUS = 0.1
+PROXY_PORT = 3128
+"""Port of 127.0.0.1 in the box where the proxy of `network` listens."""
+FIRST_PORT, LAST_PORT = 1024, 65_535
+MOST_SERVICES = 8
 MOST_MB = 2**30
 MOST = 2**40 - 1
 
@@ -59,6 +64,9 @@ class SandboxSpec:
     """File descriptors that one process may hold."""
     network: Sequence[str] = ()
     """Names that may be reached over HTTP and HTTPS, such as "docs.example.org" or "*.example.org"; none by default."""
+    services: Mapping[int, int | tuple[str, int]] = field(default_factory=dict)
+    """What jobs reach at http://127.0.0.1:PORT/ in the box, by any protocol over TCP: PORT, from 1024, to a port of the
+    host's 127.0.0.1, or to (host, port). That address only; none by default. At most 8, and 128 connections at once."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that every job sees, beside PATH, HOME, LANG and TMPDIR. Nothing comes from the host's environment."""
     user: int = 1000
@@ -71,6 +79,7 @@ class SandboxSpec:
     def __post_init__(self) -> None:
         self._check_kinds()
         object.__setattr__(self, "network", tuple(self.network))
+        object.__setattr__(self, "services", dict(self.services))
         object.__setattr__(self, "environment", dict(self.environment))
         object.__setattr__(self, "files", dict(self.files))
         self._check_numbers()
@@ -85,6 +94,7 @@ class SandboxSpec:
             self,
             files={},
             environment={},
+            services={},
             # Which names are allowed is the lease's; whether there is a tunnel at all is the box's.
             network=("tunnel",) if self.network else (),
             output_bytes=1,
@@ -92,6 +102,14 @@ class SandboxSpec:
             cpu_s=None,
             strict=False,
         )
+
+    def targets(self) -> dict[int, tuple[str, int]]:
+        """Return each service's port in the box and the address that it is to reach.
+
+        >>> SandboxSpec(services={8000: 41234}).targets()
+        {8000: ('127.0.0.1', 41234)}
+        """
+        return {port: ("127.0.0.1", to) if isinstance(to, int) else to for port, to in self.services.items()}
 
     def _check_kinds(self) -> None:
         if self.image is not None and (not isinstance(self.image, str) or not self.image.strip()):
@@ -104,6 +122,11 @@ class SandboxSpec:
         if not isinstance(self.network, Iterable) or isinstance(self.network, bytes | Mapping):
             raise SpecError(
                 f"network={self.network!r:.100} must be a list of names, such as ['docs.example.org'], or [] for none"
+            )
+        if not isinstance(self.services, Mapping):
+            raise SpecError(
+                f"services={self.services!r:.100} must be a dict from a port in the box to a port of this host, such "
+                "as {8000: 41234}, or {}"
             )
         if not isinstance(self.environment, Mapping):
             raise SpecError(
@@ -142,6 +165,7 @@ class SandboxSpec:
                     f"network: {host!r} is not a host name; write a name such as 'docs.example.org', "
                     "'*.example.org' or 'docs.example.org:8080', in lower case, without a scheme or path"
                 )
+        self._check_services()
         for name, text in self.environment.items():
             if not isinstance(name, str) or not VARIABLE.fullmatch(name) or not isinstance(text, str) or "\0" in text:
                 raise SpecError(f"environment: {name!r}={text!r} must be a variable name and a text without NUL")
@@ -150,6 +174,26 @@ class SandboxSpec:
                 raise SpecError(f"files: {path!r:.200} must be a path, a text without NUL, such as 'data.txt'")
             if not isinstance(content, bytes):
                 raise SpecError(f"files: the content of {path!r:.200} must be bytes, not {type(content).__name__}")
+
+    def _check_services(self) -> None:
+        if len(self.services) > MOST_SERVICES:
+            raise SpecError(f"services: {len(self.services)} of them; a box has at most {MOST_SERVICES}")
+        for port, to in self.services.items():
+            if not _is_port(port, FIRST_PORT) or port == PROXY_PORT:
+                raise SpecError(
+                    f"services: {port!r:.100} must be the port in the box, a number from {FIRST_PORT} to {LAST_PORT} "
+                    f"and not {PROXY_PORT}, such as services={{8000: {to!r:.50}}}"
+                )
+            host, target = to if isinstance(to, tuple) and len(to) == 2 else ("127.0.0.1", to)
+            if not isinstance(host, str) or not TARGET.fullmatch(host) or not _is_port(target, 1):
+                raise SpecError(
+                    f"services: {port} leads to {to!r:.100}, which must be a port of this host's 127.0.0.1, from 1 to "
+                    f"{LAST_PORT}, or an address as ('127.0.0.1', 41234)"
+                )
+
+
+def _is_port(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= LAST_PORT
 
 
 def _hashable(value: object) -> object:

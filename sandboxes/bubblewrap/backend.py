@@ -28,12 +28,12 @@ from agentrl.sandboxes.bubblewrap.oneshot import run_once
 from agentrl.sandboxes.bubblewrap.probe import LIMITS, held_and_missing
 from agentrl.sandboxes.bubblewrap.vessel import BwrapVessel
 from agentrl.sandboxes.errors import LimitNotHeld, SandboxUnavailable, SpecError
-from agentrl.sandboxes.host.requests import PROXY_PORT, environment_of
+from agentrl.sandboxes.host.requests import environment_of
 from agentrl.sandboxes.janitor import ensure_janitor
 from agentrl.sandboxes.pooled import PooledBackend
 from agentrl.sandboxes.reaper import owner_token
 from agentrl.sandboxes.results import ExecResult
-from agentrl.sandboxes.spec import SandboxSpec
+from agentrl.sandboxes.spec import PROXY_PORT, SandboxSpec
 from agentrl.sandboxes.vessel import Vessel
 
 __all__ = ["BubblewrapBackend"]
@@ -82,7 +82,7 @@ class BubblewrapBackend(PooledBackend):
         apart from a program that exits with these.
         """
         spec = spec or SandboxSpec()
-        if spec.files or spec.network:
+        if spec.files or spec.network or spec.services:
             return super().run(command, spec=spec, stdin=stdin, timeout_s=timeout_s)
         self._check(spec)
         ensure_janitor()

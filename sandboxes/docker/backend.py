@@ -22,7 +22,7 @@ from agentrl.sandboxes.janitor import ensure_janitor
 from agentrl.sandboxes.pool.records import HalfMade
 from agentrl.sandboxes.pooled import PooledBackend, checked
 from agentrl.sandboxes.reaper import labels
-from agentrl.sandboxes.spec import SandboxSpec
+from agentrl.sandboxes.spec import PROXY_PORT, SandboxSpec
 from agentrl.sandboxes.vessel import Vessel
 
 __all__ = ["DockerBackend"]
@@ -159,7 +159,7 @@ class DockerBackend(PooledBackend):
             "environment": {"PATH": PATH, "HOME": "/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"},
             "split": True,
             "nproc": None,
-            "tunnel_port": 3128 if shape.network else 0,
+            "tunnel_port": PROXY_PORT if shape.network else 0,
             "folders": list(FOLDERS),
         }
         vessel = self._start(shape, command)

@@ -1,7 +1,7 @@
 """The slower path for images without Python: a sandbox whose jobs go through `docker exec`, with every limit kept.
 
 Wall time, output and processor time are watched by the caller's thread; memory, processes, cores and folder sizes are
-the container's. What needs Python in the box (`run_python`, `python`, `call`, the network allow-list) is a
+the container's. What needs Python in the box (`run_python`, `python`, `call`, network and services) is a
 `SpecError`. The image needs `sh`; reading files needs `tar`, listing them `find` and `stat`. A box of this kind
 serves one lease only.
 """
@@ -44,11 +44,12 @@ def check_plain(spec: SandboxSpec) -> None:
     Raises:
         SpecError: The spec asks for it.
     """
-    if spec.network:
-        raise SpecError(
-            f"network={list(spec.network)!r} needs Python 3.8 or later in the image, and {spec.image!r} has none; "
-            "add python3 to it, or leave network out"
-        )
+    for name, value in (("network", list(spec.network)), ("services", spec.services)):
+        if value:
+            raise SpecError(
+                f"{name}={value!r} needs Python 3.8 or later in the image, and {spec.image!r} has none; "
+                f"add python3 to it, or leave {name} out"
+            )
 
 
 class PlainSandbox(Sandbox):

@@ -18,12 +18,13 @@ from agentrl.sandboxes.host.link import GRACE_S, Link, Ready
 from agentrl.sandboxes.host.runs import Ended, Run
 from agentrl.sandboxes.spec import SandboxSpec
 from agentrl.sandboxes.vessel import Vessel
-from agentrl.sandboxes.worker.frames import RESET, START
+from agentrl.sandboxes.worker.frames import LISTEN, RESET, START
 
 __all__ = ["Box"]
 
 READY_S = 30.0
 RESET_S = 10.0
+LISTEN_S = 5.0
 SOILING = frozenset({"timeout", "cpu_timeout", "oom", "pids", "output_limit"})
 
 
@@ -161,6 +162,25 @@ class Box:
     def death(self) -> SandboxDied:
         """Return the error that says how it died; destroys what is left of it."""
         return SandboxDied(self._examine()[0])
+
+    def listen(self, doors: dict[str, Any]) -> None:
+        """Have the worker listen on ports of the box until the reset.
+
+        Args:
+            doors: The body of LISTEN.
+
+        Raises:
+            SandboxDied: It cannot, so something of an earlier lease may be there: the box is gone.
+        """
+        try:
+            run = self.link.begin(LISTEN, doors, limit_s=LISTEN_S)
+        except SandboxDied:
+            raise self.death() from None
+        run.wait()
+        if run.ended is None or run.ended.status != "ok":
+            said = (run.ended.message or run.ended.status) if run.ended else "no answer"
+            self.link.fail(f"its services have no port: {said}")
+            raise self.death()
 
     def reset(self, deadline_s: float = RESET_S) -> bool:
         """Make it as new, with no process, file or IPC object of its lease left; return whether that was verified."""

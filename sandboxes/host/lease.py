@@ -56,14 +56,23 @@ class LeasedSandbox(Sandbox):
         self._back_lock = threading.Lock()
         self._back: list[Run] = []
         self._closed = False
-        self._tunnels: Any = None
-        if spec.network:
-            from agentrl.sandboxes.network.proxy import Tunnels
-
-            self._tunnels = Tunnels(tuple(spec.network), box.link.send_frame)
-            box.link.on_tunnel = self._tunnels.handle
+        self._routes: Any = None
+        if spec.network or spec.services:
+            self._routes = _routes(spec, box)
+            box.link.on_tunnel = self._routes.handle
         else:
             box.link.on_tunnel = self._refuse_tunnel
+
+    def open_services(self) -> None:
+        """Have the spec's services listen in the box; once, before its first job.
+
+        Raises:
+            SandboxDied: The box cannot, and is gone.
+        """
+        if self.spec.services:
+            from agentrl.sandboxes.network.services import door_settings
+
+            self._box.listen(door_settings(list(self.spec.services)))
 
     @property
     def id(self) -> str:
@@ -199,8 +208,8 @@ class LeasedSandbox(Sandbox):
         finally:
             # What the tunnels had under way still comes, until the reset.
             self._box.link.on_tunnel = _drop
-            if self._tunnels is not None:
-                self._tunnels.close()
+            if self._routes is not None:
+                self._routes.close()
             self._release(self._box)
 
     def _check_open(self) -> None:
@@ -283,6 +292,17 @@ class LeasedSandbox(Sandbox):
     def _refuse_tunnel(self, frame: Frame) -> None:
         if frame.kind == NET_OPEN:
             self._box.link.send_frame(NET_CLOSE, frame.run)
+
+
+def _routes(spec: SandboxSpec, box: Box) -> Any:
+    from agentrl.sandboxes.network.services import Routes
+
+    proxy = None
+    if spec.network:
+        from agentrl.sandboxes.network.proxy import Tunnels
+
+        proxy = Tunnels(tuple(spec.network), box.link.send_frame)
+    return Routes(proxy, spec.targets(), box.link.send_frame)
 
 
 def _drop(frame: Frame) -> None:

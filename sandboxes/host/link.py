@@ -33,6 +33,7 @@ from agentrl.sandboxes.worker.frames import (
     LARGEST,
     NET_CLOSE,
     NET_DATA,
+    NET_END,
     NET_MORE,
     NET_OPEN,
     NO_RUN,
@@ -144,7 +145,7 @@ class Link:
         """Start a run and send its input.
 
         Args:
-            kind: START or RESET.
+            kind: START, LISTEN or RESET.
             body: What to run; see the worker's protocol.
             data: Its input.
             eof: Whether that is all of it.
@@ -311,7 +312,7 @@ class Link:
                 run.end(ended)
             else:
                 run.take(kind, body)
-        elif kind in (NET_OPEN, NET_DATA, NET_CLOSE, NET_MORE):
+        elif kind in (NET_OPEN, NET_DATA, NET_CLOSE, NET_MORE, NET_END):
             tunnel = self.on_tunnel
             if tunnel is None:
                 raise FrameError("a tunnel, where no network was allowed")

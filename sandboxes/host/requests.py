@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentrl.sandboxes.errors import SpecError
-from agentrl.sandboxes.spec import VARIABLE, SandboxSpec
+from agentrl.sandboxes.spec import PROXY_PORT, VARIABLE, SandboxSpec
 
-__all__ = ["PROXY_PORT", "argv_of", "environment_of", "path_of", "request", "seconds_of"]
+__all__ = ["argv_of", "environment_of", "path_of", "request", "seconds_of"]
 
 # The kernel takes at most 128 KiB for one argument (MAX_ARG_STRLEN), NUL included; the frame at most 256 KiB in all.
 LONGEST_ARGUMENT = 131_071
 MOST_ARGUMENTS = 204_800
-PROXY_PORT = 3128
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -53,6 +52,8 @@ def environment_of(spec: SandboxSpec, more: Mapping[str, str] | None, path: str 
     if spec.network:
         address = f"http://127.0.0.1:{PROXY_PORT}"
         environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), address)
+        if spec.services:  # what is in the box itself is not the proxy's to reach
+            environment |= dict.fromkeys(("NO_PROXY", "no_proxy"), "localhost,127.0.0.1")
     environment |= spec.environment
     for name, text in (more or {}).items():
         if not isinstance(name, str) or not VARIABLE.fullmatch(name) or not isinstance(text, str):

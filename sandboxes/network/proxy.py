@@ -10,26 +10,14 @@ a Host header inside TLS, and a server that answers for both ("domain fronting")
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from agentrl.sandboxes.errors import SandboxError
 from agentrl.sandboxes.network.allowlist import AllowList, unfit
+from agentrl.sandboxes.network.connections import Connections, hang_up
 from agentrl.sandboxes.network.opening import BadRequest, Incomplete, Request, parse_request, server_name
-from agentrl.sandboxes.network.stream import CHUNK, Resolve, Send, Stream, engine
-from agentrl.sandboxes.worker.frames import (
-    NET_CLOSE,
-    NET_DATA,
-    NET_MORE,
-    NET_OPEN,
-    NO_RUN,
-    Frame,
-    FrameError,
-    body_of,
-)
+from agentrl.sandboxes.network.stream import CHUNK, WINDOW, Resolve, Send, Stream
 
 __all__ = ["Refusal", "TunnelLimits", "Tunnels", "system_resolve"]
 
@@ -67,13 +55,12 @@ class Refusal:
 
 @dataclass
 class _Counts:
-    opened: int = 0
     reached: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     last: deque[Refusal] = field(default_factory=lambda: deque(maxlen=KEPT_REFUSALS))
 
 
-class Tunnels:
+class Tunnels(Connections):
     """All tunnels of one box.
 
     Args:
@@ -97,45 +84,10 @@ class Tunnels:
         self.names = AllowList(allowed)
         self._has = f"this sandbox has network={list(allowed)!s:.300}"
         self.limits = limits or TunnelLimits()
-        self._send = send
+        super().__init__(send, streams=self.limits.streams, window=WINDOW)
         self._resolve = resolve or system_resolve
         self._private_ok = private_ok
-        self._lock = threading.Lock()
-        self._streams: dict[bytes, Stream] = {}
         self._counts = _Counts()
-        self._closed = False
-        self._excess = 0
-        self._engine = engine()
-
-    def handle(self, frame: Frame) -> None:
-        """Take a NET_* frame from the worker; returns at once.
-
-        Raises:
-            FrameError: It breaks the protocol, so the box must go: a stream opened twice, more bytes than the window
-                has room for, a body that is none.
-        """
-        if frame.kind == NET_OPEN:
-            self._open(frame)
-            return
-        with self._lock:
-            stream = self._streams.get(frame.run)
-        if stream is None:
-            return  # it was closed from this side, and the worker did not know yet
-        if frame.kind == NET_DATA:
-            stream.receive(frame.body)
-        elif frame.kind == NET_MORE:
-            if len(frame.body) != 4:
-                raise FrameError("credit in a tunnel that is no number")
-            stream.more(int.from_bytes(frame.body, "big"))
-        elif frame.kind == NET_CLOSE:
-            stream.end()
-        else:
-            raise FrameError(f"a frame of kind {frame.kind} in a tunnel")
-
-    @property
-    def opened(self) -> int:
-        """Connections that programs in the box made to the proxy."""
-        return self._counts.opened
 
     @property
     def reached(self) -> int:
@@ -153,75 +105,24 @@ class Tunnels:
         with self._lock:
             return tuple(self._counts.last)
 
-    def close(self) -> None:
-        """End every connection and send no more; idempotent, does not wait."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            streams = list(self._streams.values())
-            self._streams.clear()
-        for stream in streams:
-            self._engine.call(stream.cancel)
-
-    def _open(self, frame: Frame) -> None:
-        if not isinstance(body_of(frame).get("port"), int) or frame.run == NO_RUN:
-            raise FrameError("a tunnel without a port or a number")
-        with self._lock:
-            if self._closed:
-                return
-            if frame.run in self._streams:
-                raise FrameError("a tunnel opened twice")
-            self._counts.opened += 1
-            # Those that the worker has closed are about to go; it may open as many again before they are gone.
-            live = sum(not each.ended for each in self._streams.values())
-            full = live >= self.limits.streams or len(self._streams) >= 2 * self.limits.streams
-            if full:
-                self._excess += 1
-                if self._excess > 1000:
-                    raise FrameError("a flood of tunnels")
-            else:
-                stream = self._streams[frame.run] = Stream(frame.run, self._emit, self._engine)
-        if full:
-            self._engine.call(lambda: self._turn_away(frame.run))
-        else:
-            self._engine.call(lambda: stream.begin(self._serve))
-
     def _turn_away(self, run: bytes) -> None:
-        with self._lock:
-            self._excess -= 1
         self._record("streams", "?", f"more than {self.limits.streams} connections at once")
-        self._emit(NET_CLOSE, run, b"")
-
-    def _emit(self, kind: int, run: bytes, body: bytes) -> None:
-        if self._closed:
-            return
-        try:
-            self._send(kind, run, body)
-        except (SandboxError, OSError):  # the box is gone; whoever owns it knows already
-            self.close()
+        super()._turn_away(run)
 
     def _record(self, kind: str, target: str, reason: str) -> None:
         with self._lock:
             self._counts.refused[kind] += 1
             self._counts.last.append(Refusal(target=target[:200], reason=reason[:200]))
 
-    async def _serve(self, stream: Stream) -> None:
+    async def _converse(self, stream: Stream) -> bytes:
         try:
-            try:
-                await self._converse(stream)
-            except _Refused as refused:
-                self._record(refused.kind, refused.target, refused.reason)
-                await asyncio.wait_for(stream.give(refused.answer()), self.limits.idle_s)
-        except (OSError, TimeoutError):
-            pass  # either end went away or fell silent: closing is all that can be said to the other
-        finally:
-            with self._lock:
-                known = self._streams.pop(stream.run, None) is not None
-            if known and not stream.ended:
-                self._emit(NET_CLOSE, stream.run, b"")
+            await self._pass(stream)
+        except _Refused as refused:
+            self._record(refused.kind, refused.target, refused.reason)
+            await asyncio.wait_for(stream.give(refused.answer()), self.limits.idle_s)
+        return b""
 
-    async def _converse(self, stream: Stream) -> None:
+    async def _pass(self, stream: Stream) -> None:
         async with asyncio.timeout(self.limits.idle_s):
             request = await self._request(stream)
         target = f"{request.host}:{request.port}"
@@ -243,7 +144,7 @@ class Tunnels:
                 writer.write(request.head)
                 await self._relay(stream, reader, writer, request.body_bytes)
         finally:
-            _hang_up(writer)
+            hang_up(writer)
 
     async def _request(self, stream: Stream) -> Request:
         head = bytearray()
@@ -283,7 +184,7 @@ class Tunnels:
             here, there = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
             # A public address of this very host: what listens there is for the host to offer, not for a box to find.
             if not self._private_ok and (here is None or there is None or here[0] == there[0]):
-                _hang_up(writer)
+                hang_up(writer)
                 raise _Refused("address", target, f"{request.host} resolves to this host's own address {address}")
             writer.transport.set_write_buffer_limits(high=0)  # `drain` waits till all is with the kernel
             return reader, writer
@@ -367,12 +268,3 @@ class _Refused(Exception):
             f"HTTP/1.1 {self.status} {REASONS[self.status]}: {reason}\r\nContent-Type: text/plain\r\n"
             f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n{text}"
         ).encode("ascii")
-
-
-def _hang_up(writer: asyncio.StreamWriter) -> None:
-    # A child that was forked meanwhile holds the same socket, and closing alone would leave the connection open.
-    found = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):
-        if found is not None:
-            found.shutdown(socket.SHUT_RDWR)
-    writer.transport.abort()

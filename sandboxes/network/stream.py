@@ -33,10 +33,12 @@ class Stream:
         run: Its number in frames.
         send: Where frames for the worker go.
         loop: The engine.
+        window: Bytes on the way, each way.
     """
 
-    def __init__(self, run: bytes, send: Send, loop: Engine) -> None:
+    def __init__(self, run: bytes, send: Send, loop: Engine, window: int = WINDOW) -> None:
         self.run = run
+        self._window = window
         self.touched = 0.0
         """When bytes last came or went, on the loop's clock."""
         self._send = send
@@ -48,8 +50,8 @@ class Stream:
         self._lock = threading.Lock()
         self._inbox = bytearray()
         self._received = self._taken = self._returned = 0
-        self._credit = WINDOW
-        self._ended = self._woken = False
+        self._credit = window
+        self._finished = self._ended = self._woken = False
 
     @property
     def ended(self) -> bool:
@@ -60,11 +62,13 @@ class Stream:
         """Take bytes from the worker; from the I/O thread.
 
         Raises:
-            FrameError: More than the window has room for.
+            FrameError: More than the window has room for, or more after its end.
         """
         with self._lock:
+            if self._finished:
+                raise FrameError("bytes in a tunnel after their end")
             self._received += len(data)
-            if self._received - self._returned > WINDOW:
+            if self._received - self._returned > self._window:
                 raise FrameError("more bytes in a tunnel than its window")
             self._inbox += data
         self._wake()
@@ -77,8 +81,14 @@ class Stream:
         """
         with self._lock:
             self._credit += credit
-            if self._credit > WINDOW:
+            if self._credit > self._window:
                 raise FrameError("more credit in a tunnel than its window")
+        self._wake()
+
+    def finish(self) -> None:
+        """Take the worker's word that the client sends no more; from the I/O thread."""
+        with self._lock:
+            self._finished = True
         self._wake()
 
     def end(self) -> None:
@@ -108,13 +118,13 @@ class Stream:
         """Return what the client sent, at most so much; b"" at its end."""
         while True:
             with self._lock:
-                ended = self._ended
+                ended = self._ended or self._finished
                 data = bytes(self._inbox[:most])
                 del self._inbox[:most]
                 self._taken += len(data)
                 owed = self._taken - self._returned
                 # A quarter, so that small reads do not cost a frame each.
-                owed = owed if owed >= WINDOW // 4 and not ended else 0
+                owed = owed if owed >= self._window // 4 and not ended else 0
                 self._returned += owed
             if owed:
                 self._send(NET_MORE, self.run, owed.to_bytes(4, "big"))
@@ -147,8 +157,13 @@ class Stream:
             else:
                 await self._change()
 
+    async def gone(self) -> None:
+        """Wait till the worker has closed it."""
+        while not self._ended:
+            await self._change()
+
     async def _change(self) -> None:
-        # Two may wait (one takes, one gives): each wakes at any change and looks again. Clearing is safe because
+        # Several may wait (one takes, one gives): each wakes at any change and looks again. Clearing is safe because
         # `_changes` runs in this same loop, after the state that it tells of was written.
         assert self._changed is not None
         self._changed.clear()

@@ -14,7 +14,10 @@ The worker's standard input and output carry frames, nothing else:
     eof        no more of them                            value   bytes of its result channel (file, cell, call)
     KILL       stop this run                              END     {"status", "exit_code", "signal", ...}: last of a run
     RESET      make the box as new; answered by END       FATAL   {"reason"}: the worker gives up
-    net_data, net_close, net_more: a tunnel               NET_OPEN {"port"}, net_data, net_close, net_more
+    LISTEN     {"ports", "window", "most"}, till RESET;
+               answered by END
+    net_data, net_end, net_close, net_more: a tunnel      NET_OPEN {"port", "door"}, net_data, net_end, net_close,
+                                                          net_more
 
 A run: START, any data, eof; then out, err and value as they come, and exactly one END. The nonce makes a frame that is
 late, invented or repeated recognisable; the host takes any frame that fits no run, any length past the bound and any
@@ -45,8 +48,10 @@ __all__ = [
     "FATAL",
     "KILL",
     "LARGEST",
+    "LISTEN",
     "NET_CLOSE",
     "NET_DATA",
+    "NET_END",
     "NET_MORE",
     "NET_OPEN",
     "NO_RUN",
@@ -63,9 +68,9 @@ __all__ = [
     "pack_json",
 ]
 
-BEAT, START, DATA, EOF, KILL, RESET = 1, 2, 3, 4, 5, 6
+BEAT, START, DATA, EOF, KILL, RESET, LISTEN = 1, 2, 3, 4, 5, 6, 7
 READY, OUT, ERR, VALUE, END, FATAL = 16, 17, 18, 19, 20, 21
-NET_OPEN, NET_DATA, NET_CLOSE, NET_MORE = 32, 33, 34, 35
+NET_OPEN, NET_DATA, NET_CLOSE, NET_MORE, NET_END = 32, 33, 34, 35, 36
 
 LARGEST = 262_144
 NO_RUN = bytes(8)

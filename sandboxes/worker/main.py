@@ -19,13 +19,13 @@ from agentrl.sandboxes.worker.counters import Counters
 from agentrl.sandboxes.worker.frames import (
     BEAT,
     DATA,
-    END,
     EOF,
     ERR,
-    FATAL,
     KILL,
+    LISTEN,
     NET_CLOSE,
     NET_DATA,
+    NET_END,
     NET_MORE,
     NO_RUN,
     OUT,
@@ -36,12 +36,14 @@ from agentrl.sandboxes.worker.frames import (
     Frame,
     FrameError,
     Reader,
+    body_of,
     pack,
     pack_json,
 )
 from agentrl.sandboxes.worker.lanes import Alive, Lanes, conceal, scoped
 from agentrl.sandboxes.worker.runs import MOST_WAITING, Run
 from agentrl.sandboxes.worker.spawner import ENDED, HEAD, STARTED, Become, Report, Spawner
+from agentrl.sandboxes.worker.wire import answer, fatal, send
 
 TYPE_CHECKING = False  # not from typing, whose import would take milliseconds of every start
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ class Worker:
         self._selector.register(0, selectors.EVENT_READ, self._host)
         self._selector.register(self._spawner, selectors.EVENT_READ, self._reports)
         self._tunnel: Any = None
+        self._services: list[Any] = []
         self._direct: Any = None
 
     def serve(self) -> NoReturn:
@@ -131,9 +134,11 @@ class Worker:
             self._start(Run(frame, send, self._forget))
         elif kind == RESET:
             self._reset(frame.run)
-        elif kind in (NET_DATA, NET_CLOSE, NET_MORE):
-            if self._tunnel is not None:
-                self._tunnel.take(frame)
+        elif kind == LISTEN:
+            self._listen(frame)
+        elif kind in (NET_DATA, NET_CLOSE, NET_MORE, NET_END):
+            for tunnel in self._services if self._tunnel is None else [self._tunnel, *self._services]:
+                tunnel.take(frame)
         elif kind not in (BEAT, DATA, EOF, KILL):
             raise FrameError(f"a frame of kind {kind}")
         elif run is None:
@@ -350,12 +355,27 @@ class Worker:
                 times.append(run.deadline)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
+    def _listen(self, frame: Frame) -> None:
+        """Open the doors of a lease to its services."""
+        from agentrl.sandboxes.worker.tunnel import Tunnel
+
+        began, body, why = time.monotonic(), body_of(frame), None
+        try:
+            for port in body["ports"]:
+                room = {"window": body["window"], "most": body["most"]}
+                self._services.append(Tunnel(port, self._selector, send, both_ways=True, **room))
+        except (OSError, OverflowError) as error:
+            why = f"cannot listen on port {port}: {error}"
+        answer(frame.run, why, time.monotonic() - began)
+
     def _reset(self, run: bytes) -> None:
         from agentrl.sandboxes.worker.reset import reset
 
         began = time.monotonic()
         if self._tunnel is not None:
             self._tunnel.close_all()
+        while self._services:
+            self._services.pop().shut()
         for each in list(self._runs.values()):
             if each.id in self._runs and each.lost_at is None:
                 self._kill(each) if each.pid else self._stop(each, None)
@@ -372,26 +392,4 @@ class Worker:
         if not self._lanes.split:
             self._respawn()
         why = reset(self._config["folders"])
-        body: dict[str, Any] = {"status": "nonzero" if why else "ok", "exit_code": 1 if why else 0, "signal": None}
-        body.update(wall_s=time.monotonic() - began, cpu_s=0.0, left=False)
-        if why:
-            body["error"] = {"errno": None, "message": why}
-        send(pack_json(END, run, body))
-
-
-def send(data: bytes) -> None:
-    """Write frames to the host."""
-    rest = memoryview(data)
-    while rest:
-        try:
-            rest = rest[os.write(1, rest) :]
-        except BlockingIOError:
-            select.select([], [1], [])
-        except BrokenPipeError:
-            os._exit(0)
-
-
-def fatal(reason: str) -> NoReturn:
-    """Give up: say why, and end the box by ending."""
-    send(pack_json(FATAL, NO_RUN, {"reason": reason[:1000]}))
-    os._exit(1)
+        answer(run, why, time.monotonic() - began)

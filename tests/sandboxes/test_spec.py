@@ -49,6 +49,20 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"network": ["*"]}, "'*'"),
     ({"network": ["a" * 300]}, "is not a host name"),
     ({"network": [""]}, "is not a host name"),
+    ({"services": None}, "services=None must be a dict from a port in the box"),
+    ({"services": [8000]}, "services=[8000] must be a dict"),
+    ({"services": {80: 41234}}, "80 must be the port in the box, a number from 1024 to 65535"),
+    ({"services": {3128: 41234}}, "services={8000: 41234}"),
+    ({"services": {"model": 41234}}, "'model' must be the port in the box"),
+    ({"services": {True: 41234}}, "True must be the port in the box"),
+    ({"services": {8000: 0}}, "8000 leads to 0, which must be a port of this host's 127.0.0.1, from 1 to 65535"),
+    ({"services": {8000: True}}, "8000 leads to True"),
+    ({"services": {8000: "http://127.0.0.1:41234"}}, "or an address as ('127.0.0.1', 41234)"),
+    ({"services": {8000: ("http://127.0.0.1", 41234)}}, "8000 leads to ('http://127.0.0.1', 41234)"),
+    ({"services": {8000: ("", 41234)}}, "8000 leads to ('', 41234)"),
+    ({"services": {8000: ("::1", 65_536)}}, "8000 leads to ('::1', 65536)"),
+    ({"services": {8000: ["127.0.0.1", 41234]}}, "8000 leads to ['127.0.0.1', 41234]"),
+    ({"services": dict.fromkeys(range(8000, 8009), 41234)}, "9 of them; a box has at most 8"),
     ({"environment": None}, "environment=None must be a dict"),
     ({"environment": ["A=b"]}, "environment=['A=b'] must be a dict"),
     ({"environment": {1: "a"}}, "environment: 1='a' must be a variable name"),
@@ -72,12 +86,21 @@ def test_wrong_values_are_named(values: dict[str, Any], said: str) -> None:
 
 
 def test_can_be_hashed_pickled_and_compared() -> None:
-    spec = SandboxSpec(environment={"B": "2", "A": "1"}, files={"x": b"y"}, network=["docs.example.org"])
-    again = SandboxSpec(environment={"A": "1", "B": "2"}, files={"x": b"y"}, network=("docs.example.org",))
+    services: dict[int, Any] = {8000: 41234, 8001: ("::1", 41235)}
+    spec = SandboxSpec(
+        environment={"B": "2", "A": "1"}, files={"x": b"y"}, network=["docs.example.org"], services=services
+    )
+    again = SandboxSpec(
+        environment={"A": "1", "B": "2"},
+        files={"x": b"y"},
+        network=("docs.example.org",),
+        services=dict(reversed(services.items())),
+    )
     assert spec == again
     assert hash(spec) == hash(again)
     assert pickle.loads(pickle.dumps(spec)) == spec
     assert spec != replace(spec, memory_mb=513)
+    assert spec != replace(spec, services={8000: 41235})
 
 
 def test_later_changes_to_what_was_given_do_not_reach_the_spec() -> None:
@@ -87,7 +110,13 @@ def test_later_changes_to_what_was_given_do_not_reach_the_spec() -> None:
     assert spec.environment == {"A": "1"}
 
 
-GIVEN: list[dict[str, Any]] = [{"files": {"a": b"b"}}, {"environment": {"A": "1"}}, {"wall_s": 5.0}, {"cpu_s": 2.0}]
+GIVEN: list[dict[str, Any]] = [
+    {"files": {"a": b"b"}},
+    {"environment": {"A": "1"}},
+    {"wall_s": 5.0},
+    {"cpu_s": 2.0},
+    {"services": {8000: 41234}},
+]
 FIXED: list[dict[str, Any]] = [
     {"memory_mb": 99},
     {"pids": 9},

@@ -14,10 +14,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from agentrl.envs.program.asgi import LeftError, Receive, Scope, Send, Stream, body_of, key_of, new_id, respond
+from agentrl.envs.program.asgi import LeftError, Receive, Scope, Send, Stream, body_of, key_of, respond
 from agentrl.envs.program.calls import Answers, Call, Refused, Said
-from agentrl.envs.program.dialects import chat
-from agentrl.envs.program.dialects.reading import Fields, decoded
+from agentrl.envs.program.dialects import chat, messages
+from agentrl.envs.program.dialects.reading import Fields, decoded, new_id
 
 __all__ = ["App", "Speech", "make_endpoint"]
 
@@ -38,11 +38,11 @@ class Speech(Protocol):
         ...
 
     def whole(self, told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> dict[str, Any]:
-        """Return the response to a request that asks for no stream."""
+        """Return the response to a request."""
         ...
 
-    def streamed(self, told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> list[bytes]:
-        """Return the events of the response to a request that asks for a stream."""
+    def streamed(self, told: Mapping[str, Any], response: Mapping[str, Any]) -> list[bytes]:
+        """Return the events in which a response comes as a stream."""
         ...
 
     def refused(self, error: Refused) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class App:
         self._ping_s = ping_s
         self._waiting: set[asyncio.Task[Any]] = set()  # for an answer
         self._closing = asyncio.Event()
-        self._speeches: dict[str, Speech] = {"/v1/chat/completions": chat}
+        self._speeches: dict[str, Speech] = {"/v1/chat/completions": chat, "/v1/messages": messages}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -106,10 +106,11 @@ class App:
             await self._answers.passed_on(key, Fields(told).text("model"))
             call = speech.read(told)
             saids = await self._answer(key, call, receive, stream if is_stream else None)
+            response = speech.whole(told, call, saids)
             if is_stream:
-                await stream.finish(speech.streamed(told, call, saids))
+                await stream.finish(speech.streamed(told, response))
             else:
-                await respond(send, 200, speech.whole(told, call, saids), [ident])
+                await respond(send, 200, response, [ident])
         except LeftError:
             return
         except Refused as error:
@@ -163,7 +164,8 @@ class App:
 
     async def _look(self, path: str, method: str, headers: Mapping[bytes, bytes], send: Send) -> None:
         """Serve what is no call of the model."""
-        ident = (chat.ID_HEADER, new_id("req_").encode())
+        speech: Speech = messages if b"anthropic-version" in headers or path.startswith("/v1/messages") else chat
+        ident = (speech.ID_HEADER, new_id("req_").encode())
         try:
             if path in self._speeches:
                 raise Refused(f"{method} is not done on {path}; POST is", status=405, code="method_not_allowed")
@@ -176,7 +178,7 @@ class App:
                 return
             raise Refused(f"there is no {method} {path[:200]} here", status=404, code="unknown_url")
         except Refused as error:
-            await _refuse(send, chat, error, None, ident)
+            await _refuse(send, speech, error, None, ident)
 
 
 def _closing() -> Refused:

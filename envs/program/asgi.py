@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from agentrl.envs.program.calls import Refused
 from agentrl.envs.program.dialects.reading import bad
 
-__all__ = ["MAX_BYTES", "LeftError", "Receive", "Scope", "Send", "Stream", "body_of", "key_of", "new_id", "respond"]
+__all__ = ["MAX_BYTES", "LeftError", "Receive", "Scope", "Send", "Stream", "body_of", "key_of", "respond"]
 
 MAX_BYTES = 16 << 20
 """Of a request's body."""
@@ -76,11 +75,6 @@ def key_of(headers: Mapping[bytes, bytes]) -> str:
         if scheme.lower() != b"bearer":
             return ""
     return key.strip().decode("latin-1")
-
-
-def new_id(kind: str) -> str:
-    """Return an identifier that nobody has had before."""
-    return f"{kind}{secrets.token_hex(12)}"
 
 
 async def respond(

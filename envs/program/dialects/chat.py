@@ -8,16 +8,14 @@ servers of open models do. Thoughts that a program sends back (`reasoning_conten
 from __future__ import annotations
 
 import json
-import re
-import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agentrl.envs.program.calls import Asked, Call, Refused, Said
-from agentrl.envs.program.dialects.reading import Fields, bad, pieces
+from agentrl.envs.program.dialects.reading import Fields, bad, function, new_id, pieces
 
-__all__ = ["DONE", "ID_HEADER", "event", "failed", "function", "read", "refused", "settings_of", "streamed", "whole"]
+__all__ = ["DONE", "ID_HEADER", "event", "failed", "read", "refused", "settings_of", "streamed", "whole"]
 
 DONE = b"data: [DONE]\n\n"
 """The end of a stream."""
@@ -27,7 +25,6 @@ ID_HEADER = b"x-request-id"
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _MOST_STOPS, _MOST_ANSWERS, _MOST_TOKENS = 4, 128, 1 << 31
-_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _UNSPOKEN = ("functions", "function_call", "audio", "web_search_options")
 _KINDS = {401: "invalid_request_error", 403: "permission_error", 429: "rate_limit_error"}
 _NUMBERS = {"temperature": (0, 2), "top_p": (0, 1), "frequency_penalty": (-2, 2), "presence_penalty": (-2, 2)}
@@ -54,7 +51,7 @@ def read(told: Mapping[str, Any]) -> Call:
         fields.fields("stream_options").flag("include_usage", False)
         if not fields.flag("stream", False):
             bad("'stream_options' goes with 'stream': true", "stream_options")
-    tools = tuple(function(each, each.fields("function")) for each in fields.each("tools"))
+    tools = tuple(map(_tool, fields.each("tools")))
     most, of_old = (fields.whole(name, 1, _MOST_TOKENS) for name in ("max_completion_tokens", "max_tokens"))
     if most is not None and of_old is not None:
         bad("'max_tokens' and 'max_completion_tokens' say the same; give one", "max_tokens")
@@ -89,24 +86,11 @@ def settings_of(fields: Fields, names: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def function(tool: Fields, described: Fields) -> dict[str, Any]:
-    """Return a tool in the OpenAI function format.
-
-    Args:
-        tool: Of the request.
-        described: Where its name, description and parameters stand.
-    """
-    if tool.text("type") != "function":
-        kind = tool.told["type"]
+def _tool(tool: Fields) -> dict[str, Any]:
+    if (kind := tool.text("type")) != "function":
         path = tool.path("type")
         bad(f"'{path}' is {kind[:40]!r}; only tools of type 'function' are called here", path, "unsupported_value")
-    name = described.text("name")
-    if not _NAME.fullmatch(name):
-        path = described.path("name")
-        bad(f"'{path}' is {name[:80]!r}, but must be 1 to 64 letters, digits, _, . or -", path)
-    parameters = described.object("parameters") or {"type": "object", "properties": {}}
-    description = described.maybe_text("description") or ""
-    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+    return function(tool.fields("function"))
 
 
 def _messages(fields: Fields) -> tuple[dict[str, Any], ...]:
@@ -149,8 +133,8 @@ def _called(call: Fields) -> dict[str, str]:
     if (kind := call.maybe_text("type") or "function") != "function":
         path = call.path("type")
         bad(f"'{path}' is {kind[:40]!r}; only 'function' is called here", path, "unsupported_value")
-    function = call.fields("function")
-    return {"id": call.text("id"), "name": function.text("name"), "arguments": function.text("arguments")}
+    asked = call.fields("function")
+    return {"id": call.text("id"), "name": asked.text("name"), "arguments": asked.text("arguments")}
 
 
 def _content(message: Fields, *, optional: bool = False) -> str:
@@ -225,9 +209,9 @@ def _format(fields: Fields) -> Mapping[str, Any] | None:
 
 
 def whole(told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> dict[str, Any]:
-    """Return the response to a request that asks for no stream."""
+    """Return the response to a request."""
     return {
-        "id": f"chatcmpl-{secrets.token_hex(12)}",
+        "id": new_id("chatcmpl-"),
         "object": "chat.completion",
         "created": int(time.time()),
         "model": call.model,
@@ -262,41 +246,36 @@ def _usage(saids: Sequence[Said]) -> dict[str, int]:
     return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
 
 
-def streamed(told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> list[bytes]:
-    """Return the events of the response to a request that asks for a stream."""
-    base = {
-        "id": f"chatcmpl-{secrets.token_hex(12)}",
-        "object": "chat.completion.chunk",
-        "created": int(time.time()),
-        "model": call.model,
-    }
+def streamed(told: Mapping[str, Any], response: Mapping[str, Any]) -> list[bytes]:
+    """Return the events in which a response comes as a stream."""
+    base = {name: response[name] for name in ("id", "object", "created", "model")}
+    base["object"] += ".chunk"
     counted = bool((told.get("stream_options") or {}).get("include_usage"))
     if counted:
         base["usage"] = None  # OpenAI's chunks have it, when the last one tells it
     events = []
-    for index, said in enumerate(saids):
-        for delta in _deltas(said):
-            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
-            events.append(event({**base, "choices": [choice]}))
-        choice = {"index": index, "delta": {}, "logprobs": None, "finish_reason": _finish(said)}
-        events.append(event({**base, "choices": [choice]}))
+    for choice in response["choices"]:
+        one: dict[str, Any] = {"index": choice["index"], "delta": {}, "logprobs": None, "finish_reason": None}
+        for delta in _deltas(choice["message"]):
+            events.append(event({**base, "choices": [{**one, "delta": delta}]}))
+        events.append(event({**base, "choices": [{**one, "finish_reason": choice["finish_reason"]}]}))
     if counted:
-        events.append(event({**base, "choices": [], "usage": _usage(saids)}))
+        events.append(event({**base, "choices": [], "usage": response["usage"]}))
     events.append(DONE)
     return events
 
 
-def _deltas(said: Said) -> list[dict[str, Any]]:
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None if said.calls else "", "refusal": None}]
-    deltas += [{"reasoning_content": each} for each in pieces(said.reasoning)]
-    deltas += [{"content": each} for each in pieces(said.content)]
-    for index, asked in enumerate(said.calls):
-        function = {"name": asked.name, "arguments": ""}
-        deltas.append({"tool_calls": [{"index": index, "id": asked.id, "type": "function", "function": function}]})
-        deltas += [
-            {"tool_calls": [{"index": index, "function": {"arguments": each}}]} for each in pieces(asked.arguments)
-        ]
-    return deltas
+def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    content, calls = message["content"], message.get("tool_calls", ())
+    yield {"role": "assistant", "content": None if calls else "", "refusal": None}
+    for each in pieces(message.get("reasoning_content", "")):
+        yield {"reasoning_content": each}
+    for each in pieces(content or ""):
+        yield {"content": each}
+    for index, call in enumerate(calls):
+        yield {"tool_calls": [{**call, "index": index, "function": {**call["function"], "arguments": ""}}]}
+        for each in pieces(call["function"]["arguments"]):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": each}}]}
 
 
 def event(told: Mapping[str, Any], name: str = "") -> bytes:

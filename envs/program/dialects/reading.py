@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import math
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from agentrl.envs.program.calls import Refused
 
-__all__ = ["Fields", "bad", "decoded", "kind_of", "pieces"]
+__all__ = ["Fields", "bad", "decoded", "function", "kind_of", "new_id", "pieces"]
 
 _DEEPEST = 64
 _SUSPICIOUS = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")  # escapes of NUL, and of halves of a pair
 _HARMFUL = re.compile("[\0\ud800-\udfff]")
+_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _KINDS = {bool: "a boolean", dict: "an object", float: "a number", int: "an integer", list: "an array", str: "a string"}
 _SHORTEST, _MOST = 16, 48  # characters of a piece, pieces of a text
 
@@ -213,6 +215,34 @@ class Fields:
         """Yield the fields of each object of an array."""
         for index, value in enumerate(self.array(name)):
             yield Fields(value, f"{self.path(name)}[{index}]")
+
+
+def function(tool: Fields, schema: str = "parameters") -> dict[str, Any]:
+    """Return a tool in the OpenAI function format.
+
+    Args:
+        tool: Where its name, description and schema stand.
+        schema: The name of the schema's field.
+
+    Raises:
+        Refused: It is no tool.
+    """
+    name = tool.text("name")
+    if not _NAME.fullmatch(name):
+        path = tool.path("name")
+        bad(f"'{path}' is {name[:80]!r}, but must be 1 to 64 letters, digits, _, . or -", path)
+    parameters = tool.object(schema) or {"type": "object", "properties": {}}
+    description = tool.maybe_text("description") or ""
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+def new_id(kind: str) -> str:
+    """Return an identifier that nobody has had before.
+
+    Args:
+        kind: What it begins with.
+    """
+    return kind + secrets.token_hex(12)
 
 
 def pieces(text: str) -> list[str]:

@@ -11,17 +11,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
-from agentrl.envs.program.asgi import LeftError, Receive, Scope, Send, Stream, body_of, key_of, respond
+from agentrl.envs.program.asgi import CutError, LeftError, Receive, Scope, Send, Stream, body_of, key_of, respond
 from agentrl.envs.program.calls import Answers, Call, Refused, Said
-from agentrl.envs.program.dialects import chat, messages
+from agentrl.envs.program.dialects import chat, messages, responses
 from agentrl.envs.program.dialects.reading import Fields, decoded, new_id
+from agentrl.envs.program.keeping import Kept
+from agentrl.envs.program.models import ROUTE, models_of_anthropic, models_of_openai
+from agentrl.envs.program.passing import Passing
 
 __all__ = ["App", "Speech", "make_endpoint"]
 
+T = TypeVar("T")
 _logger = logging.getLogger(__name__)
+_PLAIN = ("/health",)
 _ANSWERED_ALIKE = (409, 501)  # clients ask again after 409 and all from 500 on, unless they are told
 
 
@@ -75,7 +81,13 @@ class App:
         self._ping_s = ping_s
         self._waiting: set[asyncio.Task[Any]] = set()  # for an answer
         self._closing = asyncio.Event()
-        self._speeches: dict[str, Speech] = {"/v1/chat/completions": chat, "/v1/messages": messages}
+        self._since = int(time.time())
+        self._kept, self._passing = Kept(), Passing()
+        self._speeches: dict[str, Speech] = {
+            "/v1/chat/completions": chat,
+            "/v1/messages": messages,
+            "/v1/responses": responses,
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -87,9 +99,9 @@ class App:
         headers = dict(scope["headers"])
         speech = self._speeches.get(path)
         if speech is not None and scope["method"] == "POST":
-            await self._call(speech, headers, receive, send)
+            await self._call(speech, path, headers, receive, send)
         else:
-            await self._look(path, scope["method"], headers, send)
+            await self._look(path, scope, headers, send)
 
     def shut(self) -> None:
         """Refuse what waits for an answer, and all that comes; called in the event loop."""
@@ -97,21 +109,40 @@ class App:
         for task in self._waiting:
             task.cancel()
 
-    async def _call(self, speech: Speech, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
+    async def close(self) -> None:
+        """Close the connections to real endpoints."""
+        await self._passing.close()
+
+    def forget(self, key: str) -> None:
+        """Drop what a key's responses were, when its episode is over; called in the event loop."""
+        self._kept.forget(key)
+
+    async def _call(
+        self, speech: Speech, path: str, headers: Mapping[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
         ident = (speech.ID_HEADER, new_id("req_").encode())
         stream = Stream(send, [ident])
         try:
-            told = decoded(await body_of(headers, receive))
+            body = await body_of(headers, receive)
+            told = decoded(body)
             key, is_stream = key_of(headers), Fields(told).flag("stream", False)
-            await self._answers.passed_on(key, Fields(told).text("model"))
+            real = await self._answers.passed_on(key, Fields(told).text("model"))
+            if real is not None:
+                await self._watched(self._passing.forward(real, path, headers, body, send), receive, None)
+                return
+            if speech is responses:
+                told = self._kept.continued(key, told)
             call = speech.read(told)
-            saids = await self._answer(key, call, receive, stream if is_stream else None)
+            answering = self._answers.answer(key, call)
+            saids = await self._watched(answering, receive, stream if is_stream else None)
             response = speech.whole(told, call, saids)
+            if speech is responses:
+                self._kept.keep(key, told, response, len(body))
             if is_stream:
                 await stream.finish(speech.streamed(told, response))
             else:
                 await respond(send, 200, response, [ident])
-        except LeftError:
+        except (CutError, LeftError):
             return
         except Refused as error:
             await _refuse(send, speech, error, stream, ident)
@@ -120,8 +151,8 @@ class App:
             failure = Refused(f"the call could not be answered: {type(error).__name__}", status=500, code="failed")
             await _refuse(send, speech, failure, stream, ident)
 
-    async def _answer(self, key: str, call: Call, receive: Receive, stream: Stream | None) -> Sequence[Said]:
-        """Wait for the answer, while a client that waits for a stream is kept.
+    async def _watched(self, answering: Coroutine[Any, Any, T], receive: Receive, stream: Stream | None) -> T:
+        """Wait for the answer, cancel that where the client leaves, and keep a client that waits for a stream.
 
         Raises:
             Refused: It is not answered.
@@ -143,13 +174,14 @@ class App:
                 await stream.ping()
 
         if self._closing.is_set():
+            answering.close()
             raise _closing()
         beside = [asyncio.ensure_future(watch())]
         if stream is not None:
             beside.append(asyncio.ensure_future(keep()))
         self._waiting.add(task)
         try:
-            return await self._answers.answer(key, call)
+            return await answering
         except asyncio.CancelledError:
             if left.is_set():
                 raise LeftError from None
@@ -162,23 +194,30 @@ class App:
             for each in beside:
                 each.cancel()
 
-    async def _look(self, path: str, method: str, headers: Mapping[bytes, bytes], send: Send) -> None:
+    async def _look(self, path: str, scope: Scope, headers: Mapping[bytes, bytes], send: Send) -> None:
         """Serve what is no call of the model."""
-        speech: Speech = messages if b"anthropic-version" in headers or path.startswith("/v1/messages") else chat
+        is_anthropic = b"anthropic-version" in headers or path.startswith("/v1/messages")
+        speech: Speech = messages if is_anthropic else chat
         ident = (speech.ID_HEADER, new_id("req_").encode())
+        is_model = path == ROUTE or path.startswith(ROUTE + "/")
+        allowed = "POST" if path in self._speeches else "GET" if is_model or path in _PLAIN else ""
         try:
-            if path in self._speeches:
-                raise Refused(f"{method} is not done on {path}; POST is", status=405, code="method_not_allowed")
-            if path == "/health" and method == "GET":
-                await respond(send, 200, {"status": "closing" if self._closing.is_set() else "ok"})
-                return
-            if path == "/v1/models" and method == "GET":
-                data = [{"id": each, "object": "model", "created": 0, "owned_by": "agentrl"} for each in self._models]
-                await respond(send, 200, {"object": "list", "data": data}, [ident])
-                return
-            raise Refused(f"there is no {method} {path[:200]} here", status=404, code="unknown_url")
+            if not allowed:
+                raise Refused(f"there is no {scope['method']} {path[:200]} here", status=404, code="unknown_url")
+            if scope["method"] != allowed:
+                message = f"{scope['method']} is not done on {path[:200]}; {allowed} is"
+                raise Refused(message, status=405, code="method_not_allowed")
+            if path == "/health":
+                told = {"status": "closing" if self._closing.is_set() else "ok"}
+            else:
+                await self._answers.passed_on(key_of(headers), self._models[0])
+                if is_anthropic:
+                    told = models_of_anthropic(self._models, path, scope["query_string"], self._since)
+                else:
+                    told = models_of_openai(self._models, path, self._since)
+            await respond(send, 200, told, [ident])
         except Refused as error:
-            await _refuse(send, speech, error, None, ident)
+            await _refuse(send, speech, error, None, ident, allowed)
 
 
 def _closing() -> Refused:
@@ -186,7 +225,12 @@ def _closing() -> Refused:
 
 
 async def _refuse(
-    send: Send, speech: Speech, error: Refused, stream: Stream | None, ident: tuple[bytes, bytes]
+    send: Send,
+    speech: Speech,
+    error: Refused,
+    stream: Stream | None,
+    ident: tuple[bytes, bytes],
+    allowed: str = "",
 ) -> None:
     """Tell a client why it gets no answer."""
     if stream is not None and stream.is_open:
@@ -200,6 +244,6 @@ async def _refuse(
     if error.status == 413:
         headers.append((b"connection", b"close"))
     if error.status == 405:
-        headers.append((b"allow", b"POST"))
+        headers.append((b"allow", allowed.encode()))
     with contextlib.suppress(OSError):
         await respond(send, error.status, speech.refused(error), headers)

@@ -9,7 +9,7 @@ from typing import Any
 from agentrl.envs.program.calls import Refused
 from agentrl.envs.program.dialects.reading import bad
 
-__all__ = ["MAX_BYTES", "LeftError", "Receive", "Scope", "Send", "Stream", "body_of", "key_of", "respond"]
+__all__ = ["MAX_BYTES", "CutError", "LeftError", "Receive", "Scope", "Send", "Stream", "body_of", "key_of", "respond"]
 
 MAX_BYTES = 16 << 20
 """Of a request's body."""
@@ -27,6 +27,10 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 class LeftError(Exception):
     """The client has left; there is nobody to answer."""
+
+
+class CutError(Exception):
+    """A response that has begun cannot be finished; its connection is closed, for the client to see it."""
 
 
 async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:

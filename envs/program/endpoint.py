@@ -91,6 +91,12 @@ class Endpoint:
             raise UsageError("the endpoint has no address yet; call start() first")
         return self._url
 
+    def forget(self, key: str) -> None:
+        """Drop what a key's responses were, when its episode is over."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it what was kept
+                self._loop.call_soon_threadsafe(self._app.forget, key)
+
     def close(self) -> None:
         """Refuse what waits for an answer, close all connections, end the thread; a second call does nothing.
 
@@ -134,7 +140,10 @@ class Endpoint:
         self._server = uvicorn.Server(config)
         self._loop = asyncio.get_running_loop()
         self._ready.set()  # who connects from here on waits in the socket's queue for some milliseconds at most
-        await self._server.serve(sockets=[listening])
+        try:
+            await self._server.serve(sockets=[listening])
+        finally:
+            await self._app.close()
 
     def _stop(self) -> None:
         self._app.shut()

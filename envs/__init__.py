@@ -4,13 +4,14 @@ from gymnasium.envs.registration import register
 
 __all__ = ["CONNECTORS"]
 
-CONNECTORS = ("AgentRL/Remote-v0",)
-"""Environments that are nothing without arguments: they connect to what is elsewhere."""
+CONNECTORS = ("AgentRL/Program-v0", "AgentRL/Remote-v0")
+"""Environments that are nothing without arguments: they connect to what the user has."""
 
 # A name, and where to find it: nothing else is imported until `gymnasium.make`.
 register(id="AgentRL/Search-v0", entry_point="agentrl.envs.search.env:SearchEnv")
 register(id="AgentRL/Math-v0", entry_point="agentrl.envs.math.env:MathEnv")
 register(id="AgentRL/Code-v0", entry_point="agentrl.envs.code.env:CodeEnv")
 register(id="AgentRL/Python-v0", entry_point="agentrl.envs.python.env:PythonEnv")
+register(id="AgentRL/Program-v0", entry_point="agentrl.envs.program.env:ProgramEnv")
 register(id="AgentRL/Remote-v0", entry_point="agentrl.envs.remote.client:RemoteEnv")
 register(id="AgentRL/ToolUse-v0", entry_point="agentrl.envs.tooluse.env:make")

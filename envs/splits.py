@@ -7,7 +7,7 @@ the CRC-32 of their questions, is the test split, on any machine and in any orde
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ from agentrl.envs.errors import DataError, UsageError
 from agentrl.envs.protocol import SPLITS
 from agentrl.envs.rows import Row, read_rows
 
-__all__ = ["LEVELS", "Source", "by_split", "tasks_of"]
+__all__ = ["LEVELS", "Source", "by_split", "sort_rows", "tasks_of"]
 
 LEVELS = range(1, 6)
 Source = str | PathLike[str] | Mapping[str, str | PathLike[str]]
@@ -43,10 +43,26 @@ def by_split(
         raise UsageError(
             f"data names the splits {sorted(files)}; type data=FILE or data={{'train': FILE, 'test': FILE}}"
         )
+    return sort_rows({split: read_rows(Path(path)) for split, path in files.items()}, read, question)
+
+
+def sort_rows(
+    rows: Mapping[str, Iterable[Row]], read: Callable[[Row], T | None], question: Callable[[T], str]
+) -> dict[tuple[str, int], tuple[T, ...]]:
+    """Return the tasks of each split and level, as `by_split` does, of rows that are there already.
+
+    Args:
+        rows: By the split that they are for; "": each says its own, or it goes by what is asked.
+        read: As of `by_split`.
+        question: As of `by_split`.
+
+    Raises:
+        DataError: A bad row, or a question in both splits.
+    """
     found: dict[tuple[str, int], list[T]] = {}
     places: dict[str, tuple[str, str]] = {}
-    for file_split, path in files.items():
-        for row in read_rows(Path(path)):
+    for file_split, every in rows.items():
+        for row in every:
             task = read(row)
             if task is None:
                 continue

@@ -34,10 +34,22 @@ from agentrl.envs.rubrics.component import Component
 from agentrl.envs.rubrics.judges.settings import JudgeSettings
 from agentrl.envs.rubrics.rubric import Rubric
 
-__all__ = ["from_toml", "load_rubric", "to_toml"]
+__all__ = ["from_toml", "load_rubric", "rubric_of", "to_toml"]
 
 _KEYS = ("name", "clip", "deadline_s", "judge", "component")
 _COMPONENT_KEYS = ("name", "use", "weight", "gate", "at", "normalise", "clip", "with")
+
+
+def rubric_of(rubric: Rubric | str | Path) -> Rubric:
+    """Return a rubric as it is, or read it from the path of a TOML file or its text.
+
+    Raises:
+        UsageError: There is no such file, or it holds no rubric.
+    """
+    if isinstance(rubric, Rubric):
+        return rubric
+    text = str(rubric)
+    return from_toml(text) if "\n" in text or "=" in text else load_rubric(text)
 
 
 def load_rubric(path: str | Path) -> Rubric:

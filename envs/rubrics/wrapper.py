@@ -21,7 +21,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.rubrics.rubric import Rubric, Score
-from agentrl.envs.rubrics.toml import from_toml, load_rubric
+from agentrl.envs.rubrics.toml import rubric_of
 from agentrl.envs.rubrics.transcript import Transcript
 
 __all__ = ["RubricReward"]
@@ -43,7 +43,7 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
     def __init__(self, env: gymnasium.Env[str, str], rubric: Rubric | str | Path) -> None:
         RecordConstructorArgs.__init__(self, rubric=rubric)
         super().__init__(env)
-        self.rubric = _read(rubric)
+        self.rubric = rubric_of(rubric)
         name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
         if not isinstance(env.action_space, Text) or not isinstance(env.observation_space, Text):
             raise UsageError(f"{name} does not speak text, which a rubric reads; wrap it so that its spaces are Text")
@@ -221,13 +221,6 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
         told = {name: episode[name] for name in ("split", "level") if episode.get(name)}
         self.env.reset(seed=int(episode.get("seed") or 0), options=told)
         return tuple(self._references())
-
-
-def _read(rubric: Rubric | str | Path) -> Rubric:
-    if isinstance(rubric, Rubric):
-        return rubric
-    text = str(rubric)
-    return from_toml(text) if "\n" in text or "=" in text else load_rubric(text)
 
 
 def _as_reply(observation: str) -> list[dict[str, Any]]:

@@ -1,0 +1,125 @@
+"""The tasks of a program: rows of the user's own, or a function that draws them.
+
+A row is what the program is given as its task, less what is for the rubric alone: `answer` or `answers`, and every
+field whose name begins with an underscore. `id`, `split` and `level` are as in all rows of the suite's environments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agentrl.envs.errors import DataError, InfrastructureError, UsageError
+from agentrl.envs.functions import load_function
+from agentrl.envs.rows import Row
+from agentrl.envs.splits import Source, by_split, sort_rows, tasks_of
+
+__all__ = ["Draw", "Task", "Tasks", "read_tasks"]
+
+Draw = Callable[[np.random.Generator, str, int], Mapping[str, Any]]
+"""(generator, split, level) -> a row; the splits must be disjoint, which is the function's to see to."""
+
+Tasks = Source | Sequence[Mapping[str, Any]] | Draw
+_HIDDEN = ("answer", "answers", "split", "level")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One task."""
+
+    id: str
+    row: Mapping[str, Any]  # all of it, for the rubric
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What the program is given."""
+        return {name: value for name, value in self.row.items() if name not in _HIDDEN and not name.startswith("_")}
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Accepted answers, where the row has any."""
+        told = self.row.get("answers", self.row.get("answer"))
+        if told is None:
+            return ()
+        return tuple(map(str, told)) if isinstance(told, list | tuple) else (str(told),)
+
+
+def read_tasks(tasks: Tasks | str) -> Callable[[np.random.Generator, str, int], Task]:
+    """Return what draws a task of a split and level.
+
+    Args:
+        tasks: A file of JSON lines; {"train": FILE, "test": FILE}; a list of rows; a function (`Draw`), or its name,
+            "MODULE:CALLABLE".
+
+    Raises:
+        UsageError: It is none of them.
+        DataError: A row that cannot be used.
+    """
+    if isinstance(tasks, str) and ":" in tasks and not Path(tasks).exists():
+        tasks = load_function(f"tasks={tasks!r}", tasks, example="tasks='my_tasks:draw'")
+    if callable(tasks):
+        return _drawn(tasks)
+    if isinstance(tasks, str | PathLike | Mapping):
+        source: Any = tasks
+        found = by_split(tasks, _task, _asked)
+    elif isinstance(tasks, Sequence) and (dicts := [dict(row) for row in tasks if isinstance(row, Mapping)]):
+        if len(dicts) < len(tasks):
+            raise UsageError(f"tasks: {len(tasks) - len(dicts)} of {len(tasks)} rows are no dicts")
+        source = "a list"
+        rows = [
+            Row(path=Path("tasks"), unit="item", number=number, start=0, length=0, value=row)
+            for number, row in enumerate(dicts, 1)
+        ]
+        found = sort_rows({"": rows}, _task, _asked)
+    else:
+        raise UsageError(
+            f"tasks={tasks!r:.80} are no tasks; give a file of JSON lines, a list of dicts such as "
+            "[{'question': '2 + 2?', 'answer': '4'}], or a function 'MODULE:CALLABLE'"
+        )
+
+    def draw(generator: np.random.Generator, split: str, level: int) -> Task:
+        there = tasks_of(found, split, level, source=source, noun="task")
+        return there[int(generator.integers(len(there)))]
+
+    return draw
+
+
+def _drawn(function: Draw) -> Callable[[np.random.Generator, str, int], Task]:
+    def draw(generator: np.random.Generator, split: str, level: int) -> Task:
+        try:
+            row = function(generator, split, level)
+            if not isinstance(row, Mapping):
+                raise TypeError(f"it returned {type(row).__name__}, but must return a dict")
+            return Task(id=_id(row), row=dict(row))
+        except InfrastructureError:
+            raise
+        except Exception as error:  # the user's own
+            raise UsageError(f"tasks: the function failed: {type(error).__name__}: {error}") from error
+
+    return draw
+
+
+def _task(row: Row) -> Task:
+    task = Task(id=_id(row.value), row=row.value)
+    if not task.shown:
+        raise DataError(f"{row.place}: nothing in it is for the program; it has {', '.join(map(repr, row.value))}")
+    return task
+
+
+def _asked(task: Task) -> str:
+    return json.dumps({name: value for name, value in task.shown.items() if name != "id"}, sort_keys=True)
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    if "id" in row:
+        return str(row["id"])
+    import zlib
+
+    told = {name: value for name, value in row.items() if name not in ("split", "level")}
+    return f"{zlib.crc32(json.dumps(told, sort_keys=True, default=str).encode()):08x}"

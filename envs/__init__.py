@@ -4,7 +4,7 @@ from gymnasium.envs.registration import register
 
 __all__ = ["CONNECTORS"]
 
-CONNECTORS = ("AgentRL/Program-v0", "AgentRL/Remote-v0")
+CONNECTORS = ("AgentRL/Program-v0", "AgentRL/ReasoningGym-v0", "AgentRL/Remote-v0")
 """Environments that are nothing without arguments: they connect to what the user has."""
 
 # A name, and where to find it: nothing else is imported until `gymnasium.make`.
@@ -13,5 +13,6 @@ register(id="AgentRL/Math-v0", entry_point="agentrl.envs.math.env:MathEnv")
 register(id="AgentRL/Code-v0", entry_point="agentrl.envs.code.env:CodeEnv")
 register(id="AgentRL/Python-v0", entry_point="agentrl.envs.python.env:PythonEnv")
 register(id="AgentRL/Program-v0", entry_point="agentrl.envs.program.env:ProgramEnv")
+register(id="AgentRL/ReasoningGym-v0", entry_point="agentrl.envs.adapters.reasoning:ReasoningGymEnv")
 register(id="AgentRL/Remote-v0", entry_point="agentrl.envs.remote.client:RemoteEnv")
 register(id="AgentRL/ToolUse-v0", entry_point="agentrl.envs.tooluse.env:make")

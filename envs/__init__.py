@@ -4,7 +4,7 @@ from gymnasium.envs.registration import register
 
 __all__ = ["CONNECTORS"]
 
-CONNECTORS = ("AgentRL/Program-v0", "AgentRL/ReasoningGym-v0", "AgentRL/Remote-v0")
+CONNECTORS = ("AgentRL/Program-v0", "AgentRL/ReasoningGym-v0", "AgentRL/Remote-v0", "AgentRL/TextArena-v0")
 """Environments that are nothing without arguments: they connect to what the user has."""
 
 # A name, and where to find it: nothing else is imported until `gymnasium.make`.
@@ -15,4 +15,5 @@ register(id="AgentRL/Python-v0", entry_point="agentrl.envs.python.env:PythonEnv"
 register(id="AgentRL/Program-v0", entry_point="agentrl.envs.program.env:ProgramEnv")
 register(id="AgentRL/ReasoningGym-v0", entry_point="agentrl.envs.adapters.reasoning:ReasoningGymEnv")
 register(id="AgentRL/Remote-v0", entry_point="agentrl.envs.remote.client:RemoteEnv")
+register(id="AgentRL/TextArena-v0", entry_point="agentrl.envs.adapters.textarena:TextArenaEnv")
 register(id="AgentRL/ToolUse-v0", entry_point="agentrl.envs.tooluse.env:make")

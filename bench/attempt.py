@@ -230,7 +230,7 @@ class Attempt:
             latencies=tuple(self._latencies),
             prompt_tokens=_counted(getattr(self._player, "prompt_tokens", None)),
             completion_tokens=_counted(getattr(self._player, "completion_tokens", None)),
-            messages=tuple(talk.messages) if talk else (),
+            messages=tuple(talk.log) if talk else (),
         )
 
     def late(self, now: float) -> Failure | None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from agentrl.bench.conversation import Conversation
+from agentrl.bench.conversation import Conversation, opened
 from agentrl.bench.errors import AgentError, BenchError, OutOfRoom, UsageError
 from agentrl.envs.completions import HOPELESS, CompletionError, Completions, CompletionSettings
 from agentrl.envs.eventloop import LoopThread
@@ -170,6 +170,7 @@ class EndpointPlayer:
         self._messages: list[dict[str, Any]] = []
         self._tools: list[dict[str, Any]] = []
         self._waiting: list[str] = []  # ids of calls that have no answer yet
+        self._turns: list[tuple[list[dict[str, Any]], list[str]]] | None = None  # where there are many conversations
         self.prompt_tokens = 0
         self.completion_tokens = 0
 
@@ -178,6 +179,9 @@ class EndpointPlayer:
         if not self._messages:
             talk = Conversation(observation, info)
             self._messages, self._tools = talk.messages, talk.tools
+            self._turns = [] if info.get("context") is not None else None
+        elif self._turns is not None and info.get("context") is not None:
+            self._move(info["context"])
         else:
             self._hear(observation, info)
         try:
@@ -192,7 +196,20 @@ class EndpointPlayer:
         calls = said.get("tool_calls") or []
         self._messages.append({**said, "tool_calls": list(map(_resent, calls))} if calls else said)
         self._waiting = [call["id"] for call in calls]
+        if self._turns is not None:
+            self._turns.append((list(self._messages), self._waiting))
         return "\n".join([*([said["content"]] if said["content"] else []), *map(_hermes, calls)])
+
+    def _move(self, context: Mapping[str, Any]) -> None:
+        """Go to the conversation in which the next turn is said."""
+        assert self._turns is not None
+        if context.get("after") is None:
+            self._messages, self._waiting = opened(context["messages"]), []
+            self._tools = list(context.get("tools") or ())
+            return
+        messages, self._waiting = self._turns[context["after"]]
+        self._messages = list(messages)
+        self._hear("", {"replies": context["messages"]})
 
     def _hear(self, observation: str, info: dict[str, Any]) -> None:
         """Add what was replied; every native call must get an answer, or the next request is refused."""

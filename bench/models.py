@@ -21,9 +21,10 @@ from agentrl.bench.types import Job
 from agentrl.envs.eventloop import LoopThread
 
 if TYPE_CHECKING:
+    from agentrl.trainer.answers import Context
     from agentrl.trainer.engines.base import Engine, Session
     from agentrl.trainer.history import History
-    from agentrl.trainer.types import Completion
+    from agentrl.trainer.talks import Talks
 
 __all__ = ["Model", "ModelPlayer"]
 
@@ -86,9 +87,8 @@ class ModelPlayer:
     def __init__(self, model: Model, job: Job) -> None:
         self._model = model
         self._job = job
-        self._history: History | None = None
+        self._talks: Talks | None = None
         self._session: Session | None = None
-        self._last: Completion | None = None
         self._num_turns = 0
         self.prompt_tokens = 0  # summed over the turns, each of which reads the whole episode so far
         self.completion_tokens = 0
@@ -103,11 +103,13 @@ class ModelPlayer:
         """
         from agentrl.trainer.errors import EngineError
 
-        history = self._heard(observation, info)
+        talks = self._heard(observation, info)
         plan = self._model.plan
-        request = history.request(temperature=plan.temperature, seed=_seed(self._job, self._num_turns))
+        request = talks.request(temperature=plan.temperature, seed=_seed(self._job, self._num_turns))
         if self._session is None:
             self._session = _session(self._model)
+        if talks.moved:
+            self._session.forget()
         try:
             completion = self._model.loop.wait(self._session.generate(request))
         except EngineError as error:
@@ -116,8 +118,7 @@ class ModelPlayer:
         self.prompt_tokens += len(request.prompt_ids)
         self.completion_tokens += len(completion.token_ids)
         self._num_turns += 1
-        self._last = completion
-        return history.say(completion)
+        return talks.say(completion)
 
     def close(self) -> None:
         """End the episode: let the engine drop what it keeps of it."""
@@ -126,31 +127,37 @@ class ModelPlayer:
             session.forget()
             session.close()
 
-    def _heard(self, observation: str, info: dict[str, Any]) -> History:
-        from agentrl.trainer.answers import read_reset, read_step
-        from agentrl.trainer.history import History
+    def _heard(self, observation: str, info: dict[str, Any]) -> Talks:
+        from agentrl.trainer.answers import Context, read_reset, read_step
+        from agentrl.trainer.talks import Talks
 
         model = self._model
-        if self._history is None or self._last is None:
+        if self._talks is None:
             opening = read_reset((observation, info))
             messages = [{"role": "system", "content": opening.system}] if opening.system else []
             messages.append({"role": "user", "content": opening.observation})
-            plan = model.plan
-            self._history = History(
-                model.chat,
-                messages,
-                opening.tools,
-                max_turn_tokens=plan.max_tokens,
-                max_episode_tokens=plan.max_context,
-            )
-            if self._history.room < 1:
-                self._refuse(len(self._history.ids))
+            context = opening.context or Context(messages=messages, tools=opening.tools)
+            self._talks = Talks(self._begin)
+            if not self._talks.hear(context):
+                self._refuse(self._talks.num_tokens)
             model.num_begun += 1
-        elif not self._history.hear(self._last, read_step((observation, 0.0, False, False, info)).replies):
+            return self._talks
+        outcome = read_step((observation, 0.0, False, False, info), self._num_turns)
+        if not self._talks.hear(outcome.context or Context(messages=outcome.replies, after=self._num_turns - 1)):
             raise OutOfRoom
-        if self._history.room < 1:
-            raise OutOfRoom
-        return self._history
+        return self._talks
+
+    def _begin(self, context: Context) -> History:
+        from agentrl.trainer.history import History
+
+        plan = self._model.plan
+        return History(
+            self._model.chat,
+            context.messages,
+            context.tools,
+            max_turn_tokens=plan.max_tokens,
+            max_episode_tokens=plan.max_context,
+        )
 
     def _refuse(self, num_tokens: int) -> None:
         """Leave an episode that cannot begin; where none could, that is no result of the model's.

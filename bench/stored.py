@@ -160,7 +160,6 @@ def _identity(folder: Path, phase: str | None, num_episodes: int) -> dict[str, A
 def _converted(rollout: Rollout, phase: str, sample: int) -> StoredEpisode:
     messages = tuple(rollout.messages)
     opening = json.dumps([message.get("content") for message in messages[:2] if message.get("role") != "assistant"])
-    starts = [at for at, now in enumerate(rollout.mask) if now and not (at and rollout.mask[at - 1])]
     failure = rollout.failure
     episode = Episode(
         job=Job(env_id=rollout.env_id, level=rollout.level, seed=rollout.seed, sample=sample),
@@ -177,7 +176,7 @@ def _converted(rollout: Rollout, phase: str, sample: int) -> StoredEpisode:
         failure=None if failure is None else _failure(failure),
         num_attempts=rollout.attempt + 1,
         seconds=rollout.timings.get("episode_s", 0.0),
-        prompt_tokens=sum(starts),
+        prompt_tokens=_read(rollout),
         completion_tokens=sum(rollout.mask),
         messages=messages,
     )
@@ -192,12 +191,24 @@ def _converted(rollout: Rollout, phase: str, sample: int) -> StoredEpisode:
         "versions": rollout.versions,
         "timings": rollout.timings,
         "turn_lengths": rollout.turn_lengths,
+        "turn_segments": rollout.turn_segments,
+        "segments": rollout.segments,
         "turn_advantages": rollout.turn_advantages,
         "token_ids": rollout.token_ids,
         "mask": rollout.mask,
         "logprobs": rollout.logprobs,
     }
     return StoredEpisode(episode=episode, more=more)
+
+
+def _read(rollout: Rollout) -> int:
+    """Return the tokens that all turns read, each from the beginning of its conversation."""
+    read = start = 0
+    for length in rollout.segments or [len(rollout.mask)]:
+        mask = rollout.mask[start : start + length]
+        read += sum(at for at, now in enumerate(mask) if now and not (at and mask[at - 1]))
+        start += length
+    return read
 
 
 def _failure(told: Mapping[str, Any]) -> Failure:

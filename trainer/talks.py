@@ -41,6 +41,11 @@ class Talks:
         room = self._histories[self._now].room
         return room if self._most is None else min(room, self._most)
 
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of the conversation in which the next turn stands."""
+        return len(self._histories[self._now].ids)
+
     def hear(self, context: Context) -> bool:
         """Read what the next turn answers.
 

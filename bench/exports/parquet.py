@@ -73,7 +73,7 @@ def _schema(pa: Any, training: bool, tokens: bool) -> Any:
         columns |= {"phase": text, "step": whole, "group": whole, "member": whole, "split": text, "truncated_by": text}
         columns |= {"advantage": number, "versions": pa.list_(whole), "timings": pa.map_(text, number)}
         columns |= {f"turn_{name}": pa.list_(number) for name in ("rewards", "advantages")}
-        columns |= {"turn_lengths": pa.list_(whole)}
+        columns |= dict.fromkeys(("turn_lengths", "turn_segments", "segments"), pa.list_(whole))
         kinds = (pa.list_(pa.int32()), pa.list_(flag), pa.list_(pa.float32()))
         columns |= dict(zip(TOKENS, kinds, strict=True)) if tokens else {}
     return pa.schema(list(columns.items()))

@@ -70,6 +70,7 @@ class Talk:
     left_out: int = 0  # messages
     trouble: tuple[str, ...] = ()
     turn_lengths: tuple[int, ...] = ()  # sampled tokens of each turn
+    turn_order: tuple[int, ...] = ()  # turns in the order in which their tokens stand
     versions: tuple[int | None, ...] = ()
     advantages: tuple[float | None, ...] = ()  # of each turn
     tokens: Mapping[str, bytes] = field(default_factory=dict)  # token_ids, mask, logprobs as stored
@@ -177,6 +178,7 @@ def _talk(run: Run, row: sqlite3.Row) -> Talk:
         left_out=max(0, len(told) - MOST_MESSAGES),
         trouble=tuple(trouble),
         turn_lengths=lengths,
+        turn_order=_order(_list(turns.get("segments")), len(lengths)),
         versions=versions,
         advantages=advantages,
         tokens=blobs if len(blobs) == 3 else {},
@@ -243,6 +245,12 @@ def _call(name: str, arguments: Any) -> Call:
         (cut(str(key), 200), value if isinstance(value, str) else json.dumps(value)) for key, value in arguments.items()
     ]
     return Call(name=cut(name, 200), arguments=tuple((key, cut(value)) for key, value in pairs[:50]))
+
+
+def _order(segments: list[Any], num_turns: int) -> tuple[int, ...]:
+    """Return the turns by the conversation that each stands in, then by time."""
+    of = [int(number(each) or 0) for each in segments[:num_turns]]
+    return tuple(sorted(range(num_turns), key=lambda turn: of[turn] if turn < len(of) else 0))
 
 
 def _components(value: Any) -> dict[str, float]:

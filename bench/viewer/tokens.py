@@ -52,7 +52,8 @@ def read_tokens(run: Run, talk: Talk) -> list[Token]:
     logprobs: list[float] = _array(stored["logprobs"], "<f4").astype(float).tolist()
     model = str(read_toml(run, "config.toml").get("model", ""))
     texts = (token_texts(run.path, model, ids) if _may_read(run, model) else None) or [f"[{each}]" for each in ids]
-    turns = iter([turn for turn, length in enumerate(talk.turn_lengths) for _ in range(min(length, len(ids)))])
+    lengths = talk.turn_lengths
+    turns = iter([turn for turn in talk.turn_order for _ in range(min(lengths[turn], len(ids)))])
     found = []
     for place, (token_id, sampled) in enumerate(zip(ids, mask, strict=True)):
         if not sampled:

@@ -47,7 +47,7 @@ class Speech(Protocol):
         """Return the response to a request."""
         ...
 
-    def streamed(self, told: Mapping[str, Any], response: Mapping[str, Any]) -> list[bytes]:
+    def streamed(self, told: Mapping[str, Any], response: Mapping[str, Any]) -> bytes:
         """Return the events in which a response comes as a stream."""
         ...
 
@@ -55,8 +55,8 @@ class Speech(Protocol):
         """Return what a call is refused with."""
         ...
 
-    def failed(self, error: Refused) -> list[bytes]:
-        """Return the events that end a stream whose answer did not come."""
+    def failed(self, error: Refused) -> bytes:
+        """Return what ends a stream whose answer did not come."""
         ...
 
 

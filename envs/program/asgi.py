@@ -109,12 +109,11 @@ class Stream:
         await self._open()
         await self._send({"type": "http.response.body", "body": b": ping\n\n", "more_body": True})
 
-    async def finish(self, events: Sequence[bytes]) -> None:
+    async def finish(self, events: bytes) -> None:
         """Send the last events."""
         await self._open()
-        whole = b"".join(events)
-        for start in range(0, len(whole), _WRITE):
-            part, more = whole[start : start + _WRITE], start + _WRITE < len(whole)
+        for start in range(0, len(events), _WRITE):
+            part, more = events[start : start + _WRITE], start + _WRITE < len(events)
             await self._send({"type": "http.response.body", "body": part, "more_body": more})
 
     async def _open(self) -> None:

@@ -13,12 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agentrl.envs.program.calls import Asked, Call, Refused, Said
-from agentrl.envs.program.dialects.reading import Fields, bad, function, new_id, pieces
+from agentrl.envs.program.dialects.reading import Fields, bad, function, new_id, pieces, plain_message
 
-__all__ = ["DONE", "ID_HEADER", "event", "failed", "read", "refused", "settings_of", "streamed", "whole"]
-
-DONE = b"data: [DONE]\n\n"
-"""The end of a stream."""
+__all__ = ["ID_HEADER", "event", "failed", "read", "refused", "settings_of", "streamed", "whole"]
 
 ID_HEADER = b"x-request-id"
 """Where OpenAI's clients look for the request's identifier."""
@@ -95,11 +92,16 @@ def _tool(tool: Fields) -> dict[str, Any]:
 
 def _messages(fields: Fields) -> tuple[dict[str, Any], ...]:
     names: dict[str, str] = {}  # of tools, by the id of the call
-    messages = tuple(_message(each, names) for each in fields.each("messages"))
+    messages: list[dict[str, Any]] = []
+    for index, told in enumerate(fields.array("messages")):
+        if (plain := plain_message(told)) is not None:
+            messages.append(plain)
+        else:
+            messages.append(_message(Fields(told, "messages", fields, index), names))
     if not messages:
         fields.required("messages")
         bad("'messages' is empty; give at least one", "messages", "empty_array")
-    return messages
+    return tuple(messages)
 
 
 def _message(message: Fields, names: dict[str, str]) -> dict[str, Any]:
@@ -246,36 +248,37 @@ def _usage(saids: Sequence[Said]) -> dict[str, int]:
     return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
 
 
-def streamed(told: Mapping[str, Any], response: Mapping[str, Any]) -> list[bytes]:
+def streamed(told: Mapping[str, Any], response: Mapping[str, Any]) -> bytes:
     """Return the events in which a response comes as a stream."""
-    base = {name: response[name] for name in ("id", "object", "created", "model")}
-    base["object"] += ".chunk"
+    head = {name: response[name] for name in ("id", "object", "created", "model")}
+    head["object"] += ".chunk"
     counted = bool((told.get("stream_options") or {}).get("include_usage"))
     if counted:
-        base["usage"] = None  # OpenAI's chunks have it, when the last one tells it
+        head["usage"] = None  # OpenAI's chunks have it, when the last one tells it
+    begin = f"data: {_compact(head)[:-1]}"  # written once, since it stands in every event
     events = []
     for choice in response["choices"]:
-        one: dict[str, Any] = {"index": choice["index"], "delta": {}, "logprobs": None, "finish_reason": None}
-        for delta in _deltas(choice["message"]):
-            events.append(event({**base, "choices": [{**one, "delta": delta}]}))
-        events.append(event({**base, "choices": [{**one, "finish_reason": choice["finish_reason"]}]}))
+        one = f'{begin},"choices":[{{"index":{choice["index"]},"logprobs":null,'
+        events += [f'{one}"delta":{each},"finish_reason":null}}]}}\n\n' for each in _deltas(choice["message"])]
+        events.append(f'{one}"delta":{{}},"finish_reason":{_compact(choice["finish_reason"])}}}]}}\n\n')
     if counted:
-        events.append(event({**base, "choices": [], "usage": response["usage"]}))
-    events.append(DONE)
-    return events
+        events.append(f'{begin},"choices":[],"usage":{_compact(response["usage"])}}}\n\n')
+    events.append("data: [DONE]\n\n")
+    return "".join(events).encode()
 
 
-def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _deltas(message: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is added to a message, as JSON: written by hand where there is much of it."""
     content, calls = message["content"], message.get("tool_calls", ())
-    yield {"role": "assistant", "content": None if calls else "", "refusal": None}
+    yield _compact({"role": "assistant", "content": None if calls else "", "refusal": None})
     for each in pieces(message.get("reasoning_content", "")):
-        yield {"reasoning_content": each}
+        yield f'{{"reasoning_content":{_compact(each)}}}'
     for each in pieces(content or ""):
-        yield {"content": each}
+        yield f'{{"content":{_compact(each)}}}'
     for index, call in enumerate(calls):
-        yield {"tool_calls": [{**call, "index": index, "function": {**call["function"], "arguments": ""}}]}
+        yield _compact({"tool_calls": [{**call, "index": index, "function": {**call["function"], "arguments": ""}}]})
         for each in pieces(call["function"]["arguments"]):
-            yield {"tool_calls": [{"index": index, "function": {"arguments": each}}]}
+            yield f'{{"tool_calls":[{{"index":{index},"function":{{"arguments":{_compact(each)}}}}}]}}'
 
 
 def event(told: Mapping[str, Any], name: str = "") -> bytes:
@@ -295,6 +298,6 @@ def refused(error: Refused) -> dict[str, Any]:
     return {"error": {"message": str(error), "type": kind, "param": error.param, "code": error.code}}
 
 
-def failed(error: Refused) -> list[bytes]:
-    """Return the events that end a stream whose answer did not come."""
-    return [event(refused(error))]
+def failed(error: Refused) -> bytes:
+    """Return what ends a stream whose answer did not come."""
+    return event(refused(error))

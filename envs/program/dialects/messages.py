@@ -13,7 +13,7 @@ from typing import Any
 
 from agentrl.envs.program.calls import Call, Refused, Said
 from agentrl.envs.program.dialects.chat import event
-from agentrl.envs.program.dialects.reading import Fields, bad, function, new_id, pieces
+from agentrl.envs.program.dialects.reading import Fields, bad, function, new_id, pieces, plain_message
 
 __all__ = ["ID_HEADER", "failed", "read", "refused", "streamed", "whole"]
 
@@ -128,7 +128,11 @@ def _messages(fields: Fields) -> tuple[dict[str, Any], ...]:
     if fields.told.get("system") is not None and (system := _text(fields, "system")):
         messages.append({"role": "system", "content": system})
     names: dict[str, str] = {}  # of tools, by the id of the call
-    for each in fields.each("messages"):
+    for index, told in enumerate(fields.array("messages")):
+        if (plain := plain_message(told)) is not None and plain["role"] != "system":
+            messages.append(plain)
+            continue
+        each = Fields(told, "messages", fields, index)
         role = each.text("role")
         if role == "assistant":
             messages.append(_said(each, names))
@@ -240,7 +244,7 @@ def whole(told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> dict[st
     }
 
 
-def streamed(told: Mapping[str, Any], response: Mapping[str, Any]) -> list[bytes]:
+def streamed(told: Mapping[str, Any], response: Mapping[str, Any]) -> bytes:
     """Return the events in which a response comes as a stream."""
     usage, end = response["usage"], {name: response[name] for name in ("stop_reason", "stop_sequence")}
     begun = {**response, "content": [], "stop_reason": None, "stop_sequence": None}
@@ -252,7 +256,7 @@ def streamed(told: Mapping[str, Any], response: Mapping[str, Any]) -> list[bytes
         events.append(_event("content_block_stop", index=index))
     events.append(_event("message_delta", delta=end, usage=usage))
     events.append(_event("message_stop"))
-    return events
+    return b"".join(events)
 
 
 def _cut(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -276,6 +280,6 @@ def refused(error: Refused) -> dict[str, Any]:
     return {"type": "error", "error": {"type": kind, "message": str(error)}}
 
 
-def failed(error: Refused) -> list[bytes]:
-    """Return the events that end a stream whose answer did not come."""
-    return [event(refused(error), "error")]
+def failed(error: Refused) -> bytes:
+    """Return what ends a stream whose answer did not come."""
+    return event(refused(error), "error")

@@ -1,11 +1,13 @@
 """Read a request that nobody vouches for: every field is checked, and what is wrong is said with the field's name.
 
-Text may hold no NUL and no half of a surrogate pair, since neither reaches a tokenizer unharmed; JSON may be 64 deep.
+Text may hold no NUL and no half of a surrogate pair, since neither reaches a tokenizer unharmed; an object that is kept
+as it is, such as a schema, may be 64 deep. Many programs share one core, so a path is put together only to be told.
 Whatever is wrong raises `Refused` with status 400, and the code that OpenAI's API has for it.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -15,14 +17,16 @@ from typing import Any, NoReturn
 
 from agentrl.envs.program.calls import Refused
 
-__all__ = ["Fields", "bad", "decoded", "function", "kind_of", "new_id", "pieces"]
+__all__ = ["Fields", "bad", "decoded", "function", "is_deep", "kind_of", "new_id", "pieces", "plain_message"]
 
 _DEEPEST = 64
 _SUSPICIOUS = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")  # escapes of NUL, and of halves of a pair
 _HARMFUL = re.compile("[\0\ud800-\udfff]")
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _KINDS = {bool: "a boolean", dict: "an object", float: "a number", int: "an integer", list: "an array", str: "a string"}
-_SHORTEST, _MOST = 16, 48  # characters of a piece, pieces of a text
+_PLAIN = ("user", "assistant", "system")
+_RUN, _count = secrets.token_hex(6), itertools.count(1)
+_SHORTEST, _MOST = 20, 48  # characters of a piece, pieces of a text
 
 
 def bad(message: str, param: str | None = None, code: str = "invalid_value") -> NoReturn:
@@ -72,20 +76,24 @@ def decoded(body: bytes) -> dict[str, Any]:
     try:
         text = body.decode()
         told = _decode(text)
+        is_harmful = _SUSPICIOUS.search(text) is not None and _is_harmful(told)
     except UnicodeDecodeError as error:
         bad(f"the request's body is no UTF-8: {error.reason} at byte {error.start}", code="invalid_json")
     except (ValueError, RecursionError) as error:
         bad(f"the request's body is no JSON that can be read: {error}", code="invalid_json")
     if type(told) is not dict:
         bad(f"the request's body is {kind_of(told)}, but must be an object", code="invalid_json")
-    if _is_deep(told):
-        bad(f"the request's body is nested more than {_DEEPEST} deep", code="invalid_json")
-    if _SUSPICIOUS.search(text) and _is_harmful(told):
+    if is_harmful:
         bad("the request's text holds a NUL or half of a surrogate pair; send neither", code="invalid_json")
     return told
 
 
-def _is_deep(told: Any) -> bool:
+def is_deep(told: Any) -> bool:
+    """Return whether an object or array is nested deeper than is kept.
+
+    >>> is_deep({"type": "object", "properties": {"x": {"type": "string"}}})
+    False
+    """
     level = [told]
     for _ in range(_DEEPEST):
         level = [
@@ -112,19 +120,21 @@ class Fields:
 
     Args:
         told: The object.
-        path: Where it stands in the request, such as "messages[0]"; empty at the top.
+        name: Of the field in which it stands; empty at the top.
+        parent: The fields among which that one is.
+        index: Its place, where the field is an array.
 
     Raises:
         Refused: In every method: the field is not what is asked for.
     """
 
-    __slots__ = ("_path", "told")
+    __slots__ = ("_index", "_name", "_parent", "told")
 
-    def __init__(self, told: Any, path: str = "") -> None:
+    def __init__(self, told: Any, name: str = "", parent: Fields | None = None, index: int | None = None) -> None:
+        self._name, self._parent, self._index = name, parent, index
         if type(told) is not dict:
-            self.wrong(path, told, "an object")
+            self.wrong(self._where(), told, "an object")
         self.told: dict[str, Any] = told
-        self._path = path
 
     @staticmethod
     def wrong(path: str, value: Any, expected: str) -> NoReturn:
@@ -137,7 +147,12 @@ class Fields:
 
     def path(self, name: str) -> str:
         """Return where a field stands in the request."""
-        return f"{self._path}.{name}" if self._path else name
+        where = self._where()
+        return f"{where}.{name}" if where else name
+
+    def _where(self) -> str:
+        where = self._parent.path(self._name) if self._parent is not None else self._name
+        return where if self._index is None else f"{where}[{self._index}]"
 
     def required(self, name: str) -> Any:
         """Return a field that may not be left out."""
@@ -205,16 +220,18 @@ class Fields:
         value = self.told.get(name)
         if value is not None and type(value) is not dict:
             self.wrong(self.path(name), value, "an object")
+        if value and is_deep(value):
+            bad(f"'{self.path(name)}' is nested more than {_DEEPEST} deep", self.path(name))
         return value
 
     def fields(self, name: str) -> Fields:
         """Return the fields of an object that may not be left out."""
-        return Fields(self.required(name), self.path(name))
+        return Fields(self.required(name), name, self)
 
     def each(self, name: str) -> Iterator[Fields]:
         """Yield the fields of each object of an array."""
         for index, value in enumerate(self.array(name)):
-            yield Fields(value, f"{self.path(name)}[{index}]")
+            yield Fields(value, name, self, index)
 
 
 def function(tool: Fields, schema: str = "parameters") -> dict[str, Any]:
@@ -236,20 +253,31 @@ def function(tool: Fields, schema: str = "parameters") -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
+def plain_message(told: Any) -> dict[str, Any] | None:
+    """Return a message that is a role and a text and no more, as most are: these are read at once.
+
+    >>> plain_message({"role": "user", "content": "Hello"})
+    {'role': 'user', 'content': 'Hello'}
+    """
+    if type(told) is dict and len(told) == 2 and type(told.get("content")) is str and told.get("role") in _PLAIN:
+        return {"role": told["role"], "content": told["content"]}
+    return None
+
+
 def new_id(kind: str) -> str:
     """Return an identifier that nobody has had before.
 
     Args:
         kind: What it begins with.
     """
-    return kind + secrets.token_hex(12)
+    return f"{kind}{_RUN}{next(_count):012x}"
 
 
 def pieces(text: str) -> list[str]:
     """Return a text in the pieces that a stream brings; none for an empty one.
 
     >>> pieces("The answer is forty-two.")
-    ['The answer is fo', 'rty-two.']
+    ['The answer is forty-', 'two.']
     """
     size = max(_SHORTEST, -(-len(text) // _MOST))
     return [text[start : start + size] for start in range(0, len(text), size)]

@@ -8,13 +8,13 @@ of its own, conversations and prompts that it keeps, work in the background. Rea
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentrl.envs.program.calls import Call, Refused, Said
 from agentrl.envs.program.dialects import chat
 from agentrl.envs.program.dialects.chat import event, settings_of
-from agentrl.envs.program.dialects.reading import Fields, bad, function, new_id
+from agentrl.envs.program.dialects.reading import Fields, bad, function, is_deep, new_id, plain_message
 from agentrl.envs.program.dialects.response_events import response_events
 
 __all__ = ["ID_HEADER", "continued", "failed", "items_of", "read", "refused", "streamed", "whole"]
@@ -77,6 +77,9 @@ def read(told: Mapping[str, Any]) -> Call:
         name = "top_logprobs" if told.get("top_logprobs") else "include"
         bad("log-probabilities are not given here; leave them out", name, "unsupported_parameter")
     tools = tuple(map(_tool, fields.each("tools")))
+    for name in _ECHOED:
+        if type(told.get(name)) in (dict, list) and is_deep(told[name]):
+            bad(f"'{name}' is nested too deep", name)
     fields.flag("store", True)
     text = fields.fields("text") if told.get("text") is not None else Fields({}, "text")
     effort = fields.fields("reasoning").maybe_text("effort") if told.get("reasoning") is not None else None
@@ -144,7 +147,14 @@ def _messages(fields: Fields) -> tuple[dict[str, Any], ...]:
     names: dict[str, str] = {}  # of tools, by the id of the call
     if fields.told.get("input") is None:
         fields.required("input")
-    for each in fields.each("input") if type(fields.told["input"]) is list else _only(fields):
+    if type(fields.told["input"]) is not list:
+        messages.append({"role": "user", "content": fields.text("input")})
+        return tuple(messages)
+    for index, item in enumerate(fields.array("input")):
+        if (plain := plain_message(item)) is not None:
+            messages.append(plain)
+            continue
+        each = Fields(item, "input", fields, index)
         kind = each.maybe_text("type") or "message"
         if kind == "message":
             messages.append(_message(each))
@@ -166,10 +176,6 @@ def _messages(fields: Fields) -> tuple[dict[str, Any], ...]:
     return tuple(messages)
 
 
-def _only(fields: Fields) -> Iterator[Fields]:
-    yield Fields({"role": "user", "content": fields.text("input")}, "input")
-
-
 def _message(item: Fields) -> dict[str, Any]:
     role = item.text("role")
     if role not in _ROLES:
@@ -180,11 +186,11 @@ def _message(item: Fields) -> dict[str, Any]:
 
 def _text(item: Fields, name: str) -> str:
     """Return a field that is a text or an array of parts."""
-    content = item.required(name)
+    content = item.told.get(name)
     if type(content) is str:
         return content
     if type(content) is not list:
-        item.wrong(item.path(name), content, "a string or an array of parts")
+        item.wrong(item.path(name), item.required(name), "a string or an array of parts")
     texts = []
     for part in item.each(name):
         kind = part.text("type")
@@ -234,12 +240,10 @@ def whole(told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> dict[st
     }
 
 
-def streamed(told: Mapping[str, Any], response: Mapping[str, Any]) -> list[bytes]:
+def streamed(told: Mapping[str, Any], response: Mapping[str, Any]) -> bytes:
     """Return the events in which a response comes as a stream, numbered."""
-    return [
-        event({**each, "sequence_number": number}, each["type"])
-        for number, each in enumerate(response_events(response))
-    ]
+    events = enumerate(response_events(response))
+    return b"".join(event({**each, "sequence_number": number}, each["type"]) for number, each in events)
 
 
 def refused(error: Refused) -> dict[str, Any]:
@@ -247,7 +251,7 @@ def refused(error: Refused) -> dict[str, Any]:
     return chat.refused(error)
 
 
-def failed(error: Refused) -> list[bytes]:
-    """Return the events that end a stream whose answer did not come."""
+def failed(error: Refused) -> bytes:
+    """Return what ends a stream whose answer did not come."""
     told = {"code": error.code, "message": str(error), "param": error.param, "sequence_number": 0}
-    return [event({"type": "error", **told, **refused(error)}, "error")]
+    return event({"type": "error", **told, **refused(error)}, "error")

@@ -24,8 +24,12 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
-    def wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def wait(self, coroutine: Coroutine[Any, Any, Any], turn_s: float | None = None) -> Any:
         """Return what a coroutine returns; called from any thread.
+
+        Args:
+            coroutine: What to wait for.
+            turn_s: Seconds, in place of those that the loop was made with.
 
         Raises:
             TimeoutError: It took longer than `turn_s`.
@@ -41,13 +45,14 @@ class LoopThread:
         except RuntimeError:  # closed meanwhile
             coroutine.close()
             raise
+        turn_s = self._turn_s if turn_s is None else turn_s
         try:
-            return future.result(self._turn_s)
+            return future.result(turn_s)
         except TimeoutError:
             if future.done():
                 raise  # its own
             future.cancel()
-            raise TimeoutError(f"{self._who} did not answer within {self._turn_s:g} s") from None
+            raise TimeoutError(f"{self._who} did not answer within {turn_s:g} s") from None
 
     def close(self) -> None:
         """Cancel what runs and end the thread; calling it again does nothing."""

@@ -4,7 +4,13 @@ from gymnasium.envs.registration import register
 
 __all__ = ["CONNECTORS"]
 
-CONNECTORS = ("AgentRL/Program-v0", "AgentRL/ReasoningGym-v0", "AgentRL/Remote-v0", "AgentRL/TextArena-v0")
+CONNECTORS = (
+    "AgentRL/Gem-v0",
+    "AgentRL/Program-v0",
+    "AgentRL/ReasoningGym-v0",
+    "AgentRL/Remote-v0",
+    "AgentRL/TextArena-v0",
+)
 """Environments that are nothing without arguments: they connect to what the user has."""
 
 # A name, and where to find it: nothing else is imported until `gymnasium.make`.
@@ -12,6 +18,7 @@ register(id="AgentRL/Search-v0", entry_point="agentrl.envs.search.env:SearchEnv"
 register(id="AgentRL/Math-v0", entry_point="agentrl.envs.math.env:MathEnv")
 register(id="AgentRL/Code-v0", entry_point="agentrl.envs.code.env:CodeEnv")
 register(id="AgentRL/Python-v0", entry_point="agentrl.envs.python.env:PythonEnv")
+register(id="AgentRL/Gem-v0", entry_point="agentrl.envs.adapters.gem:GemEnv")
 register(id="AgentRL/Program-v0", entry_point="agentrl.envs.program.env:ProgramEnv")
 register(id="AgentRL/ReasoningGym-v0", entry_point="agentrl.envs.adapters.reasoning:ReasoningGymEnv")
 register(id="AgentRL/Remote-v0", entry_point="agentrl.envs.remote.client:RemoteEnv")

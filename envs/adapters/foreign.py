@@ -9,6 +9,7 @@ policy: it ends the episode with `info["failure"]`.
 from __future__ import annotations
 
 import importlib
+import json
 import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import DataError, EnvError, InfrastructureError, UsageError
 from agentrl.envs.protocol import SPLITS, Policy, Reply
 
-__all__ = ["ForeignEnv", "always", "package", "reply", "split_of"]
+__all__ = ["ForeignEnv", "always", "package", "reply", "settings_of", "split_of"]
 
 _DRAWS = 1000  # of a task, until one is of the split; a tenth of all are test
 
@@ -61,6 +62,25 @@ def always(text: str) -> Policy:
 def reply(text: str) -> Reply:
     """Return what a suite says as a reply to the policy."""
     return {"role": "user", "name": "", "content": text}
+
+
+def settings_of(config: Mapping[str, Any] | str | None) -> dict[str, Any]:
+    """Return the settings that a user gave, as a mapping or as JSON, which fits on a command line.
+
+    Raises:
+        UsageError: A text that is no JSON object.
+
+    >>> settings_of('{"max_turns": 5}')
+    {'max_turns': 5}
+    """
+    if isinstance(config, str):
+        try:
+            config = json.loads(config)
+        except ValueError as error:
+            raise UsageError(f"config={config!r} is not JSON ({error}); write config='{{\"max_turns\": 5}}'") from error
+        if not isinstance(config, dict):
+            raise UsageError(f"config={config!r} is no JSON object; write config='{{\"max_turns\": 5}}'")
+    return dict(config or {})
 
 
 class ForeignEnv(TextEnv):

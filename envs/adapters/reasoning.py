@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from agentrl.envs.adapters.foreign import ForeignEnv, always, package, reply
+from agentrl.envs.adapters.foreign import ForeignEnv, always, package, reply, settings_of
 from agentrl.envs.adapters.generators import Generators
 from agentrl.envs.adapters.plain import EVALUATED, is_plain
 from agentrl.envs.core import Turn, final_answers
@@ -29,7 +29,8 @@ class ReasoningGymEnv(ForeignEnv):
 
     Args:
         dataset: Its name there, such as "leg_counting".
-        config: Arguments of the data set, over those of the level, such as {"min_animals": 2}.
+        config: Arguments of the data set, over those of the level, such as {"min_animals": 2}; a mapping or a
+            JSON text.
         threshold: The suite's score from which on an answer counts as solved, above 0 and at most 1.
         arguments: Of `TextEnv`; a level is one of the data set's curriculum, from its easiest, at most 5 of them.
 
@@ -48,7 +49,7 @@ class ReasoningGymEnv(ForeignEnv):
         self,
         *,
         dataset: str,
-        config: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | str | None = None,
         threshold: float = 1.0,
         max_turns: int = 3,
         **arguments: Any,
@@ -66,7 +67,7 @@ class ReasoningGymEnv(ForeignEnv):
                 f"{', '.join(sorted(known))}"
             )
         self.dataset, self.threshold = dataset, float(threshold)
-        self._config = dict(config or {})
+        self._config = settings_of(config)
         for name in self._config:
             fields = {each.name for each in dataclasses.fields(self._factory.DATASETS[dataset][1])}
             if name in _OWN or name not in fields:

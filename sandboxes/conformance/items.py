@@ -68,6 +68,7 @@ ITEMS: Mapping[str, str] = MappingProxyType(
         "release agent": "cgroup files cannot be written",
         "setuid": "no program gives privileges",
         "network": "TCP, UDP, DNS, ICMP, IPv6, metadata, gateway and host loopback fail at once",
+        "services": "what the caller names is reached over TCP, only by that lease, and nothing beside it",
         "raw sockets": "raw and packet sockets are refused",
         "earlier lease": "nothing of an earlier lease is left in a box",
         "clock": "the clock cannot be set",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentrl.sandboxes.conformance.case import Case, attempts, refused
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "GUARD"]
 
 # A route out of the box ends the program before anything is sent: the suite itself never talks to the outside.
 GUARD = """

@@ -16,6 +16,7 @@ from agentrl.sandboxes.conformance import (
     output,
     resources,
     secrets,
+    services,
     sessions,
 )
 from agentrl.sandboxes.conformance.case import Case
@@ -33,6 +34,7 @@ CASES: tuple[Case, ...] = (
     *escape.CASES,
     *injection.CASES,
     *network.CASES,
+    *services.CASES,
     *grading.CASES,
 )
 

@@ -59,7 +59,7 @@ class LeasedSandbox(Sandbox):
         self._routes: Any = None
         if spec.network or spec.services:
             self._routes = _routes(spec, box)
-            box.link.on_tunnel = self._routes.handle
+            box.link.on_tunnel, box.link.on_end = self._routes.handle, self._routes.close
         else:
             box.link.on_tunnel = self._refuse_tunnel
 
@@ -207,7 +207,7 @@ class LeasedSandbox(Sandbox):
                 self._box.stop(run)
         finally:
             # What the tunnels had under way still comes, until the reset.
-            self._box.link.on_tunnel = _drop
+            self._box.link.on_tunnel, self._box.link.on_end = _drop, None
             if self._routes is not None:
                 self._routes.close()
             self._release(self._box)

@@ -88,6 +88,8 @@ class Link:
         self.read_fd, self.write_fd = channel.read_fd(), channel.write_fd()
         self.on_tunnel: Callable[[Frame], None] | None = None
         """Called by the hub's thread with NET_* frames; without it they break the protocol. Must not block."""
+        self.on_end: Callable[[], None] | None = None
+        """Called when it has ended, by whichever thread ends it. Must not block."""
         self.dead: str | None = None
         """Why the link ended, or None."""
         self.ended_itself = False
@@ -239,6 +241,8 @@ class Link:
             self._queue.clear()
             self._queued = 0
             self._sending.notify_all()
+        if (tell := self.on_end) is not None:
+            tell()
         self._hub.drop(self)
 
     def close(self) -> None:

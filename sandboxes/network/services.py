@@ -17,10 +17,11 @@ from agentrl.sandboxes.network.connections import CUT, Connections, hang_up
 from agentrl.sandboxes.network.stream import CHUNK, Send, Stream
 from agentrl.sandboxes.worker.frames import NET_CLOSE, NET_END, NET_OPEN, Frame, body_of
 
-__all__ = ["Routes", "Service", "door_settings"]
+__all__ = ["MOST_STREAMS", "Routes", "Service", "door_settings"]
 
-# For all services of a lease, so what a hostile box can have waiting on the host is 16 MiB.
 MOST_STREAMS = 128
+"""Connections of one lease at one moment, shared evenly among its services."""
+# What a hostile box can have waiting on the host is so much, each way, for each connection.
 WINDOW = 65_536
 CONNECT_S = 10.0
 # A service has said all: how long its client may take to hang up. One that is down: how long a client may take to ask.

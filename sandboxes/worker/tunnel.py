@@ -38,6 +38,8 @@ __all__ = ["Tunnel"]
 WINDOW = 262_144
 PIECE = 65_536
 MOST_STREAMS = 32
+# Those past it are tried again by their kernel after a second.
+BACKLOG = 128
 # Closed with it a socket sends a reset, so that a program does not take half an answer for a whole one.
 RESET = struct.pack("ii", 1, 0)
 
@@ -91,7 +93,7 @@ class Tunnel:
         self._door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._door.bind(("127.0.0.1", port))
-            self._door.listen(most)
+            self._door.listen(BACKLOG)
         except OSError:
             self._door.close()
             raise

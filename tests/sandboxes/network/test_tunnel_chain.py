@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import selectors
 import shutil
 import socket
 import ssl
@@ -10,7 +9,6 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
@@ -19,62 +17,23 @@ from pathlib import Path
 import pytest
 
 from agentrl.sandboxes.network.proxy import Tunnels
-from agentrl.sandboxes.worker.frames import Frame, Reader
+from agentrl.sandboxes.network.stream import Send
 from agentrl.sandboxes.worker.tunnel import Tunnel
+from tests.sandboxes import tunnel_chain
 from tests.sandboxes.proxy_client import Handler, serving
+from tests.sandboxes.tunnel_chain import free_port
 
 
 @contextmanager
 def chain(*network: str) -> Iterator[tuple[int, Tunnels]]:
     """Give the port of the box's door, and the host's side."""
-    selector = selectors.DefaultSelector()
-    wake_r, wake_w = socket.socketpair()
-    wake_w.setblocking(False)
-    frames: deque[Frame] = deque()
-    stop = threading.Event()
+    port = free_port()
 
-    def to_worker(kind: int, run: bytes, body: bytes) -> None:
-        frames.append(Frame(kind, run, body))
-        wake_w.send(b"x")
+    def host(send: Send) -> Tunnels:
+        return Tunnels(network, send, resolve=lambda name, port: ["127.0.0.1"], private_ok=True)
 
-    host = Tunnels(network, to_worker, resolve=lambda name, port: ["127.0.0.1"], private_ok=True)
-    reader = Reader()
-
-    def to_host(data: bytes) -> None:
-        for frame in reader.feed(data):
-            host.handle(frame)
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    worker = Tunnel(port, selector, to_host)
-
-    def woken(mask: int) -> None:
-        wake_r.recv(65_536)
-        while frames:
-            worker.take(frames.popleft())
-
-    selector.register(wake_r, selectors.EVENT_READ, woken)
-
-    def loop() -> None:
-        while not stop.is_set():
-            for key, mask in selector.select(0.1):
-                key.data(mask)
-        worker.close_all()
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield port, host
-    finally:
-        stop.set()
-        thread.join()
-        host.close()
-        for key in list(selector.get_map().values()):
-            if isinstance(key.fileobj, socket.socket):
-                key.fileobj.close()
-        selector.close()
-        wake_w.close()
+    with tunnel_chain.chain(host, lambda selector, send: [Tunnel(port, selector, send)]) as found:
+        yield port, found
 
 
 def opener(port: int, cafile: Path | None = None) -> urllib.request.OpenerDirector:

@@ -1,4 +1,7 @@
-"""`agentrl serve ENV`: environments over HTTP and WebSocket, for clients in other languages and on other machines."""
+"""`agentrl serve ENV`: environments over HTTP and WebSocket, for clients in other languages and on other machines.
+
+With `--mcp` it is one environment's tools for clients of MCP instead.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agentrl.cli.registry import find_env
+from agentrl.cli.serve_mcp import serve_mcp
 from agentrl.cli.truths import read_object
 from agentrl.envs.errors import UsageError
 from agentrl.envs.remote.listening import bind, checked_token, shown_host
@@ -18,6 +22,8 @@ __all__ = ["run"]
 _EXAMPLES = """examples:
   agentrl serve AgentRL/Search-v0
   agentrl serve AgentRL/Search-v0 AgentRL/Math-v0 --port 8300 --max-sessions 64
+  agentrl serve --mcp AgentRL/Search-v0             # for a client of MCP that starts this command itself
+  agentrl serve --mcp-http AgentRL/Search-v0        # for clients of MCP over streamable HTTP, at /mcp
   agentrl serve AgentRL/Code-v0 --host 0.0.0.0      # for other machines: prints a token that they must show
 
 In Python:
@@ -30,6 +36,13 @@ def run(args: Sequence[str]) -> int:
     options = _parser().parse_args(args)
     envs = {find_env(env): read_object("--kwargs", options.kwargs) for env in options.env}
     limits = Limits(max_sessions=options.max_sessions, idle_s=options.idle_s, deadline_s=options.deadline_s)
+    if options.mcp or options.mcp_http:
+        if len(envs) > 1:
+            raise UsageError(f"--mcp serves one environment, not {', '.join(envs)}; start a server for each")
+        ((env_id, kwargs),) = envs.items()
+        _check(env_id, kwargs)
+        serve_mcp(env_id, kwargs, options, limits)
+        return 0
     token = checked_token(options.token, options.host)
     try:
         import uvicorn
@@ -87,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default 127.0.0.1, this machine)")
     parser.add_argument("--port", type=int, default=8300, help="default 8300; 0 takes a free one")
     parser.add_argument("--token", metavar="TEXT", help="what clients must show; made with a --host for others")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--mcp", action="store_true", help="an MCP server on standard input and output, for one client")
+    how.add_argument("--mcp-http", action="store_true", help="an MCP server over streamable HTTP, at /mcp")
     parser.add_argument("--kwargs", default="{}", metavar="JSON", help="arguments of the environments, as an object")
     parser.add_argument("--max-sessions", type=int, default=Limits.max_sessions, metavar="N", help="at once (256)")
     parser.add_argument(

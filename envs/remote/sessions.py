@@ -211,6 +211,10 @@ class Sessions:
             )
         return session
 
+    def has(self, session: Session) -> bool:
+        """Return whether a session is open still."""
+        return session.name in self._open
+
     def end(self, session: Session, why: str) -> None:
         """Close a session, if it is open still.
 

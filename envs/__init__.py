@@ -10,6 +10,7 @@ CONNECTORS = (
     "AgentRL/ReasoningGym-v0",
     "AgentRL/Remote-v0",
     "AgentRL/TextArena-v0",
+    "AgentRL/Verifiers-v0",
 )
 """Environments that are nothing without arguments: they connect to what the user has."""
 
@@ -24,3 +25,4 @@ register(id="AgentRL/ReasoningGym-v0", entry_point="agentrl.envs.adapters.reason
 register(id="AgentRL/Remote-v0", entry_point="agentrl.envs.remote.client:RemoteEnv")
 register(id="AgentRL/TextArena-v0", entry_point="agentrl.envs.adapters.textarena:TextArenaEnv")
 register(id="AgentRL/ToolUse-v0", entry_point="agentrl.envs.tooluse.env:make")
+register(id="AgentRL/Verifiers-v0", entry_point="agentrl.envs.adapters.verifiers:VerifiersEnv")

@@ -22,6 +22,7 @@ import numpy as np
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import DataError, EnvError, InfrastructureError, UsageError
 from agentrl.envs.protocol import SPLITS, Policy, Reply
+from agentrl.envs.tools import Tool
 
 __all__ = ["ForeignEnv", "always", "package", "reply", "settings_of", "split_of"]
 
@@ -86,7 +87,7 @@ def settings_of(config: Mapping[str, Any] | str | None) -> dict[str, Any]:
 class ForeignEnv(TextEnv):
     """An environment of another suite, one instance an adapter; takes what `TextEnv` takes."""
 
-    asks_all = False  # whether the first observation says the whole task, so that it decides the split
+    splits_by = "seed"  # or "question", where the first observation is the whole task, or "begin", which picks by split
     suite = "the suite"  # as failures name it
 
     def __init__(self, **arguments: Any) -> None:
@@ -96,6 +97,7 @@ class ForeignEnv(TextEnv):
         self._first = ""
         self._turns: list[str] = []
         self._cut = False
+        self.found_tools: dict[str, Tool] = {}  # those of the suite's episode; `begin` sets them
 
     # -- what an adapter says --------------------------------------------------------------------------------------
 
@@ -107,6 +109,9 @@ class ForeignEnv(TextEnv):
     def respond(self, text: str) -> Turn:
         """Hand a turn, thoughts and all, to the suite."""
 
+    def leave(self) -> None:
+        """Give back what the suite's episode holds: at its end, at a reset, at a failure, at `close`."""
+
     def solver(self) -> Policy | None:
         """Return what solves the current task, made after a reset; None where the suite tells no solution."""
         return None
@@ -115,6 +120,10 @@ class ForeignEnv(TextEnv):
     def solves(self) -> bool:
         """Whether `solver` gives a policy for every task."""
         return False
+
+    def name_of(self, seed: int, split: str, level: int) -> str:
+        """Return the id of the current task."""
+        return f"{level}-{seed:08x}"
 
     def cut(self) -> None:
         """Say in `respond` that the suite ended the episode by a limit: it is truncated, not terminated."""
@@ -126,11 +135,11 @@ class ForeignEnv(TextEnv):
         """Draw seeds until one is of the split, and begin its episode."""
         for _ in range(_DRAWS):
             seed = int(rng.integers(2**31))
-            if not self.asks_all and split_of(str(seed)) != split:
+            if self.splits_by == "seed" and split_of(str(seed)) != split:
                 continue
             self._start(seed, split, level)
-            if not self.asks_all or split_of(self._first) == split:
-                return f"{zlib.crc32(f'{seed} {level}'.encode()):08x}{seed:08x}"
+            if self.splits_by != "question" or split_of(self._first) == split:
+                return self.name_of(seed, split, level)
         raise DataError(
             f"{_DRAWS} seeds of {self.suite} gave no task of split {split!r} at level {level}: it has too few "
             "different ones; make it harder, or use the other split"
@@ -174,13 +183,16 @@ class ForeignEnv(TextEnv):
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go back to a state that `snapshot` gave: the turns are taken again."""
+        super().restore(snapshot)
         played = snapshot["played"]
         self._start(played["seed"], played["split"], played["level"])
         for text in played["turns"]:
             self._turns.append(text)
             with self.guarded():
                 self.respond(text)
-        super().restore(snapshot)
+        self._begin()
+        if self._done:
+            self.leave()
 
     # -- foreign code ----------------------------------------------------------------------------------------------
 
@@ -205,6 +217,16 @@ class ForeignEnv(TextEnv):
         self._turns, self._cut = [], False
         with self.guarded():
             self._first = self.begin(seed, split, level)
+
+    def _begin(self) -> None:
+        self._tools = dict(self.found_tools)
+
+    def _described(self) -> list[dict[str, Any]]:
+        return [tool.schema for tool in self._tools.values()]
+
+    def _release(self) -> None:
+        super()._release()
+        self.leave()
 
     def _respond(self, action: str) -> Turn:
         self._turns.append(action)

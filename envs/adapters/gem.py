@@ -120,7 +120,8 @@ class GemEnv(GameEnv):
                     made = self._suite.make(env_id, **self._config)
             except Exception as error:
                 raise UsageError(f"env_id={env_id!r}: {_why(error)}") from error
-            self.asks_all = self.asks_all or hasattr(made, "dataset")
+            if hasattr(made, "dataset"):
+                self.splits_by = "question"
             self._games[env_id] = made
         return self._games[env_id]
 

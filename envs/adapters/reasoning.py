@@ -42,7 +42,7 @@ class ReasoningGymEnv(ForeignEnv):
     system = (
         "Think about the question. Then write your final answer, and nothing else, as <answer>your answer</answer>."
     )
-    asks_all = True
+    splits_by = "question"
     suite = "reasoning-gym"
 
     def __init__(

@@ -23,7 +23,11 @@ from tests.sandboxes.local_vessel import Client, LocalVessel
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for namespaces and users")
 
-DOORS = "print([line.split()[1] for line in open('/proc/net/tcp').read().splitlines()[1:] if line.split()[3] == '0A'])"
+# In no order of their own.
+DOORS = (
+    "lines = [line.split() for line in open('/proc/net/tcp').read().splitlines()[1:]]\n"
+    "print(sorted(line[1] for line in lines if line[3] == '0A'))"
+)
 CONNECT = "import socket, time\nlink = socket.create_connection(('127.0.0.1', 8000))\n"
 
 

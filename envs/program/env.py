@@ -270,6 +270,9 @@ class ProgramEnv(gymnasium.Env[str, str]):
             event = self._box.take(until - time.monotonic())
             if isinstance(event, Pending) and event.is_left:
                 continue
+            if isinstance(event, Pending) and (kept := self._box.kept(event.call)) is not None:
+                event.give(kept)  # its client asks again, since the connection broke
+                continue
             assert event is None or isinstance(event, Pending | Ended)
             return event
 

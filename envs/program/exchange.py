@@ -125,12 +125,9 @@ class Mailbox:
         Raises:
             Refused: The episode is over, or will not answer.
         """
-        question = hash(repr((call.messages, call.tools, call.num_answers, call.stop)))
         with self._lock:
             if self._closed is not None:
                 raise self._closed
-            if (kept := self._kept.pop(question, None)) is not None:
-                return kept
             if len(self._waiting) >= _MOST_WAITING:
                 raise Refused(
                     f"{_MOST_WAITING} calls of this episode wait already", status=429, code="rate_limit_exceeded"
@@ -147,9 +144,14 @@ class Mailbox:
     def keep(self, call: Call, answer: Sequence[Said]) -> None:
         """Keep an answer that nobody took for whoever asks the same again."""
         with self._lock:
-            self._kept[hash(repr((call.messages, call.tools, call.num_answers, call.stop)))] = answer
+            self._kept[_question(call)] = answer
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
+
+    def kept(self, call: Call) -> Sequence[Said] | None:
+        """Return an answer to this question that nobody took, once; None where there is none."""
+        with self._lock:
+            return self._kept.pop(_question(call), None) if self._kept else None
 
     def close(self, refusal: Refused) -> None:
         """Refuse all calls that wait, and all that come."""
@@ -165,6 +167,10 @@ class Mailbox:
             if name == model or (name.endswith("*") and model.startswith(name[:-1])):
                 return upstream
         return None
+
+
+def _question(call: Call) -> int:
+    return hash(repr((call.messages, call.tools, call.num_answers, call.stop)))
 
 
 class Exchange:

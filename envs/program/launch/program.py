@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agentrl.envs.errors import UsageError
+from agentrl.envs.functions import find_here
 
 __all__ = ["Ended", "Order", "Program", "Run"]
 
@@ -56,6 +57,7 @@ class Program:
                     f"program={program!r:.80} cannot be handed to another process: {error}; name it: 'MODULE:CALLABLE'"
                 ) from error
         if isinstance(program, str) and _PLACE.fullmatch(program.strip()):
+            find_here(program.partition(":")[0].strip())
             return cls(place=program.strip())
         try:
             words = shlex.split(program) if isinstance(program, str) else list(program)

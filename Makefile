@@ -62,4 +62,6 @@ $(VENV)/installed-dev: $(SOURCES) $(VLLM)
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	$(PIP) install --no-deps --requirement $(VLLM)
 	$(PIP) install --no-deps liger-kernel==0.8.5  # for tests; it asks for triton, which its loss on the CPU does not need
+	$(BIN)/python -m venv $(VENV)/llamaindex  # for a test: LlamaIndex asks for an openai older than ours
+	$(VENV)/llamaindex/bin/python -m pip install --quiet --no-input --disable-pip-version-check 'llama-index-core>=0.14' 'llama-index-llms-openai-like>=0.8'
 	@touch $(VENV)/installed $@

@@ -22,7 +22,14 @@ from agentrl.envs.program.launch.keeper import keep
 __all__: list[str] = []
 
 _LAZY = {
-    "openai": ("openai.resources.chat.completions", "openai.resources.responses.responses", "httpcore"),
+    "openai": (
+        "openai.resources.chat.completions.completions",
+        "openai.resources.responses.responses",
+        "openai.lib.streaming.chat",
+        "httpcore2",
+        "truststore",
+        "httpcore",
+    ),
     "anthropic": ("anthropic.resources.messages", "httpcore"),
 }
 

@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -25,8 +26,16 @@ from agentrl.envs.checker.subject import Subject
 __all__ = ["main"]
 
 
+def _follow(parent: int) -> None:
+    """End this process, and what it started, when its parent is gone."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.killpg(0, signal.SIGKILL)  # the parent gave it a group of its own
+
+
 def main(job_path: str, results_fd: str) -> int:
     """Run the checks of a job; return 0, whatever they found."""
+    threading.Thread(target=_follow, args=(os.getppid(),), name="agentrl-parent", daemon=True).start()
     job: Job = pickle.loads(Path(job_path).read_bytes())
     stacks = open(Path(job.folder) / "stacks", "w")  # noqa: SIM115  # as long as the process
     faulthandler.enable(stacks)

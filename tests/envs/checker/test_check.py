@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +174,27 @@ def test_nothing_is_left_behind_even_by_one_that_hangs() -> None:
     assert report.failed == ("fuzz",)
     assert "had not come back after" in report["fuzz"].reason
     assert left() == before
+
+
+def test_a_check_ends_with_the_process_that_began_it(tmp_path: Path) -> None:
+    code = f"from agentrl.envs.checker import check; check({env_id('Sleeper')!r}, only=['fuzz'], deadline_s=60.0)"
+    parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)})
+
+    def there() -> bool:
+        found = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, check=False)
+        return found.returncode == 0
+
+    _until(there)
+    parent.kill()
+    parent.wait()
+    _until(lambda: not there())
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _children() -> set[str]:

@@ -21,13 +21,14 @@ from agentrl.envs.program.dialects import chat, messages, responses
 from agentrl.envs.program.dialects.reading import Fields, decoded, new_id
 from agentrl.envs.program.keeping import Kept
 from agentrl.envs.program.models import ROUTE, models_of_anthropic, models_of_openai
+from agentrl.envs.program.openapi import document
 from agentrl.envs.program.passing import Passing
 
 __all__ = ["App", "Speech", "make_endpoint"]
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
-_PLAIN = ("/health",)
+_PLAIN = ("/health", "/openapi.json")
 _ANSWERED_ALIKE = (409, 501)  # clients ask again after 409 and all from 500 on, unless they are told
 
 
@@ -209,6 +210,8 @@ class App:
                 raise Refused(message, status=405, code="method_not_allowed")
             if path == "/health":
                 told = {"status": "closing" if self._closing.is_set() else "ok"}
+            elif path == "/openapi.json":
+                told = document()
             else:
                 await self._answers.passed_on(key_of(headers), self._models[0])
                 if is_anthropic:

@@ -32,6 +32,7 @@ class Conversation:
 
     messages: Sequence[Mapping[str, Any]]  # role and content; tool replies have a name too
     tools: Sequence[Mapping[str, Any]]  # schemas
+    num_given: int = 0  # messages that are the prompt, whoever said them; 0: those before the first assistant's
 
 
 def played(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | None, seed: int) -> Iterator[Conversation]:
@@ -54,15 +55,13 @@ def played(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | None, see
         rng = np.random.default_rng([seed, number])
         observation, info = env.reset(seed=int(rng.integers(2**31)), options=options)
         policy = oracle() if make is None else make(rng)
-        messages: list[Mapping[str, Any]] = (
-            [{"role": "system", "content": info["system"]}] if info.get("system") else []
-        )
-        messages.append({"role": "user", "content": observation})
-        tools = info.get("tools") or []
+        talk = _opened(observation, info)
+        turns: list[tuple[_Talk, int]] = []  # where each was said: the conversation, its messages up to there
         done = False
         while not done:
             action = policy(observation, info)
-            messages.append({"role": "assistant", "content": action})
+            talk.messages.append({"role": "assistant", "content": action})
+            turns.append((talk, len(talk.messages)))
             observation, _, terminated, truncated, info = env.step(action)
             if info.get("failure"):  # half a conversation is nothing to imitate
                 raise TrainerError(
@@ -71,8 +70,40 @@ def played(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | None, see
                 )
             done = terminated or truncated
             if not done:
-                messages += info.get("replies") or [{"role": "user", "content": observation}]
-        yield Conversation(messages=messages, tools=tools)
+                talk = _continued(observation, info, turns)
+        for each in dict.fromkeys(said for said, _ in turns):
+            yield Conversation(messages=each.messages, tools=each.tools, num_given=each.num_given)
+
+
+@dataclass(eq=False)
+class _Talk:
+    """A conversation that grows."""
+
+    messages: list[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]]
+    num_given: int
+
+
+def _opened(observation: str, info: Mapping[str, Any]) -> _Talk:
+    """Return the conversation that a reset opens."""
+    if context := info.get("context"):
+        return _Talk(list(context["messages"]), context.get("tools") or [], len(context["messages"]))
+    system = [{"role": "system", "content": info["system"]}] if info.get("system") else []
+    return _Talk([*system, {"role": "user", "content": observation}], info.get("tools") or [], 0)
+
+
+def _continued(observation: str, info: Mapping[str, Any], turns: Sequence[tuple[_Talk, int]]) -> _Talk:
+    """Return the conversation in which the next turn is said; see `trainer/talks.py`."""
+    context = info.get("context")
+    if context and context["after"] is None:
+        return _opened(observation, info)
+    talk, num_messages = turns[context["after"] if context else -1]
+    if num_messages != len(talk.messages):  # it went on otherwise: a branch, and what comes before it is given
+        messages = talk.messages[:num_messages]
+        talk = _Talk(messages, talk.tools, num_messages + len(context["messages"] if context else ()))
+    replies = info.get("replies") or [{"role": "user", "content": observation}]
+    talk.messages += context["messages"] if context else replies
+    return talk
 
 
 def _found(env: gymnasium.Env[Any, Any], name: str) -> Any:
@@ -104,7 +135,9 @@ def read_conversations(path: Path) -> list[Conversation]:
 def tokenized(conversation: Conversation, chat: Chat) -> tuple[list[int], list[bool]]:
     """Return the tokens of a conversation as a rollout would have made them, and which are the assistant's."""
     messages = list(conversation.messages)
-    first = next(index for index, message in enumerate(messages) if message["role"] == "assistant")
+    first = conversation.num_given or next(
+        index for index, message in enumerate(messages) if message["role"] == "assistant"
+    )
     ids = list(chat.prompt(messages[:first], conversation.tools))
     mask = [False] * len(ids)
     index = first

@@ -40,10 +40,14 @@ from agentrl.envs.spaces import Unicode
 from agentrl.envs.splits import LEVELS
 from agentrl.envs.tools.host import BACKENDS
 
-__all__ = ["ProgramEnv"]
+__all__ = ["MissingError", "ProgramEnv"]
 
 Oracle = Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], str]
 _MOST_CHARS = 1 << 24  # of an observation
+
+
+class MissingError(UsageError, AttributeError):
+    """What was not given is not there."""
 
 
 class ProgramEnv(gymnasium.Env[str, str]):
@@ -205,19 +209,22 @@ class ProgramEnv(gymnasium.Env[str, str]):
         """Return the accepted answers of the current task; for rubrics, never for `info`."""
         return self._task.answers if self._task is not None else ()
 
-    def oracle(self) -> Policy:
-        """Return a policy that says what the function `oracle` does.
+    @property
+    def oracle(self) -> Callable[[], Policy]:
+        """What makes a policy that says what the function `oracle` does.
 
         Raises:
-            UsageError: There is none.
+            MissingError: There is none; to those who look for it, the environment has no such attribute.
         """
         if self._oracle is None:
-            raise UsageError(
+            raise MissingError(
                 "there is no oracle for this program; give oracle='MODULE:CALLABLE', a function of (task, messages) "
                 "that returns a right turn"
             )
         solve = self._oracle
+        return lambda: self._policy(solve)
 
+    def _policy(self, solve: Oracle) -> Policy:
         def policy(observation: str, info: dict[str, Any]) -> str:
             assert self._task is not None
             assert self._pending is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +139,7 @@ def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
 
     words, envs = _taken(words, "--env", example="FrozenLake-v1")
     words, rubrics = _taken(words, "--rubric", example="rubric.toml")
+    words, named = _named(words, recipe.env_kwargs)
     config = tyro.cli(
         TrainConfig,
         default=recipe,
@@ -153,6 +154,7 @@ def _parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
         config = dataclasses.replace(config, env_kwargs=read_truths(config.env_kwargs))
     if config.env != recipe.env and config.env_kwargs == recipe.env_kwargs:  # they were meant for the recipe's own
         config = dataclasses.replace(config, env_kwargs={})
+    config = dataclasses.replace(config, env_kwargs={**config.env_kwargs, **named})
     return _with_rubric(config, rubrics) if rubrics else config
 
 
@@ -187,6 +189,28 @@ def _taken(words: list[str], option: str, *, example: str) -> tuple[list[str], l
             raise ConfigError(f"{option} has no value; type: {option} {example}")
         values.append(value)
     return kept, values
+
+
+def _named(words: list[str], known: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Take out each `--env-kwargs.NAME VALUE` that the recipe does not know; return the other words, and the values."""
+    from agentrl.cli.truths import read_scalar
+    from agentrl.trainer.errors import ConfigError
+
+    kept, named = [], {}
+    rest = iter(words)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        head, dot, name = option.replace("_", "-").partition(".")
+        name = name.replace("-", "_")
+        if head != "--env-kwargs" or not dot or name in known:
+            kept.append(word)
+            continue
+        if not equals:
+            value = next(rest, "")
+        if not name or not value:
+            raise ConfigError(f"{option} has no value; type: --env-kwargs.NAME VALUE")
+        named[name] = read_scalar(value)
+    return kept, named
 
 
 def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:

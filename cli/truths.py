@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from agentrl.envs.errors import UsageError
 
-__all__ = ["read_object", "read_truths", "split_words"]
+__all__ = ["read_object", "read_scalar", "read_truths", "split_words"]
 
 T = TypeVar("T")
 
@@ -22,6 +22,20 @@ def read_truths(given: Mapping[str, T]) -> dict[str, T | bool]:
     {'is_slippery': False, 'map_name': '8x8', 'size': 8}
     """
     return {name: _TRUTHS.get(value, value) if isinstance(value, str) else value for name, value in given.items()}
+
+
+def read_scalar(text: str) -> bool | int | float | str:
+    """Return a number or a truth value as what it means, any other word as it stands.
+
+    >>> [read_scalar(text) for text in ("4", "0.5", "true", "leg_counting")]
+    [4, 0.5, True, 'leg_counting']
+    """
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return _TRUTHS.get(text, text)
 
 
 def read_object(name: str, text: str) -> dict[str, Any]:

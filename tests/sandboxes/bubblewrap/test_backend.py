@@ -33,7 +33,9 @@ ATLEAST = "import sys; sys.exit(sys.version_info < (3, 11))"
 AS_NOBODY = """
 import json
 from agentrl.sandboxes.bubblewrap.backend import BubblewrapBackend
+from agentrl.sandboxes.conformance.service import Service
 from agentrl.sandboxes.spec import SandboxSpec
+ASK = "import urllib.request\\nprint(urllib.request.urlopen('http://127.0.0.1:8000/').read().decode())"
 with BubblewrapBackend(warm=0) as backend:
     findings = backend._found().findings
     found = backend.capabilities()
@@ -42,6 +44,11 @@ with BubblewrapBackend(warm=0) as backend:
     with backend.lease(SandboxSpec()) as box:
         first = box.exec("id -u; kill -9 -1; kill -9 1 2 3").stdout_text
         made["leased"] = [first, box.exec("echo alive").stdout_text]
+    with Service("reached") as service, backend.lease(SandboxSpec(services={8000: service.port})) as box:
+        box.exec("kill -9 -1")
+        made["service"] = box.run_python(ASK).stdout_text
+    with backend.lease(SandboxSpec()) as box:
+        made["later"] = box.run_python(ASK).stderr_text
 made["folder_left"] = findings.folder.exists()
 print(json.dumps(made))
 """
@@ -275,6 +282,8 @@ def test_a_user_with_one_id_gets_boxes_too_and_is_told_what_is_missing() -> None
     assert seen["mode"] in ("single", "mapped")
     assert seen["once"] == "1000\n"
     assert seen["leased"] == ["1000\n", "alive\n"]
+    assert seen["service"] == "reached\n"
+    assert "Connection refused" in seen["later"]
     assert {"disk_mb", "inodes", "output_bytes", "seccomp", "network"} <= set(seen["held"])
     assert seen["mode"] == "mapped" or "usermod" in seen["missing"]["split"]
     assert seen["folder_left"] is False

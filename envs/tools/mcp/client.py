@@ -35,11 +35,20 @@ _LEEWAY_S = 5.0  # for the way there and back, beyond what the SDK itself waits 
 R = TypeVar("R")
 _lock = threading.Lock()
 _loops: dict[int, LoopThread] = {}
+_starting: dict[int, threading.BoundedSemaphore] = {}
 
 
 def _loop() -> LoopThread:
     with _lock:  # after a fork the child has its own
         return _loops.setdefault(os.getpid(), LoopThread(60.0, who="the MCP server"))
+
+
+def _turn_to_start() -> threading.BoundedSemaphore:
+    """Let as many servers start at once as there are processors: more would only make each other late."""
+    with _lock:
+        if os.getpid() not in _starting:
+            _starting[os.getpid()] = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
+        return _starting[os.getpid()]
 
 
 class Session:
@@ -84,10 +93,13 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self._leave: asyncio.Event | None = None
         try:
-            if start is not None:
-                self._feed = _loop().wait(_made(Feed))
-                self._peer = start(self._feed)
-            self._done(self._opened(), start_s, "start")
+            if start is None:
+                self._done(self._opened(), start_s, "start")
+            else:
+                with _turn_to_start():
+                    self._feed = _loop().wait(_made(Feed))
+                    self._peer = start(self._feed)
+                    self._done(self._opened(), start_s, "start")
         except BaseException:
             self.close()
             raise
@@ -107,6 +119,11 @@ class Session:
     def read_resource(self, uri: str) -> str:
         """Return a resource. Raises as `call`."""
         return self._asked(self._read(uri), "reading a resource")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be called, as far as is known."""
+        return self._client is not None and not self._why()
 
     def close(self) -> None:
         """End the session and its server's process; idempotent."""

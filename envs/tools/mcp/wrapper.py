@@ -2,7 +2,8 @@
 
     env = McpTools(gymnasium.make("AgentRL/Search-v0"), "mcp:python3 calculator.py", files={"calculator.py": "…"})
 
-A server on standard input and output is started anew for each episode, in a box, unless the user says backend="local".
+A server on standard input and output is started anew for each episode, in a box, unless the user says backend="local";
+fresh=False keeps it for the episodes to come.
 A turn that calls tools of a server alone is answered here: the environment does not see it. A turn that calls both goes
 to the environment without the calls that were answered here and without its thoughts; the replies of the servers come
 first. Every turn counts towards `max_turns`. A server that fails ends the episode with info["failure"].
@@ -35,6 +36,7 @@ from agentrl.envs.tools.mcp.files import checked_path, contents_of
 from agentrl.envs.tools.mcp.local import LocalProcess
 from agentrl.envs.tools.mcp.offer import Offer, offers_of, resource_offers
 from agentrl.envs.tools.mcp.turn import remark, without
+from agentrl.envs.tools.mcp.words import files_of, list_of, mapping_of
 from agentrl.envs.turns import capped, final_answers, spoken
 
 __all__ = ["McpTools"]
@@ -71,6 +73,11 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
         max_calls: Calls of servers' tools that are run in one turn.
         max_reply_chars: Cap on the text of one call; head and tail are kept and the cut is said.
         max_tools: More tools than these are refused: a model would have to read them all.
+        fresh: Whether each episode has servers of its own. False keeps them from one to the next and so saves their
+            start; for servers in which an episode leaves nothing behind, such as a calculator.
+
+    Where there is only text, as in a recipe of the trainer, a list is words with commas between, a mapping is JSON, and
+    `files` may be one path.
 
     Raises:
         UsageError: The environment does not speak text, or an argument cannot work.
@@ -83,11 +90,11 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
         *,
         backend: str = "auto",
         prefix: str = "",
-        only: Sequence[str] | None = None,
-        files: Mapping[str, str | Path] | None = None,
-        packages: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None,
-        box: Mapping[str, Any] | None = None,
+        only: Sequence[str] | str | None = None,
+        files: Mapping[str, str | Path] | str | None = None,
+        packages: Sequence[str] | str = (),
+        environment: Mapping[str, str] | str | None = None,
+        box: Mapping[str, Any] | str | None = None,
         token: str | None = None,
         start_s: float = 30.0,
         call_s: float = 30.0,
@@ -95,6 +102,7 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
         max_calls: int = 8,
         max_reply_chars: int = 4000,
         max_tools: int = 64,
+        fresh: bool = True,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "env", "__class__")}
         RecordConstructorArgs.__init__(self, **given)
@@ -118,18 +126,21 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
         checked_count("max_turns", max_turns)
         if backend == "local" and (box or packages):
             raise UsageError("box= and packages= are of a box; with backend='local' the command has what is here")
-        self._spec = spec_of(box or {}, environment or {})
-        self._packages, self._environment = tuple(packages), dict(environment or {})
-        self._files = tuple((checked_path(path), str(Path(there).resolve())) for path, there in (files or {}).items())
+        self._environment = mapping_of("environment", environment)
+        self._spec = spec_of(mapping_of("box", box), self._environment)
+        self._packages = tuple(list_of("packages", packages))
+        self._files = tuple((checked_path(path), str(Path(each).resolve())) for path, each in files_of(files).items())
         contents_of(self._files)  # what is missing is said now, not at the first episode
         self._token = token
-        self._prefix, self._only = prefix, None if only is None else tuple(only)
+        self._prefix, self._only = prefix, None if only is None else tuple(list_of("only", only))
         self._start_s, self._call_s = float(start_s), float(call_s)
         self.max_turns, self.max_calls = int(max_turns), max_calls
         self._max_reply_chars, self._max_tools = max_reply_chars, max_tools
         room = (max_calls + 2) * (max_reply_chars + 64)
         self.observation_space = Unicode(max(MAX_LENGTH, env.observation_space.max_length) + room)
+        self._fresh = fresh
         self._held = ExitStack()  # the sessions of the episode
+        self._sessions: list[Session] = []
         self._offers: dict[str, Offer] = {}
         self._names: set[str] = set()  # of all tools of the episode
         self._num_turns = 0
@@ -142,16 +153,17 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
             UsageError: Two tools have one name, there are too many, or a program does not exist.
             InfrastructureError: A server did not start, or its tools are none.
         """
-        self._done = True
-        self._held.close()
+        self._over()
         observation, info = self.env.reset(seed=seed, options=options)
         theirs = [str(each.get("function", {}).get("name")) for each in info.get("tools") or ()]
-        self._offers = {}
         try:
-            for address in self._addresses:
-                self._add(address, theirs)
+            if not self._sessions or not all(session.is_open for session in self._sessions):
+                self._leave()
+                for address in self._addresses:
+                    self._add(address)
+            self._check_names("the environment", set(self._offers) & set(theirs))
         except BaseException:
-            self._held.close()
+            self._leave()
             raise
         self._names = {*theirs, *self._offers}
         self._num_turns, self._done = 0, False
@@ -179,6 +191,7 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
             replies = self._replies(mine)
         except InfrastructureError as error:
             self._over()
+            self._leave()
             failure = {"kind": error.kind, "boundary": error.boundary, "message": str(error)}
             return f"The episode was ended: {error.boundary} failed.", 0.0, False, True, {"failure": failure}
         rest = without(text, mine, theirs)
@@ -208,9 +221,10 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
     def close(self) -> None:
         """End the servers and close the environment; may be called twice."""
         self._over()
+        self._leave()
         super().close()
 
-    def _add(self, address: Address, theirs: Sequence[str]) -> None:
+    def _add(self, address: Address) -> None:
         """Open a session with a server and take up its tools."""
         token = os.environ.get("AGENTRL_MCP_TOKEN", "") if self._token is None else self._token
         session = Session(
@@ -222,6 +236,7 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
             call_s=self._call_s,
         )
         self._held.callback(session.close)
+        self._sessions.append(session)
         found = offers_of(
             session.tools,
             session.call,
@@ -232,14 +247,20 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
         )
         if session.has_resources:
             found |= resource_offers(session.list_resources, session.read_resource, prefix=self._prefix)
-        for name in found:
-            if name in theirs or name in self._offers:
-                whose = "the environment" if name in theirs else "another server"
-                raise UsageError(
-                    f"{address.name} and {whose} have a tool called {name!r}; give its tools other names with "
-                    "prefix='mcp_', or leave it out with only=[…]"
-                )
+        self._check_names("another server", set(found) & set(self._offers))
         self._offers |= found
+
+    def _check_names(self, whose: str, both: set[str]) -> None:
+        """Refuse tools that two have.
+
+        Raises:
+            UsageError: There is one.
+        """
+        if both:
+            raise UsageError(
+                f"the MCP server and {whose} have a tool called {min(both)!r}; give its tools other names with "
+                "prefix='mcp_', or leave it out with only=[…]"
+            )
 
     def _started(self, address: Address, feed: Feed) -> Peer:
         files = contents_of(self._files)
@@ -310,4 +331,10 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
 
     def _over(self) -> None:
         self._done = True
+        if self._fresh:
+            self._leave()
+
+    def _leave(self) -> None:
+        """End the servers."""
+        self._offers, self._sessions = {}, []
         self._held.close()

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 HOW = sys.argv[1]
+calls = 0
 OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
 
@@ -62,6 +63,8 @@ def tools() -> dict[str, Any]:
 
 
 def call(request: dict[str, Any]) -> None:
+    global calls
+    calls += 1
     text = {"content": [{"type": "text", "text": str(request["params"]["arguments"].get("a", 0) + 1)}]}
     if HOW == "dies_in_call":
         sys.stderr.write("cannot go on\n")
@@ -73,6 +76,10 @@ def call(request: dict[str, Any]) -> None:
     elif HOW == "closes_output":
         os.close(1)
         time.sleep(600)
+    elif HOW == "counts":
+        if request["params"]["arguments"]["a"] < 0:
+            os.abort()
+        answer(request, {"content": [{"type": "text", "text": str(calls)}]})
     elif HOW == "refuses":
         refuse(request, -32602, "not with these arguments")
     elif HOW == "changes_tools":

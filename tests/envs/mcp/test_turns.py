@@ -137,6 +137,37 @@ def test_names_that_clash_are_refused() -> None:
         assert env.step(call("mcp_add", a=3))[0] == '{"a": 3}'
 
 
+def test_servers_may_be_kept_from_one_episode_to_the_next() -> None:
+    with contextlib.closing(raw("counts", fresh=False)) as env:
+        told = []
+        for seed in range(3):
+            _, info = env.reset(seed=seed)
+            assert [each["function"]["name"] for each in info["tools"]] == ["ring", "add"]
+            told.append(env.step(call("add", a=0))[0])
+            assert env.step("end")[2]
+        assert told == ["1", "2", "3"]
+        env.reset(seed=3)
+        assert "failure" in env.step(call("add", a=-1))[4]  # it dies, and is started again
+        env.reset(seed=4)
+        assert env.step(call("add", a=0))[0] == "1"
+        (session,) = env._sessions
+    assert not session.is_open
+
+
+def test_arguments_may_come_as_text() -> None:
+    env = McpTools(
+        Echo(),
+        f"mcp:{sys.executable} raw_server.py odd_names",
+        backend="local",
+        files=str(HERE / "raw_server.py"),
+        only="1st, files/read.v2 é",
+        environment='{"MARK": "seen"}',
+    )
+    _, info = env.reset(seed=0)
+    assert len(info["tools"]) == 3
+    env.close()
+
+
 def test_several_servers_at_once() -> None:
     files = {"server.py": str(HERE / "raw_server.py")}
     tools = [f"mcp:{sys.executable} server.py {how}" for how in ("echo", "odd_names")]
@@ -164,6 +195,9 @@ def test_what_cannot_work_is_refused_at_once(tmp_path: Path) -> None:
         ({"call_s": 0}, "call_s=0 must be a number of seconds above 0"),
         ({"max_calls": 0}, "max_calls"),
         ({"backend": "local", "box": {"image": "a"}}, "are of a box"),
+        ({"packages": 5}, "packages=5 must be a list of texts"),
+        ({"files": "{"}, "is no JSON object"),
+        ({"environment": "[1]"}, "must be a mapping"),
         ({"box": {"memory": 5}}, "its fields are those of SandboxSpec"),
         ({"box": {"memory_mb": 5}}, "memory_mb=5 must be"),
     ):

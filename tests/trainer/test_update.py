@@ -88,6 +88,21 @@ def test_gradient_is_the_textbooks(
         assert_same(gradient_of(model, reference, episodes, run), wanted)
 
 
+@pytest.mark.parametrize("kind", ["grpo", "dr_grpo", "dapo"])
+def test_conversations_of_an_episode_see_nothing_of_each_other_and_count_as_one(
+    model: Any, episodes: list[Episode], kind: str
+) -> None:
+    alone = textbook(model, None, episodes, kind, 0.0)
+    for episode in [each for each in episodes if any(each.mask)][::2]:
+        sampled = [place for place, on in enumerate(episode.mask) if on]
+        cut = next(place for place in range(sampled[0], sampled[-1]) if not episode.mask[place])
+        episode.segments = [cut, len(episode.mask) - cut]
+    wanted = textbook(model, None, episodes, kind, 0.0)
+    assert max(float((alone[name] - wanted[name]).abs().max()) for name in wanted) > 1e-4
+    for micro_batch_tokens in (1, 100, 16_384):
+        assert_same(gradient_of(model, None, episodes, config(kind, micro_batch_tokens=micro_batch_tokens)), wanted)
+
+
 def test_members_without_advantage_change_nothing_but_the_mean(model: Any, episodes: list[Episode]) -> None:
     idle = [episode for episode in episodes if episode.group == 1]
     busy = [episode for episode in episodes if episode.group != 1]

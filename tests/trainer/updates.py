@@ -43,10 +43,14 @@ def config(kind: str = "grpo", *, micro_batch_tokens: int = 16_384, **more: Any)
 
 
 def logprobs_of(model: Any, episode: Episode) -> Tensor:
-    """Log-probability of every token after the first, by one pass without padding."""
-    ids = torch.tensor([episode.token_ids])
-    logits = model(input_ids=ids).logits[0, :-1].float() / TEMPERATURE
-    return torch.log_softmax(logits, -1).gather(1, ids[0, 1:, None])[:, 0]
+    """Log-probability of every token after the first, by one pass a conversation without padding."""
+    parts, start = [], 0
+    for length in episode.segments or [len(episode.token_ids)]:
+        ids = torch.tensor([episode.token_ids[start : start + length]])
+        logits = model(input_ids=ids).logits[0, :-1].float() / TEMPERATURE
+        parts += [torch.zeros(1), torch.log_softmax(logits, -1).gather(1, ids[0, 1:, None])[:, 0]]
+        start += length
+    return torch.cat(parts[1:])  # nothing predicts the first token of a conversation
 
 
 def flat(model: Any) -> Tensor:

@@ -23,7 +23,7 @@ GUIDES = (
     "CONTRIBUTING.md",
     "perf/README.md",
     "sandboxes/README.md",
-    *(f"docs/{name}.md" for name in ("index", "train", "bench", "environments", "research", "rubrics", "watch")),
+    *(f"docs/{name}.md" for name in ("index", "train", "bench", "environments", "research", "rubrics", "watch", "mcp")),
 )
 SKIPPED = {"typings", "build", "dist", "runs"}
 DOCUMENTS = sorted(

@@ -2,8 +2,8 @@
 
 Some scorers of reasoning-gym hand the model's answer to Python's `eval`, or to sympy's `parse_expr`, which is `eval` as
 well: "9**9**9**9" never comes back, and a call of `__import__` does what it likes, in the trainer's process. An answer
-goes there only if it is an expression as these tasks want it; any other earns nothing. Powers are bounded too, so that
-nothing has more than about a million digits.
+goes there only if it is an expression as these tasks want it; any other earns nothing. Powers, and what is multiplied
+out, are bounded, so that it comes back.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ EVALUATED = {
 }
 """Data sets of reasoning-gym 0.1.23 to 0.1.25 whose scorer evaluates the answer, and what answers of them look like."""
 
-_LONGEST = 4000
+_LONGEST = 16_000
 _WORDS = re.compile(r"[A-Za-z0-9_\s-]*")
 _ARITHMETIC = re.compile(r"[0-9+*/().\s-]*")
 _ALGEBRA = re.compile(
     r"(?:[0-9+*/()^.\s-]|(?<![A-Za-z])(?:[A-Za-z]|sin|cos|tan|exp|log|sqrt|asin|acos|atan|pi)(?![A-Za-z]))*"
 )
-_POWER = re.compile(r"\*\*|\^")
-# A power is of a small number, or of a fraction of small numbers in parentheses, and is not itself the base of one.
-_SMALL = re.compile(r"\s*(?:\d{1,2}(?![\d.])|\(\s*-?\d{1,2}\s*(?:/\s*\d{1,2}\s*)?\))(?!\s*(?:\*\*|\^))")
+_POWER = re.compile(r"(\)?)\s*(?:\*\*|\^)")
+# A power is a small number, or a fraction of small numbers in parentheses, and is not itself the base of one.
+_SMALL = re.compile(r"\s*(?:(\d{1,2})(?![\d.])|\(\s*-?\d{1,2}\s*(?:/\s*\d{1,2}\s*)?\))(?!\s*(?:\*\*|\^))")
+_LETTER = re.compile(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
 _MOST_NESTED = 2  # powers of what is in parentheses
-_LONG_NUMBER = re.compile(r"\d{13}")
+_MOST_OPEN = 16  # parentheses: sums that may be multiplied out
+_LONG_NUMBER = re.compile(r"\d{100}")
 
 
 def is_plain(answer: str, kind: str) -> bool:
@@ -54,6 +56,10 @@ def is_plain(answer: str, kind: str) -> bool:
         return _ARITHMETIC.fullmatch(answer) is not None and "**" not in answer
     if not answer.isascii() or _ALGEBRA.fullmatch(answer) is None:
         return False
-    powers = [match.end() for match in _POWER.finditer(answer)]
-    nested = len(re.findall(r"\)\s*(?:\*\*|\^)", answer))
-    return nested <= _MOST_NESTED and all(_SMALL.match(answer, at) for at in powers)
+    letters = len(set(_LETTER.findall(answer)))
+    powers = list(_POWER.finditer(answer))
+    if letters > 4 or answer.count("(") > _MOST_OPEN or sum(bool(each[1]) for each in powers) > _MOST_NESTED:
+        return False
+    most = 9 if letters <= 2 else 3  # of a sum: what is multiplied out has a few thousand terms at most
+    found = [(each, _SMALL.match(answer, each.end())) for each in powers]
+    return all(small and not (each[1] and small[1] and int(small[1]) > most) for each, small in found)

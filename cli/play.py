@@ -34,14 +34,14 @@ def run(args: Sequence[str]) -> int:
     console = Console(highlight=False)
     if options.out is not None:
         return _record(options, console)
-    for name in ("n", "name", "kwargs"):
+    for name in ("n", "name"):
         if getattr(options, name) is not None:
             raise UsageError(
                 f"{'-' if name == 'n' else '--'}{name} has no effect on a game that is not kept; add --out"
             )
     if options.seed is not None and options.seed < 0:
         raise UsageError(f"--seed {options.seed} must be 0 or more")
-    env = make_text_env(find_env(options.env), {})
+    env = make_text_env(find_env(options.env), read_object("--kwargs", options.kwargs or "{}"))
     try:
         return _play(env, options, console)
     finally:
@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", help="record your episodes in this run folder, or go on there")
     parser.add_argument("-n", type=int, metavar="N", help="with --out: tasks to play (default 10)")
     parser.add_argument("--name", metavar="NAME", help="with --out: who you are")
-    parser.add_argument("--kwargs", metavar="JSON", help="with --out: arguments of the environment, as a JSON object")
+    parser.add_argument("--kwargs", metavar="JSON", help="arguments of the environment, as a JSON object")
     return parser
 
 

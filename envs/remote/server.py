@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import ConfigDict, Field, TypeAdapter
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -63,6 +65,13 @@ class Step:
     action: Annotated[str, Field(strict=True)]
 
 
+class _Plain(JSONResponse):
+    """JSON in ASCII, since a text may hold half of a surrogate pair, which UTF-8 has no bytes for."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
 _adapters: dict[type, TypeAdapter[Any]] = {}  # made when first needed, since that takes milliseconds
 
 
@@ -97,6 +106,12 @@ def make_app(envs: Mapping[str, Mapping[str, Any]], *, token: str = "", limits: 
         if not size.isdigit() or int(size) > MAX_BYTES:
             return _refused(413, "bad_request", f"a request may have {MAX_BYTES} bytes")
         return await follow(request)
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong(request: Request, error: RequestValidationError) -> Response:
+        # Without the values themselves: they may be what no response can hold, such as NaN.
+        detail = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
+        return _Plain({"detail": detail}, status_code=422)
 
     @app.exception_handler(WireError)
     async def told(request: Request, error: WireError) -> Response:
@@ -147,12 +162,12 @@ def _mount(app: FastAPI, sessions: Sessions) -> None:
     @app.post("/v1/sessions/{name}/reset", responses=_ERRORS)
     async def reset(name: str, reset: Reset) -> JSONResponse:
         """Start an episode; return `observation` and `info`."""
-        return JSONResponse(await _reset(sessions, sessions.find(name), reset))
+        return _Plain(await _reset(sessions, sessions.find(name), reset))
 
     @app.post("/v1/sessions/{name}/step", responses=_ERRORS)
     async def step(name: str, step: Step) -> JSONResponse:
         """Take a turn; return Gymnasium's five values by name."""
-        return JSONResponse(await _step(sessions, sessions.find(name), step))
+        return _Plain(await _step(sessions, sessions.find(name), step))
 
     @app.delete("/v1/sessions/{name}", status_code=204, responses=_ERRORS)
     async def close_session(name: str) -> None:
@@ -254,7 +269,7 @@ async def _sweep(sessions: Sessions) -> None:
 
 
 def _refused(status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"error": {"kind": kind, "message": message}}, status_code=status, headers=dict(headers or {}))
+    return _Plain({"error": {"kind": kind, "message": message}}, status_code=status, headers=dict(headers or {}))
 
 
 def _may(header: str, token: str) -> bool:

@@ -153,7 +153,7 @@ def _sendable(reply: Reply, command: Command) -> Reply:
     try:
         if reply.observation is not None and not isinstance(reply.observation, str):
             raise WireError(f"the observation is {type(reply.observation).__name__}, but must be text")
-        return reply._replace(info=plain(reply.info))
+        return reply._replace(reward=plain(reply.reward), info=plain(reply.info))
     except WireError as error:
         return failed(command, {"kind": "answer", "boundary": "environment", "message": str(error)})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import gymnasium
 import httpx
 import pytest
 import schemathesis
@@ -20,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from agentrl.envs.program.calls import Asked, Said
 from agentrl.envs.remote.sessions import Limits
+from agentrl.envs.spaces import Unicode
 from tests.envs.program.conformance import KEY, scene
 from tests.envs.remote.conftest import served
 
@@ -112,3 +114,49 @@ def test_server_of_environments(server: str, path: str, way: GenerationMode) -> 
         assert statuses & {200, 201, 204}
     else:
         assert statuses <= {400, 404, 422}
+
+
+class Echo(gymnasium.Env[str, str]):
+    """Says what JSON has no bytes for."""
+
+    action_space = observation_space = Unicode()
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        super().reset(seed=seed)
+        return "\ud800", {}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        return action, float("nan" if action == "nan" else "1"), False, False, {"heard": action}
+
+
+gymnasium.register(id="Test/Echo-v0", entry_point=Echo)  # type: ignore[arg-type]  # takes no arguments
+
+
+@pytest.mark.parametrize(
+    ("where", "body", "status"),
+    [
+        ("", b'{"env_id": "\\ud800"}', 404),
+        ("", b'{"env_id": ["\\ud800"]}', 422),
+        ("", b'{"\\ud800": 1}', 422),
+        ("", b'{"env_id": NaN}', 422),
+        ("", b'{"env_id": 1e999}', 422),
+        ("", b"[" * 200_000, 400),
+        ("", b"\xff\xfe", 422),
+        ("/reset", b'{"seed": NaN}', 422),
+        ("/reset", b"{}", 200),
+        ("/step", b'{"action": "\\ud800"}', 200),
+        ("/step", b'{"action": "nan"}', 200),  # a reward that is no number is the environment's failure
+    ],
+)
+def test_what_no_response_can_hold(where: str, body: bytes, status: int) -> None:
+    """What schemathesis does not make up: it was a 500, since the value came back in the answer."""
+    with served("Test/Echo-v0") as url, httpx.Client(base_url=url) as client:
+        session = client.post("/v1/sessions", json={}).json()["session"]
+        client.post(f"/v1/sessions/{session}/reset", json={})
+        path = f"/v1/sessions/{session}{where}" if where else "/v1/sessions"
+        answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == status
+        if b"nan" in body:
+            assert answer.json()["info"]["failure"]["kind"] == "answer"
+        elif where == "/step":
+            assert answer.json()["observation"] == "\ud800"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypedDict
 
-__all__ = ["SPLITS", "Failure", "Info", "Policy", "Reply", "TaskInfo"]
+__all__ = ["SPLITS", "Context", "Failure", "Info", "Policy", "Reply", "TaskInfo"]
 
 SPLITS = ("train", "test")
 
@@ -41,6 +41,15 @@ class Failure(TypedDict):
     message: str
 
 
+class Context(TypedDict, total=False):
+    """Where the next turn is said, of an environment that leads several conversations; see `AgentRL/Program-v0`."""
+
+    after: int | None  # the turn of this episode, from 0, that `messages` follow; None: they are a whole conversation
+    messages: list[dict[str, Any]]  # role, content, and where it has them `name` or `tool_calls`
+    tools: list[dict[str, Any]]  # schemas in the OpenAI function format; of a whole conversation
+    max_tokens: int  # that the turn may have, where the environment limits it
+
+
 class Info(TypedDict, total=False):
     """The keys of `info`; which are present at reset and which at a step is said beside each."""
 
@@ -48,6 +57,7 @@ class Info(TypedDict, total=False):
     tools: list[dict[str, Any]]  # reset: tool schemas in the OpenAI function format
     task: TaskInfo  # reset
     replies: list[Reply]  # step: the observation in parts
+    context: Context  # reset and step: where the next turn is said, if not simply after the replies to the last one
     rewards: dict[str, float]  # step: named reward components; the reward is their weighted sum
     success: bool  # last step: whether the task's ground truth holds, apart from any shaping
     failure: Failure  # any step

@@ -81,6 +81,30 @@ def helpers(task: dict[str, Any], base_url: str, api_key: str) -> list[str]:
         return list(pool.map(one, range(4)))
 
 
+def marked(task: dict[str, Any], base_url: str, api_key: str) -> list[str]:
+    """Lead two conversations at once, three turns each; what comes back must carry the marker that was sent."""
+
+    def talk(number: int) -> str:
+        mark = f"{task['question']}/{number}"
+        messages: list[dict[str, Any]] = [user(f"<{mark}:0>")]
+        for turn in range(3):
+            messages.append(ask(base_url, api_key, messages))
+            if messages[-1]["content"] != f"heard <{mark}:{turn}>":
+                return f"crossed: {messages[-1]['content']} for {mark}:{turn}"
+            messages.append(user(f"<{mark}:{turn + 1}>"))
+        return "kept"
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(talk, range(2)))
+
+
+def consults(task: dict[str, Any], base_url: str, api_key: str) -> str:
+    """Ask another model beside its own."""
+    said = ask(base_url, api_key, [user(task["question"])])["content"]
+    other = ask(base_url, api_key, [user("check: " + said)], model="big-2")["content"]
+    return f"{said} {other}"
+
+
 def rewrites(task: dict[str, Any], base_url: str, api_key: str) -> str:
     """Put a summary in place of the history."""
     messages: list[dict[str, Any]] = [user(task["question"])]

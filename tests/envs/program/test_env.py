@@ -17,6 +17,7 @@ import pytest
 from agentrl.envs.errors import DataError, InfrastructureError, UsageError
 from agentrl.envs.program import shared
 from agentrl.envs.program.env import ProgramEnv
+from tests.completions_server import serving
 
 PROGRAMS = "tests.envs.program.programs"
 TASKS = [{"question": f"{number} + {number}?", "answer": str(2 * number)} for number in range(40)]
@@ -164,6 +165,18 @@ def test_two_answers_are_two_turns() -> None:
     with made("twice", rubric=into(seen)) as env:
         steps = played(env, lambda *_: next(numbers))
     assert (len(steps), seen) == (3, [["1", "2"]])
+
+
+def test_other_models_are_answered_elsewhere_and_not_by_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER_KEY", "sesame")
+    seen: list[Any] = []
+    with serving(lambda handler, body: f"{body['model']} heard {body['messages'][0]['content']}") as server:
+        other = {"big-*": {"base_url": server.url, "key_env": "OTHER_KEY"}}
+        with made("consults", passthrough=other, rubric=into(seen)) as env:
+            steps = played(env, lambda *_: "mine")
+        assert (len(steps), seen) == (2, ["mine big-2 heard check: mine"])
+        sent = {name.lower(): value for name, value in server.headers[0].items()}
+        assert sent["authorization"] == "Bearer sesame"
 
 
 def test_a_lost_answer_is_given_to_who_asks_again() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 HOUSES = ("envs", "sandboxes", "trainer", "bench", "cli")
@@ -42,9 +43,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Show links out of docs/ as the paths that they are in a checkout: the site does not hold the code."""
-    return re.sub(r"\[([^\]]+)\]\(\.\./([^)]+)\)", r"`\2`", markdown)
+    out = re.escape("../" * (page.file.src_uri.count("/") + 1))
+    return re.sub(rf"\[([^\]]+)\]\({out}([^)]+)\)", r"`\2`", markdown)
 
 
 def _offered(tree: ast.Module) -> list[str]:

@@ -54,6 +54,10 @@ class Conversations:
                 self._continued.add(turn)
                 return {"after": turn, "messages": [self._reply(each) for each in replies], **limit}
         whole = [self._whole(message, mark) for message, mark in zip(call.messages, prints, strict=True)]
+        if wanted := _wanted(call.response_format):
+            leads = whole[0]["role"] == "system"
+            opening = [{"role": "system", "content": f"{whole[0]['content']}\n\n{wanted}" if leads else wanted}]
+            whole = opening + whole[leads:]
         return {"after": None, "messages": whole, "tools": list(call.tools), **limit}
 
     def answered(self, said: Said, written: str) -> None:
@@ -90,6 +94,16 @@ class Conversations:
             for each in message.get("tool_calls") or ()
         ]
         return {"role": "assistant", "content": message["content"], **({"tool_calls": calls} if calls else {})}
+
+
+def _wanted(response_format: Mapping[str, Any] | None) -> str:
+    """Return what tells a policy the form of its answer, which a real endpoint would hold it to; empty: any."""
+    kind = (response_format or {}).get("type")
+    if response_format is None or kind not in ("json_object", "json_schema"):
+        return ""
+    told = response_format.get("json_schema", response_format)
+    schema = told.get("schema") if isinstance(told, Mapping) else None
+    return "Answer with one JSON object alone." + (f" Its schema: {json.dumps(schema)}" if schema else "")
 
 
 def _root(call: Call) -> bytes:

@@ -105,6 +105,15 @@ def consults(task: dict[str, Any], base_url: str, api_key: str) -> str:
     return f"{said} {other}"
 
 
+def structured(task: dict[str, Any], base_url: str, api_key: str) -> Any:
+    """Ask for JSON, then go on."""
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
+    messages: list[dict[str, Any]] = [{"role": "system", "content": "Be exact."}, user(task["question"])]
+    messages.append(ask(base_url, api_key, messages, response_format=form))
+    ask(base_url, api_key, [*messages, user("sure?")], response_format=form)
+    return json.loads(messages[2]["content"])
+
+
 def rewrites(task: dict[str, Any], base_url: str, api_key: str) -> str:
     """Put a summary in place of the history."""
     messages: list[dict[str, Any]] = [user(task["question"])]

@@ -159,6 +159,15 @@ def test_a_rewritten_history_is_a_conversation_given_anew() -> None:
     assert steps[2][4]["replies"][0]["content"].startswith("summary: said: ")
 
 
+def test_the_form_of_an_answer_is_told_to_the_policy() -> None:
+    with made("structured", rubric=lambda task, result, transcript: result == {"sum": 4}) as env:
+        _, info = env.reset(seed=0)
+        assert info["system"] == 'Be exact.\n\nAnswer with one JSON object alone. Its schema: {"type": "object"}'
+        _, _, _, _, info = env.step('{"sum": 4}')
+        assert info["context"]["after"] == 0
+        assert env.step("fine")[4]["success"]
+
+
 def test_two_answers_are_two_turns() -> None:
     seen: list[Any] = []
     numbers = iter("12")

@@ -23,7 +23,10 @@ GUIDES = (
     "CONTRIBUTING.md",
     "perf/README.md",
     "sandboxes/README.md",
-    *(f"docs/{name}.md" for name in ("index", "train", "bench", "environments", "research", "rubrics", "watch", "mcp", "programs")),
+    *(
+        f"docs/{name}.md"
+        for name in ("index", "train", "bench", "environments", "research", "rubrics", "watch", "mcp", "programs")
+    ),
 )
 SKIPPED = {"typings", "build", "dist", "runs"}
 DOCUMENTS = sorted(

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-__all__ = ["Asked", "Over", "Rollout"]
+__all__ = ["Asked", "Over", "Rollout", "heed", "parts_of"]
+
+_RAISED: ContextVar[list[BaseException]] = ContextVar("raised")  # by reward functions of the rollout
+_OUTSIDE = ("aiohttp", "anthropic", "httpcore", "httpx", "httpx2", "openai", "prime_sandboxes", "requests", "urllib3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,23 @@ class Over:
     metrics: Mapping[str, float]  # what each reward function gave
     error: BaseException | None  # that the suite wrote down
     timed_out: bool  # by the limit of the suite's environment
+
+
+def parts_of(rubric: Any) -> Iterator[Any]:
+    """Yield the rubrics that a rubric is made of: itself, or those of a group."""
+    for part in getattr(rubric, "rubrics", ()):
+        yield from parts_of(part)
+    if not hasattr(rubric, "rubrics"):
+        yield rubric
+
+
+def heed(rubric: Any) -> None:
+    """Have what reward functions raise be known: the suite takes it for a score of 0, whatever it was.
+
+    That is right where the answer was at fault. A connection that failed is told as the rollout's error.
+    """
+    for part in parts_of(rubric):
+        part.funcs[:] = [_heeded(func) for func in part.funcs]
 
 
 class Rollout:
@@ -81,6 +103,8 @@ class Rollout:
 
     async def _played(self) -> Over:
         env = self._env
+        raised: list[BaseException] = []
+        _RAISED.set(raised)  # of this task and what it starts
         state = await env.rollout(self._row, _client(self._create), "policy", {})
         rubric = env.rubric
         takes = inspect.signature(rubric.score_rollout).parameters
@@ -93,7 +117,7 @@ class Rollout:
         return Over(
             reward=float(state.get("reward") or 0.0),
             metrics=metrics,
-            error=state.get("error"),
+            error=state.get("error") or next(filter(_is_outside, raised), None),
             timed_out=bool(state.get("timed_out")),
         )
 
@@ -122,3 +146,20 @@ def _client(create: Any) -> Any:
 
 def _plain(message: Any) -> dict[str, Any]:
     return dict(message) if isinstance(message, Mapping) else dict(message.model_dump(exclude_none=True))
+
+
+def _heeded(func: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(func)  # its signature says what it is given
+    async def call(*args: Any, **arguments: Any) -> Any:
+        try:
+            value = func(*args, **arguments)
+            return await value if inspect.isawaitable(value) else value
+        except Exception as error:
+            _RAISED.get([]).append(error)
+            raise
+
+    return call
+
+
+def _is_outside(error: BaseException) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _OUTSIDE

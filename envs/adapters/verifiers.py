@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from agentrl.envs.adapters.foreign import ForeignEnv, package, reply, settings_of, split_of
-from agentrl.envs.adapters.rollout import Asked, Over, Rollout
+from agentrl.envs.adapters.rollout import Asked, Over, Rollout, heed, parts_of
 from agentrl.envs.core import Turn
 from agentrl.envs.errors import DataError, InfrastructureError, UsageError, nearest
 from agentrl.envs.eventloop import LoopThread
@@ -220,8 +220,9 @@ class VerifiersEnv(ForeignEnv):
             ) from error
         if not hasattr(env, "rollout") or getattr(env, "message_type", "chat") != "chat":
             raise UsageError(f"env_id={env_id!r} does not ask for chat completions, which is all that is answered here")
-        if getattr(env.rubric, "_get_group_reward_func_names", list)():
+        if any(part._get_group_reward_func_names() for part in parts_of(env.rubric)):
             raise UsageError(f"env_id={env_id!r} scores groups of rollouts together; an episode is one rollout")
+        heed(env.rubric)
         return env
 
 

@@ -12,7 +12,7 @@ __all__ = ["load_environment"]
 
 
 def load_environment(kind: str = "sums", num: int = 40) -> Any:
-    """Make one: "sums" (a tool, several turns), "single" (one turn), "slow", "broken" or "groups"."""
+    """Make one: "sums" (a tool, several turns), "single" (one turn), "slow", "broken", "judged" or "groups"."""
     if kind == "single":
         rows = [{"question": f"How much is {n} + {n}?", "answer": str(2 * n)} for n in range(num)]
         parser = vf.XMLParser(["answer"])
@@ -25,7 +25,7 @@ def load_environment(kind: str = "sums", num: int = 40) -> Any:
             rubric=rubric,
         )
     rows = [{"question": f"Multiply {n} by 7, with the tool.", "answer": str(7 * n)} for n in range(num)]
-    funcs: list[Any] = [_grouped] if kind == "groups" else [_exact]
+    funcs: list[Any] = {"groups": [_grouped], "judged": [_judged]}.get(kind, [_exact])
     tools = {"slow": [_sleep], "broken": [_break]}.get(kind, [multiply])
     return vf.ToolEnv(dataset=Dataset.from_list(rows), tools=tools, rubric=vf.Rubric(funcs=funcs), max_turns=4)
 
@@ -69,3 +69,7 @@ def _marked(completion: Any) -> float:
 
 def _grouped(states: list[Any]) -> list[float]:
     return [0.0 for _ in states]
+
+
+def _judged(completion: Any) -> float:
+    raise ConnectionError("the judge is gone")

@@ -106,6 +106,17 @@ def test_a_box_that_dies_and_a_backend_that_closes_hang_up_on_the_service(backen
         assert service.wait_open(0)
 
 
+def test_a_service_that_goes_on_after_the_lease_speaks_to_nobody(backend: Backend) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as far:
+        far.settimeout(20)
+        with backend.lease(spec(far.getsockname()[1])) as box:
+            box.start(["bash", "-c", HANG])
+            server, _ = far.accept()
+        # That its client has said all is nothing to it; that there is nobody to write to must be.
+        with server:
+            assert _refuses_bytes(server)
+
+
 def test_neither_side_keeps_what_a_reader_leaves(backend: Backend) -> None:
     source = (
         "import socket, time\n"
@@ -122,6 +133,20 @@ def test_neither_side_keeps_what_a_reader_leaves(backend: Backend) -> None:
         assert (result.status, b"200 OK" in result.stdout) == ("ok", True)
         assert _resident() - before < 60 << 20
         assert service.wait_open(0)
+
+
+def _refuses_bytes(end: socket.socket, seconds: float = 10.0) -> bool:
+    end.setblocking(False)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+        try:
+            end.send(b"x")
+        except BlockingIOError:
+            continue
+        except ConnectionError:
+            return True
+    return False
 
 
 def _resident() -> int:

@@ -238,7 +238,8 @@ def _checked(config: TrainConfig, *, fresh: bool) -> TrainConfig:
             made = make_text_env(env, config.env_kwargs)
             spoken_for.append(isinstance(made, Textualized))
             made.close()
-            make_env(env, config.env_kwargs, config.wrapper).close()
+            if config.wrapper.use:
+                make_env(env, config.env_kwargs, config.wrapper).close()
         except TrainerError:
             raise
         except Exception as error:  # somebody else's code: what it raises is no bug of ours

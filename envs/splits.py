@@ -77,7 +77,13 @@ def sort_rows(
 
 
 def tasks_of(
-    tasks: Mapping[tuple[str, int], Sequence[T]], split: str, level: int, *, source: Source, noun: str
+    tasks: Mapping[tuple[str, int], Sequence[T]],
+    split: str,
+    level: int,
+    *,
+    source: Source,
+    noun: str,
+    argument: str = "data",
 ) -> Sequence[T]:
     """Return the tasks of a split and level, of which there is at least one.
 
@@ -87,6 +93,7 @@ def tasks_of(
         level: The level that is wanted.
         source: Where the tasks came from, for the message.
         noun: What a task is called in the message, such as "problem".
+        argument: What the source is called there.
 
     Raises:
         DataError: There is none; the message says what there is.
@@ -95,8 +102,8 @@ def tasks_of(
     if not found:
         there = ", ".join(f"{len(each)} of {key[0]} level {key[1]}" for key, each in sorted(tasks.items()))
         raise DataError(
-            f"data={str(source)!r} has no {noun} of split {split!r} and level {level}; there are {there}. "
-            "Rows choose them with the fields 'split' and 'level', or give data={'train': FILE, 'test': FILE}"
+            f"{argument}={str(source)!r} has no {noun} of split {split!r} and level {level}; there are {there}. "
+            f"Rows choose them with the fields 'split' and 'level', or give {argument}={{'train': FILE, 'test': FILE}}"
         )
     return found
 

@@ -84,7 +84,7 @@ def read_tasks(tasks: Tasks | str) -> Callable[[np.random.Generator, str, int], 
         )
 
     def draw(generator: np.random.Generator, split: str, level: int) -> Task:
-        there = tasks_of(found, split, level, source=source, noun="task")
+        there = tasks_of(found, split, level, source=source, noun="task", argument="tasks")
         return there[int(generator.integers(len(there)))]
 
     return draw

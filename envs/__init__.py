@@ -6,6 +6,7 @@ __all__ = ["CONNECTORS"]
 
 CONNECTORS = (
     "AgentRL/Gem-v0",
+    "AgentRL/Mcp-v0",
     "AgentRL/OpenEnv-v0",
     "AgentRL/Program-v0",
     "AgentRL/ReasoningGym-v0",
@@ -21,6 +22,7 @@ register(id="AgentRL/Math-v0", entry_point="agentrl.envs.math.env:MathEnv")
 register(id="AgentRL/Code-v0", entry_point="agentrl.envs.code.env:CodeEnv")
 register(id="AgentRL/Python-v0", entry_point="agentrl.envs.python.env:PythonEnv")
 register(id="AgentRL/Gem-v0", entry_point="agentrl.envs.adapters.gem:GemEnv")
+register(id="AgentRL/Mcp-v0", entry_point="agentrl.envs.tools.mcp.env:make")
 register(id="AgentRL/OpenEnv-v0", entry_point="agentrl.envs.adapters.openenv:OpenEnvEnv")
 register(id="AgentRL/Program-v0", entry_point="agentrl.envs.program.env:ProgramEnv")
 register(id="AgentRL/ReasoningGym-v0", entry_point="agentrl.envs.adapters.reasoning:ReasoningGymEnv")

@@ -231,6 +231,10 @@ class Subject:
         _, info = self.reset(env, Task(seed=0))
         names = ("oracle", "noop", "cheats", "snapshot", "restore")
         offers = {name for name in names if callable(getattr(inner, name, None))}
+        # A wrapper that has its own, or refuses, holds state that the environment's does not know.
+        offers -= {
+            name for name in ("snapshot", "restore") if name in offers and _outer(env, name) != getattr(inner, name)
+        }
         levels = tuple(each for each in getattr(inner, "levels", ()) if isinstance(each, int))
         splits: tuple[str, ...] = ()
         asked = self.job.levels or ()
@@ -241,7 +245,7 @@ class Subject:
             with contextlib.suppress(Exception):
                 seen = [self.reset(env, Task(seed=0, split=split))[1]["task"]["split"] for split in SPLITS]
                 splits = SPLITS if tuple(seen) == SPLITS else ()
-        turns = getattr(inner, "max_turns", None) or (env.spec.max_episode_steps if env.spec else None)
+        turns = _outer(env, "max_turns") or (env.spec.max_episode_steps if env.spec else None)
         weights = getattr(inner, "weights", None)
         return Facts(
             offers=frozenset(offers),
@@ -268,3 +272,8 @@ class Subject:
         missing = [name for name in names if name not in self.facts.offers]
         if missing:
             raise NotApplicable(f"the environment has no {missing[0]}()")
+
+
+def _outer(env: gymnasium.Env[Any, Any], name: str) -> Any:
+    """Return an attribute as the outermost wrapper has it that has one; None where nobody has."""
+    return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -21,6 +22,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import agentrl.envs  # noqa: F401  # registers
+from agentrl.cli.main import main
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.tools.host import close_backends, open_backends
 from agentrl.envs.tools.mcp import McpTools
@@ -249,6 +251,29 @@ def test_a_made_environment_is_made_again_from_its_spec() -> None:
     again.close()
 
 
+def test_an_environment_is_made_by_arguments_alone() -> None:
+    given: dict[str, Any] = {
+        "env_id": "AgentRL/Math-v0",
+        "env_kwargs": {"split": "test"},
+        "tools": f"mcp:{sys.executable} raw_server.py plain",
+        "files": str(HERE / "raw_server.py"),
+        "backend": "local",
+    }
+    env = gymnasium.make("AgentRL/Mcp-v0", **given)
+    assert env.spec is not None
+    with contextlib.closing(gymnasium.make(env.spec)) as again:
+        _, info = again.reset(seed=0)
+        assert [each["function"]["name"] for each in info["tools"]] == ["add"]
+        assert info["task"]["split"] == "test"
+        assert again.step(call("add", a=1))[0] == "2"
+    envs = gymnasium.make_vec("AgentRL/Mcp-v0", num_envs=2, vectorization_mode="async", **given)
+    envs.reset(seed=0)
+    assert list(envs.step([call("add", a=1), call("add", a=2)])[0]) == ["2", "3"]
+    envs.close()
+    with pytest.raises(UsageError, match="give env_id='AgentRL/Search-v0' and tools="):
+        gymnasium.make("AgentRL/Mcp-v0")
+
+
 @pytest.mark.filterwarnings("ignore:.*different from the unwrapped version")
 def test_it_is_a_gymnasium_environment() -> None:
     with contextlib.closing(raw("plain")) as env:
@@ -307,3 +332,13 @@ def test_the_tools_of_an_environment_stay_beside_those_of_a_server() -> None:
         assert (reward, info["success"]) == (1.0, True)
         assert told == [str(2 + number) for number in range(len(told))]
         assert len(told) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.bwrap
+def test_it_passes_the_check(capsys: pytest.CaptureFixture[str]) -> None:
+    tools = "mcp:python3 raw_server.py plain"
+    kwargs = {"env_id": "AgentRL/Search-v0", "tools": tools, "files": str(HERE / "raw_server.py")}
+    words = ["check", "AgentRL/Mcp-v0", "--kwargs", json.dumps(kwargs), "--only", "ends,fuzz,snapshot,resources"]
+    assert main(words) == 0, capsys.readouterr().out
+    assert "0 failed, 0 not run" in " ".join(capsys.readouterr().out.split())

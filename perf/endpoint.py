@@ -2,8 +2,11 @@
 
 Both servers run in processes of their own and answer at once: the endpoint reads the call, asks a scripted policy and
 writes its answer in the dialect; the echo sends back the bytes that it gets, unread. Clients are a process too: 1, 16
-and 64 of them call one after the other as fast as they are answered, over connections that stay open. The servers take
-turns; of several rounds the fastest counts. `stream` is the same call answered as a stream.
+and 64 of them call one after the other as fast as they are answered, over connections that stay open, so that at 64 a
+call waits for 63 others at a server that never rests. `paced` are 64 that each call ten times a second, as programs
+would whose policy answers at once. The servers take turns; of several rounds the fastest counts. `stream` is the same
+call answered as a stream. `cpu` is what a call takes of the server's core: where the machine has other work to do, 64
+times its difference is what a call would wait for the others.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from common import parser, report, versions
 
@@ -57,26 +61,40 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--calls", type=int, default=1500, metavar="N", help="of all clients of a round together")
     options.add_argument("--rounds", type=int, default=5, metavar="N")
-    options.add_argument("--client", nargs=4, metavar="X", help=argparse.SUPPRESS)
+    options.add_argument("--client", nargs=5, metavar="X", help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if arguments.client:
-        port, what, num_clients, num_calls = arguments.client
-        print(asyncio.run(clients(int(port), what, int(num_clients), int(num_calls))))
+        port, what, num_clients, num_calls, every_s = arguments.client
+        print(asyncio.run(clients(int(port), what, int(num_clients), int(num_calls), float(every_s))))
         return
     figures: dict[str, float] = {}
     with _Server("endpoint") as endpoint, _Server("echo") as echo:
         for what in ("chat", "stream", "responses", "messages"):
-            for num_clients in (1, 16, 64):
-                best = {endpoint: float("inf"), echo: float("inf")}
+            for name, num_clients, every_s in (("1", 1, 0.0), ("16", 16, 0.0), ("64", 64, 0.0), ("paced", 64, 0.1)):
+                best, cpu = [float("inf")] * 2, [float("inf")] * 2
                 for _ in range(arguments.rounds):
-                    for port in best:
-                        best[port] = min(best[port], measured(port, what, num_clients, arguments.calls))
-                name = f"{what}_{num_clients}"
-                figures[f"{name}_p50_ms"] = best[endpoint] * 1e3
-                figures[f"{name}_echo_p50_ms"] = best[echo] * 1e3
-                figures[f"{name}_over_echo_ms"] = (best[endpoint] - best[echo]) * 1e3
-                figures[f"{name}_over_echo"] = best[endpoint] / best[echo]
+                    for which, server in enumerate((endpoint, echo)):
+                        before = server.cpu_s()
+                        p50_s = measured(server.port, what, num_clients, arguments.calls, every_s)
+                        cpu[which] = min(cpu[which], (server.cpu_s() - before) / arguments.calls)
+                        best[which] = min(best[which], p50_s)
+                figures |= compared(f"{what}_{name}", "p50_ms", best)
+                if name == "64":
+                    figures |= compared(f"{what}_{name}", "cpu_ms", cpu)
     report(figures, versions("starlette", "uvicorn", "httptools"), arguments.json)
+
+
+def compared(name: str, unit: str, found_s: list[float]) -> dict[str, float]:
+    """Return a figure of the endpoint beside that of the echo.
+
+    Args:
+        name: Of what was measured.
+        unit: How the figure's name ends.
+        found_s: Seconds of a call at the endpoint, and at the echo.
+    """
+    ours, echo = (each * 1e3 for each in found_s)
+    found = {f"{name}_{unit}": ours, f"{name}_echo_{unit}": echo, f"{name}_over_echo_{unit}": ours - echo}
+    return {**found, f"{name}_over_echo_{unit.removesuffix('_ms')}_ratio": ours / echo}
 
 
 class _Server:
@@ -85,36 +103,43 @@ class _Server:
     def __init__(self, which: str) -> None:
         self._which = which
 
-    def __enter__(self) -> int:
+    def __enter__(self) -> _Server:
         command = [sys.executable, "-c", SERVER, self._which]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
+        self.port = int(self._process.stdout.readline())
+        return self
+
+    def cpu_s(self) -> float:
+        """Return the seconds that its thread has run."""
+        return int(Path(f"/proc/{self._process.pid}/schedstat").read_text().split()[0]) / 1e9
 
     def __exit__(self, *error: object) -> None:
         self._process.kill()
         self._process.communicate()
 
 
-def measured(port: int, what: str, num_clients: int, num_calls: int) -> float:
+def measured(port: int, what: str, num_clients: int, num_calls: int, every_s: float) -> float:
     """Return the median seconds of a call, of clients in a process of their own."""
-    words = [str(each) for each in (port, what, num_clients, num_calls)]
+    words = [str(each) for each in (port, what, num_clients, num_calls, every_s)]
     return float(subprocess.check_output([sys.executable, __file__, "--client", *words], text=True))
 
 
-async def clients(port: int, what: str, num_clients: int, num_calls: int) -> float:
-    """Call as fast as is answered; return the median seconds of a call."""
+async def clients(port: int, what: str, num_clients: int, num_calls: int, every_s: float) -> float:
+    """Call as fast as is answered, or at a pace; return the median seconds of a call."""
     times: list[float] = []
     async with asyncio.TaskGroup() as group:
-        for _ in range(num_clients):
-            group.create_task(client(port, request(what), num_calls // num_clients, times))
+        for number in range(num_clients):
+            wait_s = every_s * number / num_clients
+            group.create_task(client(port, request(what), num_calls // num_clients, times, wait_s, every_s))
     return statistics.median(times)
 
 
-async def client(port: int, sent: bytes, num_calls: int, times: list[float]) -> None:
-    """Call one after the other over one connection; the first tenth warms up."""
+async def client(port: int, sent: bytes, num_calls: int, times: list[float], wait_s: float, every_s: float) -> None:
+    """Call one after the other over one connection; what comes before the first warms up."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for number in range(-(num_calls // 10), num_calls):
+    await asyncio.sleep(wait_s)
+    for number in range(-(num_calls // 20), num_calls):
         began = time.perf_counter()
         writer.write(sent)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -125,8 +150,11 @@ async def client(port: int, sent: bytes, num_calls: int, times: list[float]) -> 
             await reader.readexactly(2)
         else:
             await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+        took = time.perf_counter() - began
         if number >= 0:
-            times.append(time.perf_counter() - began)
+            times.append(took)
+        if every_s:
+            await asyncio.sleep(max(0.0, every_s - took))
     writer.close()
     await writer.wait_closed()
 

@@ -132,6 +132,7 @@ class Endpoint:
             access_log=False,
             server_header=False,
             lifespan="off",
+            proxy_headers=False,
             ws="none",
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_GRACE_S,

@@ -21,7 +21,7 @@ from agentrl.envs.turns import expected
 __all__ = ["ReasoningGymEnv"]
 
 _OWN = ("seed", "size")  # what the seed of the episode decides
-_MOST_LEVELS = 5
+_MOST_LEVELS, _MOST_STEPS = 5, 8
 
 
 class ReasoningGymEnv(ForeignEnv):
@@ -32,7 +32,8 @@ class ReasoningGymEnv(ForeignEnv):
         config: Arguments of the data set, over those of the level, such as {"min_animals": 2}; a mapping or a
             JSON text.
         threshold: The suite's score from which on an answer counts as solved, above 0 and at most 1.
-        arguments: Of `TextEnv`; a level is one of the data set's curriculum, from its easiest, at most 5 of them.
+        arguments: Of `TextEnv`; levels are the steps of the data set's curriculum that differ and that it takes, at
+            most 5.
 
     Raises:
         UsageError: No such data set, argument or level, or the suite is not installed.
@@ -75,20 +76,20 @@ class ReasoningGymEnv(ForeignEnv):
                 raise UsageError(
                     f"{dataset} has no {name!r}{nearest(name, allowed)}; config takes {', '.join(allowed)}"
                 )
-        self._curriculum = self._factory.CURRICULA.get(dataset)
-        self.levels = self._num_levels()  # type: ignore[misc]  # depends on the data set
+        self._of_level = self._curriculum()
+        self.levels = range(1, len(self._of_level) + 1)  # type: ignore[misc]  # depends on the data set
         super().__init__(max_turns=max_turns, **arguments)
         self._entry: dict[str, Any] = {}
         self._scorer: Any = None
         self._generators = Generators(0)
-        for level in self.levels:
-            self._arguments(level, 0)
 
     def begin(self, seed: int, split: str, level: int) -> str:
         """Generate the task of a seed."""
         self._generators = Generators(seed)
         with self._generators.lent():
-            self._scorer = self._factory.create_dataset(self.dataset, **self._arguments(level, seed))
+            self._scorer = self._factory.create_dataset(
+                self.dataset, **{**self._of_level[level - 1], "seed": seed, "size": 1}
+            )
             self._entry = self._scorer[0]
         return str(self._entry["question"])
 
@@ -139,19 +140,30 @@ class ReasoningGymEnv(ForeignEnv):
             return 0.0
         return min(1.0, max(0.0, score)) if score == score else 0.0
 
-    def _num_levels(self) -> range:
-        """Return as many levels as the curriculum has different ones."""
-        if self._curriculum is None:
-            return range(1, 2)
-        attributes = self._curriculum().attributes.values()
-        return range(1, 1 + max(1, min(_MOST_LEVELS, max((len(each.levels) for each in attributes), default=1))))
+    def _curriculum(self) -> list[dict[str, Any]]:
+        """Return what the data set of each level is made with: the different steps of its curriculum that are valid."""
+        found: list[dict[str, Any]] = []
+        if self.dataset in self._factory.CURRICULA:
+            for step in range(_MOST_STEPS):
+                curriculum = self._factory.CURRICULA[self.dataset]()
+                curriculum.set_global_level(step)
+                config = curriculum.generate_configuration({"seed": 0, "size": 1})
+                made = {each.name: getattr(config, each.name) for each in dataclasses.fields(config)}
+                arguments = {**made, **self._config}
+                if (not found or arguments != found[-1]) and self._is_valid(arguments):
+                    found.append(arguments)
+        if not found:
+            found = [dict(self._config)]
+            if not self._is_valid(found[0]):
+                raise UsageError(f"config={self._config!r} is refused by {self.dataset}; look at its limits")
+        return found[:_MOST_LEVELS]
 
-    def _arguments(self, level: int, seed: int) -> dict[str, Any]:
-        """Return what the data set of a level is made with."""
-        if self._curriculum is None:
-            return {**self._config, "seed": seed, "size": 1}
-        curriculum = self._curriculum()
-        curriculum.set_global_level(level - 1)
-        made = curriculum.generate_configuration({"seed": seed, "size": 1})
-        given = {each.name: getattr(made, each.name) for each in dataclasses.fields(made)}
-        return {**given, **self._config}
+    def _is_valid(self, arguments: Mapping[str, Any]) -> bool:
+        """Return whether the suite takes these arguments; some steps of its curricula break its own limits."""
+        try:
+            config = self._factory.DATASETS[self.dataset][1](**arguments)
+            if hasattr(config, "validate"):
+                config.validate()
+        except (AssertionError, ValueError):
+            return False
+        return True

@@ -41,7 +41,6 @@ _ECHOED: dict[str, Any] = {  # of the request, with what stands in the response 
     "temperature": None,
     "text": {"format": {"type": "text"}},
     "tool_choice": "auto",
-    "tools": [],
     "top_p": None,
     "truncation": "disabled",
     "user": None,
@@ -230,6 +229,10 @@ def whole(told: Mapping[str, Any], call: Call, saids: Sequence[Said]) -> dict[st
         "model": call.model,
         "output": output,
         **given,
+        "tools": [
+            {"type": "function", **each["function"], "strict": asked.get("strict") is True}
+            for each, asked in zip(call.tools, told.get("tools") or (), strict=True)
+        ],
         "usage": {
             "input_tokens": said.prompt_tokens,
             "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},

@@ -266,7 +266,7 @@ class Attempt:
         self.deed = None
         self._event = event
         self.num_done += 1
-        if event.failure is None and (wrong := _wrong(event)) is not None:
+        if event.failure is None and (wrong := _wrong(event, self.num_done - 1)) is not None:
             return wrong
         observation = "" if event.observation is None else event.observation
         if event.kind == "reset":
@@ -285,7 +285,7 @@ class Attempt:
         return None
 
 
-def _wrong(event: Event) -> Failure | None:
+def _wrong(event: Event, num_turns: int) -> Failure | None:
     """Return the failure of an environment that answered what the protocol does not know, as the trainer reads it."""
     from agentrl.trainer.answers import AnswerError, read_reset, read_step  # lazily: whoever reads runs needs it not
 
@@ -297,7 +297,7 @@ def _wrong(event: Event) -> Failure | None:
         if event.kind == "reset":
             read_reset((event.observation, event.info))
         else:  # the reward is looked at when the episode has ended
-            read_step((event.observation, 0.0, event.terminated, event.truncated, event.info))
+            read_step((event.observation, 0.0, event.terminated, event.truncated, event.info), num_turns)
     except AnswerError as error:
         return Failure(kind="answer", boundary="environment", message=str(error))
     return None

@@ -97,19 +97,22 @@ class Endpoint:
         if self._completions.is_open:
             self._loop.wait(self._completions.close())
 
-    def ask(self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def ask(
+        self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]], *, max_tokens: int | None = None
+    ) -> dict[str, Any]:
         """Return the answer's message, with the whole answer's `usage` in it; called from any thread.
 
         Args:
             messages: As the chat completions API takes them, of native tool calls where `native` says so.
             tools: Schemas in the OpenAI function format.
+            max_tokens: Of this turn at most, where the environment limits it.
 
         Raises:
             EndpointError: No answer that can be used.
             AgentError: Trying again cannot help.
             TimeoutError: The turn took too long, pauses included.
         """
-        answer: dict[str, Any] = self._loop.wait(self._ask(list(messages), list(tools)))
+        answer: dict[str, Any] = self._loop.wait(self._ask(list(messages), list(tools), max_tokens))
         return answer
 
     @property
@@ -122,11 +125,16 @@ class Endpoint:
         """Answers of 429: requests came too fast."""
         return self._completions.usage().num_refused
 
-    async def _ask(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> dict[str, Any]:
+    async def _ask(
+        self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], max_tokens: int | None
+    ) -> dict[str, Any]:
         while True:
             native = self._native and bool(tools)
             try:
-                said = await self._completions.ask(self._request(messages, tools, native=native), check=_calls)
+                body = self._request(messages, tools, native=native)
+                if max_tokens is not None:
+                    body["max_tokens"] = min(max_tokens, body.get("max_tokens", max_tokens))
+                said = await self._completions.ask(body, check=_calls)
             except CompletionError as error:
                 if error.status == 400 and native and self._refuses_tools(error.text):
                     self._native = False
@@ -185,7 +193,8 @@ class EndpointPlayer:
         else:
             self._hear(observation, info)
         try:
-            said = self._endpoint.ask(self._messages, self._tools)
+            limit = (info.get("context") or {}).get("max_tokens")
+            said = self._endpoint.ask(self._messages, self._tools, max_tokens=limit)
         except TooLongError:
             if any(message["role"] == "assistant" for message in self._messages):
                 raise OutOfRoom from None  # as a model in this process ends it: the conversation is the model's own

@@ -10,10 +10,11 @@ One that fails after the policy has spoken, is silent for too long, or asks more
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ import gymnasium
 from agentrl.envs.arguments import checked_choice
 from agentrl.envs.errors import InfrastructureError, UsageError, nearest
 from agentrl.envs.functions import load_function
-from agentrl.envs.program.calls import Call, Said
+from agentrl.envs.program.calls import Said
 from agentrl.envs.program.exchange import Mailbox, Pending, Upstream
 from agentrl.envs.program.launch.boxed import BoxedPrograms, read_folder
 from agentrl.envs.program.launch.nursery import lend as lend_nursery
@@ -32,7 +33,7 @@ from agentrl.envs.program.matching import Conversations
 from agentrl.envs.program.scoring import Function, read_rubric
 from agentrl.envs.program.shared import Served, give_back, lend
 from agentrl.envs.program.tasks import Task, Tasks, read_tasks
-from agentrl.envs.program.turns import read_turn
+from agentrl.envs.program.turns import counted, read_turn, text_of
 from agentrl.envs.protocol import SPLITS, Failure, Policy
 from agentrl.envs.rubrics.rubric import Rubric
 from agentrl.envs.rubrics.transcript import Transcript
@@ -44,6 +45,7 @@ __all__ = ["MissingError", "ProgramEnv"]
 
 Oracle = Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], str]
 _MOST_CHARS = 1 << 24  # of an observation
+_TAGS = re.compile(r"</?(?:think|answer)>")
 
 
 class MissingError(UsageError, AttributeError):
@@ -101,20 +103,27 @@ class ProgramEnv(gymnasium.Env[str, str]):
         self._limits = Limits(max_turns=max_turns, start_s=start_s, silence_s=silence_s, program_s=program_s)
         self._program = Program.read(program)
         self._backend = checked_choice("backend", backend, BACKENDS)
-        self._draw = read_tasks(tasks)
+        self._draw = read_tasks(tasks, needs_answers=rubric is None)
         self._score = read_rubric(rubric)
-        self._upstreams = {name: Upstream.read(name, told) for name, told in (passthrough or {}).items()}
+        self._upstreams = Upstream.read_all({} if passthrough is None else passthrough)
         self._oracle: Oracle | None = (
             load_function(f"oracle={oracle!r}", oracle, example="oracle='my_agent:solve'")
             if isinstance(oracle, str)
             else oracle
         )
+        if self._oracle is not None and not callable(self._oracle):
+            raise UsageError(
+                f"oracle={oracle!r:.80} is no function; give one of (task, messages), or 'MODULE:CALLABLE'"
+            )
         self._boxes = self._boxed(folder, image)
+        if self._boxes is None:
+            self._program.check()
         self.action_space = Unicode(_MOST_CHARS)
         self.observation_space = Unicode(_MOST_CHARS)
         self._held = ExitStack()  # the endpoint, and the process that forks
         self._served: Served | None = None
         self._start: Callable[[Order, Callable[[Ended], None]], Run] | None = None
+        self._owner = os.getpid()
         self._box: Mailbox | None = None
         self._run: Run | None = None
         self._task: Task | None = None
@@ -131,6 +140,7 @@ class ProgramEnv(gymnasium.Env[str, str]):
             InfrastructureError: The program cannot be started, or ends or is silent before it asks anything.
         """
         super().reset(seed=seed)
+        self._disown()
         self._end("the next episode began")
         self._forget()
         options = dict(options or {})
@@ -176,7 +186,7 @@ class ProgramEnv(gymnasium.Env[str, str]):
         pending = self._pending
         said, written = read_turn(action, pending.call, self._num_turns - 1)
         self._talks.answered(said, written)
-        self._said.append(_counted(said, pending.call, action))
+        self._said.append(counted(said, pending.call, action))
         if len(self._said) < pending.call.num_answers and self._num_turns < self._limits.max_turns:
             self._talks.again()
             return self._asked(self._context)
@@ -198,6 +208,7 @@ class ProgramEnv(gymnasium.Env[str, str]):
     def close(self) -> None:
         """End the program and give back what is held; may be called twice."""
         self._done = True
+        self._disown()
         self._end("the environment was closed")
         self._held.close()
         self._served = self._start = None
@@ -269,6 +280,13 @@ class ProgramEnv(gymnasium.Env[str, str]):
         order = Order(task=self._task.shown, base_url=self._served.endpoint.url, api_key=box.key, seed=seed)
         self._run = self._start(order, box.post)
 
+    def _disown(self) -> None:
+        """Leave to the process that this one was forked from what is its own: program, endpoint and all."""
+        if self._owner != os.getpid():
+            self._owner = os.getpid()
+            self._held, self._served, self._start = ExitStack(), None, None
+            self._box = self._run = self._pending = None
+
     def _next(self, timeout_s: float) -> Pending | Ended | None:
         """Return what happens next, None where nothing does in time; calls that nobody waits for are passed over."""
         until = time.monotonic() + timeout_s
@@ -325,15 +343,15 @@ class ProgramEnv(gymnasium.Env[str, str]):
         messages = list(context["messages"])
         self._messages += messages
         system = str(messages.pop(0)["content"]) if messages[0]["role"] == "system" and len(messages) > 1 else ""
-        return _text(messages), system
+        return text_of(messages), system
 
     def _asked(self, context: dict[str, Any]) -> tuple[str, float, bool, bool, dict[str, Any]]:
         messages = context["messages"]
         self._messages += messages
         replies = messages
         if context["after"] is None:
-            replies = [{"role": "user", "name": "", "content": _text(messages)}]
-        return _text(messages), 0.0, False, False, {"replies": replies, "context": context}
+            replies = [{"role": "user", "name": "", "content": text_of(messages)}]
+        return text_of(messages), 0.0, False, False, {"replies": replies, "context": context}
 
     def _over(self, ended: Ended | None, why: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Score the episode; `ended` is None where a limit ended it."""
@@ -342,7 +360,8 @@ class ProgramEnv(gymnasium.Env[str, str]):
         assert self._task is not None
         has_result = ended is not None and ended.how == "returned"
         result = ended.result if has_result and ended is not None else None
-        answer = [{"role": "assistant", "content": f"<answer>{result}</answer>"}] if has_result else []
+        told = _TAGS.sub("", str(result))  # what the policy said must not write around it
+        answer = [{"role": "assistant", "content": f"<answer>{told}</answer>"}] if has_result else []
         transcript = Transcript(
             messages=(*self._messages, *answer),
             env_id=self.spec.id if self.spec is not None else "",
@@ -372,13 +391,3 @@ class ProgramEnv(gymnasium.Env[str, str]):
         self._end("the infrastructure failed")
         failure: Failure = {"kind": kind, "boundary": boundary, "message": message}
         return f"The episode was ended: {boundary} failed.", 0.0, False, True, {"failure": failure}
-
-
-def _text(messages: Sequence[Mapping[str, Any]]) -> str:
-    return "\n\n".join(str(message["content"]) for message in messages)[:_MOST_CHARS]
-
-
-def _counted(said: Said, call: Call, action: str) -> Said:
-    """Return an answer with its tokens, of which an environment knows the characters alone: four to a token."""
-    read = sum(len(str(message["content"])) for message in call.messages)
-    return replace(said, prompt_tokens=-(-read // 4), completion_tokens=-(-len(action) // 4))

@@ -23,6 +23,7 @@ from agentrl.envs.program.calls import Call, Refused, Said
 __all__ = ["Exchange", "Mailbox", "Pending", "Upstream"]
 
 T = TypeVar("T")
+_EXAMPLE = "{'gpt-*': {'base_url': 'https://api.openai.com/v1', 'key_env': 'OPENAI_API_KEY'}}"
 _KEPT = 16  # answers that nobody took, an episode
 _MOST_WAITING = 256  # calls of one episode at once
 
@@ -45,12 +46,22 @@ class Upstream:
         Raises:
             UsageError: It is no endpoint.
         """
-        example = "{'gpt-*': {'base_url': 'https://api.openai.com/v1', 'key_env': 'OPENAI_API_KEY'}}"
         if not isinstance(told, Mapping) or not set(told) <= {"base_url", "key_env"} or "base_url" not in told:
-            raise UsageError(f"passthrough[{model!r}] is {told!r:.80}; write {example}")
+            raise UsageError(f"passthrough[{model!r}] is {told!r:.80}; write {_EXAMPLE}")
         if not str(told["base_url"]).startswith(("http://", "https://")):
-            raise UsageError(f"passthrough[{model!r}]: {told['base_url']!r} is no address; write {example}")
+            raise UsageError(f"passthrough[{model!r}]: {told['base_url']!r} is no address; write {_EXAMPLE}")
         return cls(base_url=str(told["base_url"]), key=os.environ.get(str(told.get("key_env", "OPENAI_API_KEY")), ""))
+
+    @classmethod
+    def read_all(cls, passthrough: Mapping[str, Mapping[str, str]]) -> dict[str, Upstream]:
+        """Return the endpoints of all models that are passed on.
+
+        Raises:
+            UsageError: It is no mapping of endpoints.
+        """
+        if not isinstance(passthrough, Mapping):
+            raise UsageError(f"passthrough is {passthrough!r:.80}; write {_EXAMPLE}")
+        return {str(model): cls.read(str(model), told) for model, told in passthrough.items()}
 
 
 class Pending:

@@ -1,16 +1,17 @@
 """Which conversation a call goes on with: what a program sends is compared with what it was answered.
 
 A call goes on from a turn where its messages are those of that turn's call, then the answer as it was given, then
-replies of tools or users; its tools and response format must be the same. Text is compared without the white space
-around it, calls by name and arguments: clients leave out thoughts and make ids of their own. Anything else, such as an
-edited result, a dropped turn or a summary in place of the history, is a conversation that is given anew.
+replies of tools or users; its tools and response format must be the same. An answer is compared without the white space
+around it, its calls by name and arguments: clients leave out thoughts and make ids of their own. Anything else, such as
+an edited result, a dropped turn, a summary in place of the history, or an answer that was cut at a `stop` so that the
+program never saw all of it, is a conversation that is given anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentrl.envs.program.calls import Call, Said
@@ -36,24 +37,25 @@ class Conversations:
         Args:
             call: What was asked. The turn that answers it is told to `answered` before the next call is given.
         """
-        prints = [_print(message) for message in call.messages]
+        messages = _in_order(call.messages)
+        prints = [_print(message) for message in messages]
         chain, places = _root(call), []
-        for place, (message, mark) in enumerate(zip(call.messages, prints, strict=True), 1):
+        for place, (message, mark) in enumerate(zip(messages, prints, strict=True), 1):
             chain = _joined(chain, mark)
             if message["role"] == "assistant" and chain in self._turns:
                 places.append((place, self._turns[chain]))
         self._starts.append(chain)
         limit = {} if call.max_tokens is None else {"max_tokens": call.max_tokens}
-        for message in call.messages:
+        for message in messages:
             self._names |= {asked["id"]: asked["name"] for asked in message.get("tool_calls") or ()}
         if places:
             place, turns = places[-1]
-            replies = call.messages[place:]
+            replies = messages[place:]
             if replies and all(message["role"] in _REPLIES for message in replies):
                 turn = next((turn for turn in turns if turn not in self._continued), turns[-1])
                 self._continued.add(turn)
                 return {"after": turn, "messages": [self._reply(each) for each in replies], **limit}
-        whole = [self._whole(message, mark) for message, mark in zip(call.messages, prints, strict=True)]
+        whole = [self._whole(message, mark) for message, mark in zip(messages, prints, strict=True)]
         if wanted := _wanted(call.response_format):
             leads = whole[0]["role"] == "system"
             opening = [{"role": "system", "content": f"{whole[0]['content']}\n\n{wanted}" if leads else wanted}]
@@ -70,7 +72,8 @@ class Conversations:
         calls = [{"name": each.name, "arguments": each.arguments} for each in said.calls]
         mark = _print({"role": "assistant", "content": said.content, "tool_calls": calls})
         turn = len(self._starts) - 1
-        self._turns.setdefault(_joined(self._starts[turn], mark), []).append(turn)
+        if said.stopped_by is None:  # else the policy has said more than the program was given
+            self._turns.setdefault(_joined(self._starts[turn], mark), []).append(turn)
         self._written[mark] = written
         self._names |= {each.id: each.name for each in said.calls}
 
@@ -96,6 +99,10 @@ class Conversations:
         return {"role": "assistant", "content": message["content"], **({"tool_calls": calls} if calls else {})}
 
 
+def _whole(number: float) -> float | int:
+    return int(number) if number.is_integer() else number
+
+
 def _wanted(response_format: Mapping[str, Any] | None) -> str:
     """Return what tells a policy the form of its answer, which a real endpoint would hold it to; empty: any."""
     kind = (response_format or {}).get("type")
@@ -117,7 +124,8 @@ def _joined(chain: bytes, mark: bytes) -> bytes:
 
 def _print(message: Mapping[str, Any]) -> bytes:
     calls = [[each["name"], _object(each["arguments"])] for each in message.get("tool_calls") or ()]
-    read = [message["role"], str(message["content"]).strip(), calls]
+    text = str(message["content"])
+    read = [message["role"], text.strip() if message["role"] == "assistant" else text, calls, message.get("place")]
     return hashlib.blake2b(_canonical(read), digest_size=16).digest()
 
 
@@ -125,8 +133,26 @@ def _canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, default=dict).encode()
 
 
+def _in_order(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return messages with the results of tools in the order of the calls that their ids name."""
+    found: list[Mapping[str, Any]] = []
+    places: dict[str, int] = {}
+    results: list[Mapping[str, Any]] = []
+    for message in messages:
+        if message["role"] == "tool":
+            results.append({**message, "place": places.get(str(message.get("tool_call_id")), len(places))})
+            continue
+        found += sorted(results, key=lambda each: int(each["place"]))
+        results = []
+        if message["role"] == "assistant":
+            places = {str(each["id"]): place for place, each in enumerate(message.get("tool_calls") or ())}
+        found.append(message)
+    return found + sorted(results, key=lambda each: int(each["place"]))
+
+
 def _object(arguments: str) -> Any:
+    """Return arguments as data; a whole number is one however it is written, as other languages do."""
     try:
-        return json.loads(arguments)
+        return json.loads(arguments, parse_float=lambda text: _whole(float(text)))
     except (ValueError, RecursionError):
         return arguments

@@ -1,8 +1,8 @@
 """What an episode of a program earned: its result, held against the task by a rubric.
 
 A rubric is a function of (task, result, transcript), a rubric in TOML, or nothing: then the result must be one of the
-task's answers. A program that gave no result has earned nothing by a function. What the program gave stands at the end
-of the transcript as an answer, so that the components in the box read it.
+task's answers. A program that gave no result has earned nothing. What the program gave stands at the end of the
+transcript as an answer, in a turn of its own, so that the components in the box read it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.functions import load_function
+from agentrl.envs.math.answers import read_number
 from agentrl.envs.program.tasks import Task
 from agentrl.envs.rubrics.rubric import Rubric
 from agentrl.envs.rubrics.toml import rubric_of
@@ -68,12 +69,23 @@ def _matched(task: Task, result: Any, has_result: bool, transcript: Transcript) 
             kind="rubric",
             boundary="rubric",
         )
-    value = exact_match(str(result), task.answers) if has_result and result is not None else 0.0
+    value = max(_equals(str(result), each) for each in task.answers) if has_result and result is not None else 0.0
     return Scored(reward=value, rewards={"exact_match": value}, success=value == 1.0)
+
+
+def _equals(result: str, answer: str) -> float:
+    """Compare as numbers where the answer is one: punctuation, which else counts for nothing, is part of it there."""
+    truth = read_number(answer)
+    if truth is None:
+        return exact_match(result, (answer,))
+    said = read_number(result)
+    return float(said is not None and (said.value, said.percent) == (truth.value, truth.percent))
 
 
 def _by_rubric(rubric: Rubric) -> Callable[[Task, Any, bool, Transcript], Scored]:
     def score(task: Task, result: Any, has_result: bool, transcript: Transcript) -> Scored:
+        if not has_result:  # the policy's last words are no answer of the program's
+            return Scored(reward=0.0, rewards=dict.fromkeys(rubric.weights, 0.0), success=False)
         found = rubric.score(transcript)
         success = _matched(task, result, has_result, transcript).success if task.answers else None
         return Scored(reward=found.reward, rewards=dict(found.values), success=success)

@@ -17,6 +17,7 @@ import numpy as np
 
 from agentrl.envs.errors import DataError, InfrastructureError, UsageError
 from agentrl.envs.functions import load_function
+from agentrl.envs.protocol import SPLITS
 from agentrl.envs.rows import Row
 from agentrl.envs.splits import Source, by_split, sort_rows, tasks_of
 
@@ -25,7 +26,11 @@ __all__ = ["Draw", "Task", "Tasks", "read_tasks"]
 Draw = Callable[[np.random.Generator, str, int], Mapping[str, Any]]
 """(generator, split, level) -> a row; the splits must be disjoint, which is the function's to see to."""
 
-Tasks = Source | Sequence[Mapping[str, Any]] | Draw
+Tasks = Source | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | Draw
+_USAGE = (
+    "tasks={} are no tasks; give a file of JSON lines, a list of dicts such as "
+    "[{{'question': '2 + 2?', 'answer': '4'}}], {{'train': …, 'test': …}} of either, or a function 'MODULE:CALLABLE'"
+)
 _HIDDEN = ("answer", "answers", "split", "level")
 
 
@@ -50,44 +55,60 @@ class Task:
         return tuple(map(str, told)) if isinstance(told, list | tuple) else (str(told),)
 
 
-def read_tasks(tasks: Tasks | str) -> Callable[[np.random.Generator, str, int], Task]:
+def read_tasks(tasks: Tasks | str, *, needs_answers: bool = False) -> Callable[[np.random.Generator, str, int], Task]:
     """Return what draws a task of a split and level.
 
     Args:
         tasks: A file of JSON lines; {"train": FILE, "test": FILE}; a list of rows; a function (`Draw`), or its name,
             "MODULE:CALLABLE".
+        needs_answers: Refuse rows without `answer` or `answers`, since nothing else says what is right.
 
     Raises:
         UsageError: It is none of them.
         DataError: A row that cannot be used.
     """
+    if tasks is None or tasks == "":
+        raise UsageError(_USAGE.format(tasks))
     if isinstance(tasks, str) and ":" in tasks and not Path(tasks).exists():
         tasks = load_function(f"tasks={tasks!r}", tasks, example="tasks='my_tasks:draw'")
     if callable(tasks):
         return _drawn(tasks)
-    if isinstance(tasks, str | PathLike | Mapping):
-        source: Any = tasks
-        found = by_split(tasks, _task, _asked)
-    elif isinstance(tasks, Sequence) and (dicts := [dict(row) for row in tasks if isinstance(row, Mapping)]):
-        if len(dicts) < len(tasks):
-            raise UsageError(f"tasks: {len(tasks) - len(dicts)} of {len(tasks)} rows are no dicts")
-        source = "a list"
-        rows = [
-            Row(path=Path("tasks"), unit="item", number=number, start=0, length=0, value=row)
-            for number, row in enumerate(dicts, 1)
-        ]
-        found = sort_rows({"": rows}, _task, _asked)
+    source: Any = "a list"
+    if isinstance(tasks, Mapping) and tasks and all(isinstance(rows, list | tuple) for rows in tasks.values()):
+        if not set(tasks) <= set(SPLITS):
+            raise UsageError(_USAGE.format(repr(sorted(map(str, tasks)))))
+        named: Mapping[str, Any] = tasks
+        found = sort_rows({split: _rows(list(rows)) for split, rows in named.items()}, _task, _asked)
+    elif isinstance(tasks, str | PathLike | Mapping):
+        source = tasks
+        files: Any = tasks
+        found = by_split(files, _task, _asked)
+    elif isinstance(tasks, Sequence) and tasks:
+        found = sort_rows({"": _rows(tasks)}, _task, _asked)
     else:
-        raise UsageError(
-            f"tasks={tasks!r:.80} are no tasks; give a file of JSON lines, a list of dicts such as "
-            "[{'question': '2 + 2?', 'answer': '4'}], or a function 'MODULE:CALLABLE'"
-        )
+        raise UsageError(_USAGE.format(f"{tasks!r:.80}"))
+    if needs_answers:
+        for task in (task for each in found.values() for task in each if not task.answers):
+            raise DataError(
+                f"tasks: {json.dumps(task.shown):.100} has no 'answer' or 'answers', and no rubric says what is right; "
+                "give rubric='MODULE:CALLABLE'"
+            )
 
     def draw(generator: np.random.Generator, split: str, level: int) -> Task:
         there = tasks_of(found, split, level, source=source, noun="task", argument="tasks")
         return there[int(generator.integers(len(there)))]
 
     return draw
+
+
+def _rows(rows: Sequence[Any]) -> list[Row]:
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, Mapping):
+            raise DataError(f"tasks, item {number}: {row!r:.80} is no dict; write {{'question': …, 'answer': …}}")
+    return [
+        Row(path=Path("tasks"), unit="item", number=number, start=0, length=0, value=dict(row))
+        for number, row in enumerate(rows, 1)
+    ]
 
 
 def _drawn(function: Draw) -> Callable[[np.random.Generator, str, int], Task]:
@@ -108,7 +129,8 @@ def _drawn(function: Draw) -> Callable[[np.random.Generator, str, int], Task]:
 def _task(row: Row) -> Task:
     task = Task(id=_id(row.value), row=row.value)
     if not task.shown:
-        raise DataError(f"{row.place}: nothing in it is for the program; it has {', '.join(map(repr, row.value))}")
+        has = ", ".join(map(repr, row.value)) or "nothing"
+        raise DataError(f"{row.place}: nothing in it is for the program; it has {has}; write a 'question'")
     return task
 
 

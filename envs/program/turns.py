@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from agentrl.envs.program.calls import Asked, Call, Said
 from agentrl.envs.tools import ToolCall, parse
 from agentrl.envs.turns import spoken
 
-__all__ = ["read_turn"]
+__all__ = ["counted", "read_turn", "text_of"]
 
 _THINK = re.compile(r"<think>(.*?)(?:</think>|\Z)", re.DOTALL)
 
@@ -54,6 +57,17 @@ def read_turn(action: str, call: Call, turn: int) -> tuple[Said, str]:
         ),
         text,
     )
+
+
+def counted(said: Said, call: Call, action: str) -> Said:
+    """Return an answer with its tokens, of which an environment knows the characters alone: four to a token."""
+    read = len(text_of(call.messages))
+    return replace(said, prompt_tokens=-(-read // 4), completion_tokens=-(-len(action) // 4))
+
+
+def text_of(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return what messages say, for players that read one text."""
+    return "\n\n".join(str(message["content"]) for message in messages)
 
 
 def _reasoning(action: str) -> str:

@@ -75,7 +75,7 @@ def _serve(line: socket.socket) -> None:
             message, fds, _, _ = socket.recv_fds(line, 16, 3)
         except OSError:
             return
-        if not message:
+        if message != b"o":
             return
         pid = os.fork()
         if pid == 0:

@@ -29,6 +29,7 @@ __all__ = ["keep"]
 _SUBREAPER, _DEATH_SIGNAL = 36, 1  # of prctl
 _MOST_OUTPUT = 64 << 10  # bytes of what a program printed that are kept
 _MOST_RESULT = 8 << 20  # bytes
+_TOO_LONG = f"its result is longer than {_MOST_RESULT} bytes"
 _UNUSABLE = "unusable"  # a file that says so
 _END_S = 8.0  # that ending everything may take
 
@@ -65,6 +66,7 @@ def _watched(
 ) -> dict[str, Any]:
     reads, writes = zip(*(os.pipe() for _ in range(2)), strict=True)  # of standard output and of standard error
     result_path = Path(folder, "result")
+    result_fd = os.memfd_create("result")  # of a callable, which may remove the folder
     keeper = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -75,7 +77,7 @@ def _watched(
             _prctl(_DEATH_SIGNAL, signal.SIGKILL)
             if os.getppid() != keeper:
                 return {}
-            status = _become(program, order, folder, writes, result_path)
+            status = _become(program, order, folder, writes, result_path, result_fd)
         finally:
             os._exit(status)
     for fd in writes:
@@ -100,37 +102,57 @@ def _watched(
     _, status = os.waitpid(pid, 0)
     for fd, output in outputs.items():
         os.set_blocking(fd, False)
-        while _drain(fd, output):
-            pass
-    return _told(status, result_path, *outputs.values(), is_command=program is None)
+        for _ in range(_MOST_OUTPUT >> 12):  # what it left running may go on printing
+            if not _drain(fd, output):
+                break
+    if program is None:
+        return _told_by_command(status, result_path, *outputs.values())
+    return _told(status, result_fd, *outputs.values())
 
 
-def _told(status: int, result_path: Path, out: bytearray, err: bytearray, *, is_command: bool) -> dict[str, Any]:
+def _told(status: int, result_fd: int, out: bytearray, err: bytearray) -> dict[str, Any]:
+    """Return how a callable ended."""
+    report: dict[str, Any] = {"output": _text(out, err), "code": 0}
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        return report | {"how": "signal", "code": -code}
+    written = os.pread(result_fd, _MOST_RESULT + 1, 0)
+    if len(written) > _MOST_RESULT:
+        return report | {"how": "raised", "output": _TOO_LONG}
+    try:
+        found = json.loads(written)
+        more = {"output": report["output"] + str(found.get("trouble", ""))}
+        return report | more | {"how": str(found["how"]), "code": int(found["code"]), "result": found["result"]}
+    except (ValueError, KeyError, TypeError, AttributeError):  # it left by os._exit, or wrote there itself
+        return report | {"how": "exited", "code": code}
+
+
+def _told_by_command(status: int, result_path: Path, out: bytearray, err: bytearray) -> dict[str, Any]:
+    """Return how a command ended."""
     report: dict[str, Any] = {"output": _text(out, err), "code": 0}
     code = os.waitstatus_to_exitcode(status)
     if result_path.with_name(_UNUSABLE).exists():
         return report | {"how": "unusable"}
     if code < 0:
         return report | {"how": "signal", "code": -code}
+    if code:
+        return report | {"how": "exited", "code": code}
     written = None
     with suppress(OSError), result_path.open("rb") as file:
         written = file.read(_MOST_RESULT + 1)
     if written is not None and len(written) > _MOST_RESULT:
-        return report | {"how": "raised", "output": f"its result is longer than {_MOST_RESULT} bytes"}
-    if is_command:
-        if code:
-            return report | {"how": "exited", "code": code}
-        text = (out if written is None else written).decode(errors="replace")
-        return report | {"how": "returned", "result": _value(text.strip())}
-    try:
-        found = json.loads(written or b"")
-        return report | {"how": str(found["how"]), "code": int(found["code"]), "result": found["result"]}
-    except (ValueError, KeyError, TypeError):  # it left by os._exit, or cut its own file
-        return report | {"how": "exited", "code": code}
+        return report | {"how": "raised", "output": _TOO_LONG}
+    text = (out if written is None else written).decode(errors="replace")
+    return report | {"how": "returned", "result": _value(text.strip())}
 
 
 def _become(
-    program: Callable[..., Any] | None, order: dict[str, Any], folder: str, writes: Sequence[int], result_path: Path
+    program: Callable[..., Any] | None,
+    order: dict[str, Any],
+    folder: str,
+    writes: Sequence[int],
+    result_path: Path,
+    result_fd: int,
 ) -> int:
     """Turn this process into the program; return its exit status."""
     os.setsid()
@@ -162,11 +184,16 @@ def _become(
     except BaseException:
         traceback.print_exc()
         told["how"] = "raised"
-    sys.stdout.flush()
-    sys.stderr.flush()
-    part = result_path.with_suffix(".part")
-    part.write_text(json.dumps(told, default=str))
-    part.rename(result_path)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # it may have closed or replaced them
+            stream.flush()
+    try:
+        written = json.dumps(told, default=str).encode()
+    except Exception as error:  # such as a dict whose keys are tuples
+        trouble = f"it gave {type(told['result']).__name__} that is no plain data: {error}"
+        written = json.dumps({"how": "raised", "code": 0, "result": None, "trouble": trouble}).encode()
+    with os.fdopen(result_fd, "wb") as file:
+        file.write(written)
     return 0
 
 

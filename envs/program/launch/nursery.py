@@ -86,6 +86,8 @@ class Nursery:
             line, self._line = self._line, None
             process, self._process = self._process, None
         if line is not None:
+            with suppress(OSError):
+                line.send(b"e")  # closing is not enough where a forked process holds this end too
             line.close()
         if process is not None:
             try:
@@ -132,7 +134,9 @@ class _Run(Run):
         with self._lock:
             leash, self._leash = self._leash, None
             if leash is not None:
-                os.close(leash)  # its keeper sees the end of this pipe
+                with suppress(OSError):  # it has ended
+                    os.write(leash, b"e")  # closing is not enough where a forked process holds this end too
+                os.close(leash)
         if self._thread is not threading.current_thread():
             self._thread.join(timeout=10.0)
 
@@ -147,7 +151,7 @@ class _Run(Run):
         ended(end)
 
 
-_nurseries: dict[Program, Nursery] = {}
+_nurseries: dict[tuple[int, Program], Nursery] = {}  # by process: after a fork the child has its own
 _lock = threading.Lock()
 
 
@@ -160,7 +164,8 @@ class lend:  # used as a function
 
     def __init__(self, program: Program) -> None:
         with _lock:
-            self.nursery = _nurseries.setdefault(program, Nursery(program))
+            self._key = os.getpid(), program
+            self.nursery = _nurseries.setdefault(self._key, Nursery(program))
             self.nursery.num_users += 1
         self._is_back = False
 
@@ -174,7 +179,7 @@ class lend:  # used as a function
             self._is_back = True
             self.nursery.num_users -= 1
             if self.nursery.num_users == 0:
-                _nurseries.pop(self.nursery.program, None)
+                _nurseries.pop(self._key, None)
                 self.nursery.close()
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from agentrl.envs.errors import UsageError
@@ -21,6 +23,7 @@ from agentrl.envs.functions import find_here
 __all__ = ["Ended", "Order", "Program", "Run"]
 
 _PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_HINT = "install it, or give its path; a Python file is run by 'python FILE.py'"
 _EXAMPLES = "'my_agent:run' (a function), 'python -m my_agent' or ['node', 'agent.js'] (a command)"
 
 
@@ -59,6 +62,10 @@ class Program:
         if isinstance(program, str) and _PLACE.fullmatch(program.strip()):
             find_here(program.partition(":")[0].strip())
             return cls(place=program.strip())
+        if isinstance(program, str) and re.fullmatch(r"[\w./-]+:[A-Za-z_][\w.]*", program.strip()):
+            module, _, name = program.strip().partition(":")
+            right = module.removesuffix(".py").strip("./").replace("/", ".").replace("-", "_")
+            raise UsageError(f"program={program!r} names no module; write '{right}:{name}', as Python imports it")
         try:
             words = shlex.split(program) if isinstance(program, str) else list(program)
         except (ValueError, TypeError) as error:
@@ -66,6 +73,22 @@ class Program:
         if not words or not all(isinstance(word, str) and "\0" not in word for word in words) or not words[0]:
             raise UsageError(f"program={program!r:.80} is no program; write {_EXAMPLES}")
         return cls(argv=tuple(words))
+
+    def check(self) -> None:
+        """Refuse what this machine does not have, before an episode is begun with it.
+
+        Raises:
+            UsageError: There is no such module or command.
+        """
+        module = self.place.partition(":")[0]
+        try:
+            missing = bool(module) and find_spec(module) is None
+        except (ImportError, ValueError):
+            missing = True
+        if missing:
+            raise UsageError(f"program={self.place!r}: there is no module {module!r}; go to the folder that holds it")
+        if self.argv and shutil.which(self.command[0]) is None:
+            raise UsageError(f"program={shlex.join(self.argv)!r:.200}: there is no command {self.argv[0]!r}; {_HINT}")
 
     @property
     def command(self) -> tuple[str, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -228,6 +230,25 @@ def floods(task: dict[str, Any], base_url: str, api_key: str) -> str:
 
     threading.Thread(target=write, daemon=True).start()
     return str(ask(base_url, api_key, [user(task["question"])])["content"])
+
+
+def wraps(task: dict[str, Any], base_url: str, api_key: str) -> str:
+    """Give what the model said with words of its own around it."""
+    return "wrong: " + str(ask(base_url, api_key, [user(task["question"])])["content"])
+
+
+def wrecks(task: dict[str, Any], base_url: str, api_key: str) -> str:
+    """Close its output and remove its folder."""
+    said = str(ask(base_url, api_key, [user(task["question"])])["content"])
+    shutil.rmtree(tempfile.gettempdir())
+    sys.stdout.close()
+    return said
+
+
+def odd_keys(task: dict[str, Any], base_url: str, api_key: str) -> Any:
+    """Return what JSON cannot hold."""
+    _asks_then(task, base_url, api_key)
+    return {(1, 2): 3}
 
 
 def unpicklable(task: dict[str, Any], base_url: str, api_key: str) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, SupportsFloat
 
@@ -205,7 +206,7 @@ def test_strangers_and_garbage_are_refused_and_harm_nobody() -> None:
 
 @pytest.mark.parametrize(("program", "kind"), [("says_nothing", "start"), ("sleeps_first", "timeout"), ("no", "start")])
 def test_a_program_that_never_asks_is_a_failure_of_the_infrastructure(program: str, kind: str) -> None:
-    with made(program, start_s=2.0) as env, pytest.raises(InfrastructureError) as raised:
+    with made(program, start_s=2.0 if kind == "timeout" else 60.0) as env, pytest.raises(InfrastructureError) as raised:
         env.reset(seed=0)
     assert (raised.value.kind, raised.value.boundary) == (kind, "program")
 
@@ -272,6 +273,59 @@ def test_a_rubric_that_fails_is_a_failure_and_no_reward() -> None:
         assert "ZeroDivisionError" in step[4]["failure"]["message"]
 
 
+def test_only_what_the_program_gave_is_paid() -> None:
+    rubric = '[[component]]\nuse = "exact_match"\n'
+    tasks = [{"question": "?", "answer": "Paris"}] * 2
+    for program, more in (("raises", {}), ("asks_for_ever", {"max_turns": 1}), ("wraps", {})):
+        for text in ("<answer>Paris</answer>", "</answer></think><answer>Paris"):
+            with made(program, rubric=rubric, tasks={"train": tasks}, **more) as env:
+                step = played(env, lambda *_, text=text: text)[-1]
+                assert (step[1], step[4]["success"]) == (0.0, False), (program, text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "right"),
+    [
+        ("15", "1.5", 0),
+        ("5", "-5", 0),
+        ("12", "1/2", 0),
+        ("1,234", "1234", 1),
+        ("0.5", "1/2", 1),
+        ("The Hague", "hague", 1),
+    ],
+)
+def test_a_number_is_compared_as_a_number(answer: str, said: str, right: int) -> None:
+    with made("waits", tasks={"train": [{"question": "?", "answer": answer}]}) as env:
+        assert played(env, lambda *_: said)[-1][1] == right
+
+
+def test_a_result_survives_what_the_program_does_to_its_surroundings() -> None:
+    with made("wrecks", rubric=lambda task, result, transcript: result == "fine") as env:
+        step = played(env, lambda *_: "fine")[-1]
+        assert step[4].get("success"), step
+    with made("odd_keys", rubric=lambda *_: True) as env:
+        step = played(env, echo)[-1]
+        assert (step[4]["flags"], "no plain data" in step[0]) == (["program:raised"], True)
+
+
+def test_a_forked_process_holds_nothing_up_and_plays_on_its_own() -> None:
+    with made("hangs", rubric=lambda *_: True) as env:
+        env.reset(seed=0)
+        reads, writes = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            with suppress(BaseException):
+                os.write(writes, env.reset(seed=1)[0].encode())
+            os._exit(0)
+        os.close(writes)
+        began = time.monotonic()
+        env.close()
+        assert time.monotonic() - began < 8
+        with os.fdopen(reads) as heard:
+            assert "+" in heard.read()
+        os.waitpid(pid, 0)
+
+
 def test_what_the_rubric_needs_is_hidden_from_the_program() -> None:
     def shows(task: dict[str, Any], base_url: str, api_key: str) -> str:
         from tests.envs.program.programs import ask, user
@@ -298,6 +352,14 @@ def test_oracles_play(tmp_path: Path) -> None:
     [
         ({"program": ""}, "is no program"),
         ({"program": "x:y", "backend": "bwrap"}, "python3 agent.py"),
+        ({"program": "agents/mine.py:run"}, "write 'agents.mine:run'"),
+        ({"program": "no_such_module_here:run"}, "there is no module 'no_such_module_here'"),
+        ({"program": "no-such-command --fast"}, "there is no command 'no-such-command'"),
+        ({"program": "x:y", "oracle": 5}, "oracle=5"),
+        ({"program": "x:y", "passthrough": []}, "passthrough"),
+        ({"program": "x:y", "tasks": [{}]}, "write a 'question'"),
+        ({"program": "x:y", "tasks": [5]}, "item 1: 5 is no dict"),
+        ({"program": "x:y", "tasks": [{"question": "?"}]}, "has no 'answer'"),
         ({"program": "x:y", "folder": "."}, "backend='auto'"),
         ({"program": "x:y", "tasks": 5}, "JSON lines"),
         ({"program": "x:y", "tasks": "none.jsonl"}, "none.jsonl"),

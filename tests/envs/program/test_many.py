@@ -22,7 +22,7 @@ def test_many_programs_at_once_keep_their_conversations_apart() -> None:
     together = threading.Barrier(NUM)
 
     def play(number: int) -> None:
-        tasks = [{"question": f"program {number}", "split": "train"}]
+        tasks = {"train": [{"question": f"program {number}"}]}
         env = ProgramEnv(program=f"{PROGRAMS}:marked", tasks=tasks, rubric=into(seen), start_s=120.0, silence_s=120.0)
         try:
             together.wait(60)

@@ -25,9 +25,9 @@ def load_environment(kind: str = "sums", num: int = 40) -> Any:
             rubric=rubric,
         )
     rows = [{"question": f"Multiply {n} by 7, with the tool.", "answer": str(7 * n)} for n in range(num)]
-    funcs: list[Any] = {"groups": [_grouped], "judged": [_judged]}.get(kind, [_exact])
+    score: Any = {"groups": _grouped, "judged": _judged}.get(kind, _exact)
     tools = {"slow": [_sleep], "broken": [_break]}.get(kind, [multiply])
-    return vf.ToolEnv(dataset=Dataset.from_list(rows), tools=tools, rubric=vf.Rubric(funcs=funcs), max_turns=4)
+    return vf.ToolEnv(dataset=Dataset.from_list(rows), tools=tools, rubric=vf.Rubric(funcs=[score]), max_turns=4)
 
 
 def multiply(a: int, b: int) -> int:

@@ -9,7 +9,7 @@ from agentrl.envs.checker import check
 
 __all__ = ["failed", "solved"]
 
-# Looked at once for what all adapters share, in the check of reasoning-gym; each starts processes.
+# They start processes, or only measure; `quiet` fails where a suite logs.
 _SHARED = ("vector", "process", "quiet", "pickling", "throughput", "memory")
 
 
@@ -24,9 +24,9 @@ def solved(env: ForeignEnv, *, seed: int, **options: Any) -> tuple[str, float, b
         observation, info = step[0], step[4]
 
 
-def failed(env_id: str, *, whole: bool = False, **arguments: Any) -> dict[str, str]:
+def failed(name: str, /, **arguments: Any) -> dict[str, str]:
     """Return the checks that an environment fails, with their reasons."""
-    report = check(env_id, kwargs=arguments, skip=() if whole else _SHARED)
+    report = check(name, kwargs=arguments, skip=_SHARED)
     assert len(report.results) > 20
     return {
         each.id: each.reason for each in report.results if each.status not in ("passed", "not applicable", "skipped")

@@ -31,7 +31,7 @@ def made(name: str, /, **arguments: Any) -> GameEnv:
 
 
 def _globals() -> tuple[Any, Any]:
-    return random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
+    return random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
 
 
 @pytest.mark.parametrize(("env_id", "arguments"), GAMES)

@@ -7,9 +7,9 @@ from typing import Any
 
 import gymnasium
 import pytest
-import reasoning_gym
 
 import agentrl.envs  # noqa: F401  # registers
+from agentrl.envs.adapters.foreign import package
 from agentrl.envs.adapters.reasoning import ReasoningGymEnv
 from agentrl.envs.errors import UsageError
 from tests.envs.adapters.playing import solved
@@ -37,7 +37,8 @@ def test_what_contains_the_answer_is_paid_by_the_suite_and_not_here() -> None:
         env.reset(seed=0)
         entry = env._entry
         hedged = f"{entry['answer']} or 1 or 2 or 3"
-        paid = reasoning_gym.create_dataset("leg_counting").score_answer(hedged, entry)
+        suite = package("reasoning_gym", "this test", "pip install reasoning-gym")
+        paid = suite.create_dataset("leg_counting").score_answer(hedged, entry)
         assert 0 < paid < 1
         _, reward, terminated, _, info = env.step(f"<answer>{hedged}</answer>")
         assert (reward, terminated, info["success"]) == (0.0, True, False)

@@ -18,7 +18,7 @@ from agentrl.trainer.config import load_recipe
 
 
 def test_lent_generators_go_on_where_they_were_and_leave_the_global_ones() -> None:
-    before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
+    before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
     alone = Generators(3)
     with alone.lent():
         wanted = [random.random(), float(np.random.rand()), random.random(), float(np.random.rand())]
@@ -30,7 +30,7 @@ def test_lent_generators_go_on_where_they_were_and_leave_the_global_ones() -> No
         with parts.lent():
             heard += [random.random(), float(np.random.rand())]
     assert heard == wanted
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index,union-attr]
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index]
 
 
 def test_lent_generators_come_back_after_an_error_and_in_threads() -> None:

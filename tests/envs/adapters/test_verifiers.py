@@ -121,7 +121,7 @@ def test_episodes_side_by_side_are_apart() -> None:
 def test_nothing_of_the_process_is_changed_and_nothing_is_left() -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     assert _threads() == 0  # those of the tests before
-    registered = atexit._ncallbacks()  # type: ignore[attr-defined]
+    registered = atexit._ncallbacks()
     env = made()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     assert atexit._ncallbacks() == registered  # type: ignore[attr-defined]

@@ -22,6 +22,7 @@ from agentrl.envs.program.launch.keeper import keep
 __all__: list[str] = []
 
 _LAZY = {
+    "smolagents": ("openai",),  # before what that leaves itself
     "openai": (
         "openai.resources.chat.completions.completions",
         "openai.resources.responses.responses",

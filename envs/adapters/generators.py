@@ -38,18 +38,19 @@ class Generators:
 
     def __init__(self, seed: int) -> None:
         self._python = random.Random(seed).getstate()
-        self._numpy = np.random.RandomState(seed).get_state()
+        self._numpy = np.random.MT19937(seed)
 
     @contextmanager
     def lent(self) -> Iterator[None]:
         """Have the global generators be those of the episode; what was drawn from them stays drawn."""
         with _LOCK:
-            python, legacy = random.getstate(), np.random.get_state()
+            python, numpys = random.getstate(), np.random.get_bit_generator()  # type: ignore[attr-defined]  # numpy's stubs lack it
             random.setstate(self._python)
-            np.random.set_state(self._numpy)
+            # numpy's is put in place of the other: to copy its state takes 0.2 ms.
+            np.random.set_bit_generator(self._numpy)  # type: ignore[attr-defined]
             try:
                 yield
             finally:
-                self._python, self._numpy = random.getstate(), np.random.get_state()
+                self._python = random.getstate()
                 random.setstate(python)
-                np.random.set_state(legacy)
+                np.random.set_bit_generator(numpys)  # type: ignore[attr-defined]

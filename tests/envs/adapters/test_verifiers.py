@@ -124,7 +124,7 @@ def test_nothing_of_the_process_is_changed_and_nothing_is_left() -> None:
     registered = atexit._ncallbacks()
     env = made()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
-    assert atexit._ncallbacks() == registered  # type: ignore[attr-defined]
+    assert atexit._ncallbacks() == registered
     env.reset(seed=1)
     env.step(CALL % 3)
     env.reset(seed=2)  # leaves a rollout in the middle

@@ -100,6 +100,7 @@ class Session:
                     self._feed = _loop().wait(_made(Feed))
                     self._peer = start(self._feed)
                     self._done(self._opened(), start_s, "start")
+            self._watch.broken = ""  # what an older server refused while the two agreed on a version
         except BaseException:
             self.close()
             raise

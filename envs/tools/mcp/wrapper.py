@@ -23,7 +23,7 @@ from gymnasium.spaces import Text
 from gymnasium.utils import RecordConstructorArgs
 
 from agentrl.envs.arguments import checked_choice, checked_count
-from agentrl.envs.errors import InfrastructureError, UsageError
+from agentrl.envs.errors import InfrastructureError, UsageError, nearest
 from agentrl.envs.protocol import Reply
 from agentrl.envs.spaces import MAX_LENGTH, Unicode
 from agentrl.envs.tools import ArgumentError, Malformed, ToolCall, parse
@@ -161,6 +161,7 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
                 self._leave()
                 for address in self._addresses:
                     self._add(address)
+                self._check_only()
             self._check_names("the environment", set(self._offers) & set(theirs))
         except BaseException:
             self._leave()
@@ -322,6 +323,17 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
         if terminated or truncated:
             self._over()
         return observation, float(reward), terminated, truncated, info
+
+    def _check_only(self) -> None:
+        """Refuse a name in `only` that no server has.
+
+        Raises:
+            UsageError: There is one.
+        """
+        known = {each.name for session in self._sessions for each in session.tools}
+        for name in self._only or ():
+            if name not in known:
+                raise UsageError(f"only: no server has a tool {name!r}{nearest(name, known)}; leave it out")
 
     def _only_of(self, session: Session) -> Sequence[str] | None:
         """Return the names in `only` that are this server's, where several servers share it."""

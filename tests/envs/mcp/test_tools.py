@@ -224,6 +224,12 @@ def test_over_http() -> None:
         assert said(env, call("read_resource", uri="memo://greeting")) == "hello"
         assert said(env, call("read_resource", uri="memo://nothing")).startswith("Error: ")
         assert len(said(env, call("long", size=200_000))) <= 4000
+        with contextlib.closing(McpTools(Echo(), address, fresh=False)) as other:
+            other.reset(seed=0)
+            (kept,) = other._sessions
+            other.reset(seed=1)
+            assert other._sessions == [kept]
+            assert said(other, call("add", a=2)) == "3"
         failure = env.step(call("long", size=9 << 20))[4]["failure"]
         assert "8388608 bytes" in failure["message"]
         env.reset(seed=1)

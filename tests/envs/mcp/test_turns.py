@@ -174,6 +174,10 @@ def test_several_servers_at_once() -> None:
     with contextlib.closing(McpTools(Echo(), tools, backend="local", files=files)) as env:
         env.reset(seed=0)
         assert env.step(f"{call('add', a=1)} {call('_1st', a=1)}")[0] == '{"a": 1}\n\n2'
+    with contextlib.closing(McpTools(Echo(), tools, backend="local", files=files, only="add, 1st")) as env:
+        assert [each["function"]["name"] for each in env.reset(seed=0)[1]["tools"]] == ["ring", "add", "_1st"]
+    with pytest.raises(UsageError, match="no server has a tool 'ad'; did you mean 'add'"):
+        McpTools(Echo(), tools, backend="local", files=files, only="ad, 1st").reset(seed=0)
 
 
 class Silent(gymnasium.Env[Any, Any]):

@@ -61,6 +61,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--calls", type=int, default=1500, metavar="N", help="of all clients of a round together")
     options.add_argument("--rounds", type=int, default=5, metavar="N")
+    options.add_argument("--what", nargs="+", default=["chat", "stream", "responses", "messages"], metavar="NAME")
     options.add_argument("--client", nargs=5, metavar="X", help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if arguments.client:
@@ -69,7 +70,7 @@ def main() -> None:
         return
     figures: dict[str, float] = {}
     with _Server("endpoint") as endpoint, _Server("echo") as echo:
-        for what in ("chat", "stream", "responses", "messages"):
+        for what in arguments.what:
             for name, num_clients, every_s in (("1", 1, 0.0), ("16", 16, 0.0), ("64", 64, 0.0), ("paced", 64, 0.1)):
                 best, cpu = [float("inf")] * 2, [float("inf")] * 2
                 for _ in range(arguments.rounds):

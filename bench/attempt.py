@@ -277,6 +277,8 @@ class Attempt:
         if isinstance(self._player, str):
             self._talk.say("" if event.action is None else event.action)
         self._talk.hear(observation, event.info)
+        if event.done:
+            self._talk.end(event.info)
         self._reward += event.reward
         components = {name: float(value) for name, value in (event.info.get("rewards") or {}).items()}
         self._by_turn.append((event.reward, components))

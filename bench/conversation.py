@@ -37,13 +37,15 @@ class Conversation:
         self.messages.append({"role": "user", "content": observation})
         if context is not None:
             self.messages, self.tools = opened(context["messages"]), list(context.get("tools") or ())
-        self.log = list(self.messages)
+        self.log = [_given(each) for each in self.messages]
         opening = json.dumps([system, self.tools, observation], sort_keys=True, default=str)
         self.prompt = hashlib.sha256(opening.encode()).hexdigest()[:16]  # digest of all that is read at first
 
     def say(self, action: str) -> None:
         """Add a turn of the assistant."""
-        self._add([{"role": "assistant", "content": action}])
+        turn = {"role": "assistant", "content": action}
+        self.messages.append(turn)
+        self.log.append(turn)
         if self._turns is not None:
             self._turns.append(list(self.messages))
 
@@ -63,9 +65,14 @@ class Conversation:
             replies = [{"role": "user", "content": observation}] if observation else []
         self._add([_reply(each) for each in replies])
 
+    def end(self, info: dict[str, Any]) -> None:
+        """Note the answer that an episode ended with, where it was not the agent's to say."""
+        if info.get("answer") is not None:
+            self.log.append({"role": "assistant", "content": f"<answer>{info['answer']}</answer>"})
+
     def _add(self, messages: list[dict[str, Any]]) -> None:
         self.messages += messages
-        self.log += messages
+        self.log += map(_given, messages)
 
 
 def opened(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -84,6 +91,11 @@ def opened(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         parts = [text, *(f"<tool_call>{call}</tool_call>" for call in calls)]
         found.append({"role": message["role"], "content": "\n".join(part for part in parts if part)})
     return found
+
+
+def _given(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message that was read, for the log: one of the assistant was no turn of this episode."""
+    return {**message, "given": True} if message["role"] == "assistant" else message
 
 
 def _reply(reply: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class Info(TypedDict, total=False):
     context: Context  # reset and step: where the next turn is said, if not simply after the replies to the last one
     rewards: dict[str, float]  # step: named reward components; the reward is their weighted sum
     success: bool  # last step: whether the task's ground truth holds, apart from any shaping
+    answer: str  # last step: what the episode gave as its answer, where that is not the policy's to say; may be empty
     failure: Failure  # any step
     carry: dict[str, Any]  # any step: handed back, the last of an episode, when `score_group` scores its group
     tamper: list[str]  # any step from which on a trap was touched: names of `canaries.py`; the episode earns 0

@@ -56,6 +56,7 @@ class Outcome:
     failure: Mapping[str, str] | None = None  # kind, boundary, message
     carry: Mapping[str, Any] = field(default_factory=dict)  # handed back when the group is scored
     context: Context | None = None  # None: the replies, after the turn before
+    answer: str | None = None  # that the episode ended with, where it was not the policy's to say
 
 
 def read_reset(answer: Any) -> Opening:
@@ -106,6 +107,7 @@ def read_step(answer: Any, num_turns: int = 0) -> Outcome:
         rewards={str(name): _number(value, f"info['rewards'][{name!r}]") for name, value in components.items()},
         success=None if success is None else _flag(success, "info['success']"),
         carry=_dict(info.get("carry") or {}, "info['carry']"),
+        answer=None if info.get("answer") is None else _text(info["answer"], "info['answer']"),
         context=_context(info["context"], num_turns) if info.get("context") else None,
     )
 

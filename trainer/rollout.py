@@ -195,7 +195,7 @@ class Rollouts:
         state = _state_key([opening.observation])
         sampled_s = env_s = 0.0
         while True:
-            episode.messages += map(dict, context.messages)
+            episode.messages += map(_read, context.messages)
             if not self._hear(talks, context, is_first=not episode.num_turns):  # nobody will answer it any more
                 episode.truncated_by = "context"
                 break
@@ -224,6 +224,8 @@ class Rollouts:
             episode.turn_states.append(state)
             if outcome.terminated or outcome.truncated:
                 episode.success = outcome.success
+                if outcome.answer is not None:
+                    episode.messages.append({"role": "assistant", "content": f"<answer>{outcome.answer}</answer>"})
                 cut, turned_off = completion.finish == "length", not outcome.terminated
                 episode.truncated_by = "length" if cut else "turns" if turned_off else None
                 break
@@ -260,6 +262,11 @@ def _reset(env: gymnasium.Env[Any, Any], seed: int, options: dict[str, Any]) -> 
 
 def _step(env: gymnasium.Env[Any, Any], action: str, num_turns: int) -> Outcome:
     return read_step(env.step(action), num_turns)
+
+
+def _read(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message that was read, as it is stored: one of the assistant was no turn of this episode."""
+    return {**message, "given": True} if message["role"] == "assistant" else dict(message)
 
 
 def _note(episode: Episode, outcome: Outcome) -> None:

@@ -202,7 +202,7 @@ def _messages(told: Sequence[Any], by_turn: Mapping[str, Sequence[Any]]) -> tupl
             name=cut(str(given.get("name") or ("" if role != "other" else given.get("role", ""))), MOST_NAME),
             pieces=tuple(replace(piece, text=cut(piece.text)) for piece in pieces if piece.text.strip() or piece.call),
         )
-        if role == "assistant":
+        if role == "assistant" and not given.get("given"):
             known = {name: values[turn] for name, values in by_turn.items() if turn < len(values)}
             made, turn = replace(made, turn=turn, **known), turn + 1
         found.append(made)

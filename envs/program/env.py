@@ -10,8 +10,8 @@ One that fails after the policy has spoken, is silent for too long, or asks more
 
 from __future__ import annotations
 
+import copy
 import os
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -30,7 +30,7 @@ from agentrl.envs.program.launch.nursery import lend as lend_nursery
 from agentrl.envs.program.launch.program import Ended, Order, Program, Run
 from agentrl.envs.program.limits import Limits
 from agentrl.envs.program.matching import Conversations
-from agentrl.envs.program.scoring import Function, read_rubric
+from agentrl.envs.program.scoring import Function, answer_of, read_rubric
 from agentrl.envs.program.shared import Served, give_back, lend
 from agentrl.envs.program.tasks import Task, Tasks, read_tasks
 from agentrl.envs.program.turns import counted, read_turn, text_of
@@ -45,7 +45,6 @@ __all__ = ["MissingError", "ProgramEnv"]
 
 Oracle = Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], str]
 _MOST_CHARS = 1 << 24  # of an observation
-_TAGS = re.compile(r"</?(?:think|answer)>")
 
 
 class MissingError(UsageError, AttributeError):
@@ -189,7 +188,9 @@ class ProgramEnv(gymnasium.Env[str, str]):
         self._said.append(counted(said, pending.call, action))
         if len(self._said) < pending.call.num_answers and self._num_turns < self._limits.max_turns:
             self._talks.again()
-            return self._asked(self._context)
+            return self._asked(copy.deepcopy(self._context))
+        if len(self._said) < pending.call.num_answers:
+            return self._over(None, f"it asked more than {self._limits.max_turns} times")
         self._answer(pending)
         began = time.monotonic()
         event = self._next(min(self._limits.silence_s, self._limits.program_s - self._spent_s))
@@ -360,10 +361,10 @@ class ProgramEnv(gymnasium.Env[str, str]):
         assert self._task is not None
         has_result = ended is not None and ended.how == "returned"
         result = ended.result if has_result and ended is not None else None
-        told = _TAGS.sub("", str(result))  # what the policy said must not write around it
-        answer = [{"role": "assistant", "content": f"<answer>{told}</answer>"}] if has_result else []
+        told = answer_of(result) if has_result else ""
+        answer = {"role": "assistant", "content": f"<answer>{told}</answer>"}
         transcript = Transcript(
-            messages=(*self._messages, *answer),
+            messages=(*self._messages, answer),
             env_id=self.spec.id if self.spec is not None else "",
             task_id=self._task.id,
             references=self._task.answers,
@@ -374,15 +375,16 @@ class ProgramEnv(gymnasium.Env[str, str]):
             scored = self._score(self._task, result, has_result, transcript)
         except InfrastructureError as error:
             return self._failed(error.kind, str(error), error.boundary)
-        told = f"The program ended: {why or ended}."
+        ending = f"The program ended: {why or ended}."
         info: dict[str, Any] = {
-            "replies": [{"role": "user", "name": "", "content": told}],
+            "replies": [{"role": "user", "name": "", "content": ending}],
             "rewards": dict(scored.rewards),
+            "answer": told if has_result else "",
             "flags": [] if has_result else [f"program:{ended.how if ended is not None else 'limit'}"],
         }
         if scored.success is not None:
             info["success"] = scored.success
-        return told, scored.reward, ended is not None, ended is None, info
+        return ending, scored.reward, ended is not None, ended is None, info
 
     def _failed(
         self, kind: str, message: str, boundary: str = "program"

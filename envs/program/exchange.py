@@ -14,7 +14,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from agentrl.envs.errors import UsageError
@@ -181,7 +181,7 @@ class Mailbox:
 
 
 def _question(call: Call) -> int:
-    return hash(repr((call.messages, call.tools, call.num_answers, call.stop)))
+    return hash(repr(replace(call, settings={})))
 
 
 class Exchange:

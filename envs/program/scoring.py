@@ -8,6 +8,7 @@ transcript as an answer, in a turn of its own, so that the components in the box
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +23,9 @@ from agentrl.envs.rubrics.toml import rubric_of
 from agentrl.envs.rubrics.transcript import Transcript
 from agentrl.envs.search.scoring import exact_match
 
-__all__ = ["Scored", "read_rubric"]
+__all__ = ["Scored", "answer_of", "read_rubric"]
 
+_TAGS = re.compile(r"</?(?:think|answer)>")
 Function = Callable[[Mapping[str, Any], Any, Transcript], Any]
 
 
@@ -34,6 +36,11 @@ class Scored:
     reward: float
     rewards: Mapping[str, float] = field(default_factory=dict)
     success: bool | None = None  # None: nobody can say
+
+
+def answer_of(result: Any) -> str:
+    """Return what a program gave as an answer's text, without the tags by which what a policy said could write it."""
+    return _TAGS.sub("", str(result))
 
 
 def read_rubric(rubric: str | Path | Rubric | Function | None) -> Callable[[Task, Any, bool, Transcript], Scored]:
@@ -69,7 +76,7 @@ def _matched(task: Task, result: Any, has_result: bool, transcript: Transcript) 
             kind="rubric",
             boundary="rubric",
         )
-    value = max(_equals(str(result), each) for each in task.answers) if has_result and result is not None else 0.0
+    value = max(_equals(answer_of(result), each) for each in task.answers) if has_result and result is not None else 0.0
     return Scored(reward=value, rewards={"exact_match": value}, success=value == 1.0)
 
 

@@ -73,7 +73,7 @@ class Transcript:
     @cached_property
     def turns(self) -> tuple[str, ...]:
         """What the agent said, by turns."""
-        return tuple(str(each.get("content", "")) for each in self.messages if each.get("role") == "assistant")
+        return tuple(str(each.get("content", "")) for each in self.messages if _is_turn(each))
 
     @property
     def num_turns(self) -> int:
@@ -121,7 +121,7 @@ class Transcript:
 
         What the environment said at the end (its reward, success, flags) is not in them.
         """
-        said = [at for at, message in enumerate(self.messages) if message.get("role") == "assistant"]
+        said = [at for at, message in enumerate(self.messages) if _is_turn(message)]
         for at in [*said[1:], len(self.messages)] if said else ():
             yield dataclasses.replace(
                 self,
@@ -144,3 +144,8 @@ class Transcript:
             f"an episode has no {name!r} for rubrics: files and other state of the environment are its own. There are "
             f"{', '.join(known)}; for more, bench again"
         )
+
+
+def _is_turn(message: Mapping[str, Any]) -> bool:
+    """Whether the agent said a message, in place of a program that gave it as part of a history."""
+    return message.get("role") == "assistant" and not message.get("given")

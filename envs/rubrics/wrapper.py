@@ -96,6 +96,8 @@ class RubricReward(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs)
             return observation, 0.0, terminated, truncated, info
         self._messages.append({"role": "assistant", "content": action})
         self._messages += [dict(reply) for reply in info.get("replies") or _as_reply(observation)]
+        if (terminated or truncated) and info.get("answer") is not None:
+            self._messages.append({"role": "assistant", "content": f"<answer>{info['answer']}</answer>"})
         self._env_reward += float(reward)
         for name, value in (info.get("rewards") or {}).items():
             self._env_rewards[name] = self._env_rewards.get(name, 0.0) + float(value)

@@ -43,7 +43,7 @@ def turns_of(episode: Episode) -> list[str]:
     return [
         message["content"]
         for message in episode.messages
-        if message.get("role") == "assistant" and isinstance(message.get("content"), str)
+        if message.get("role") == "assistant" and not message.get("given") and isinstance(message.get("content"), str)
     ]
 
 

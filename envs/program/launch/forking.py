@@ -70,6 +70,7 @@ def _serve(line: socket.socket) -> None:
         _finish_imports()
     except BaseException:  # somebody else's module, which may even exit
         trouble = traceback.format_exc(limit=-3)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that began this one to answer
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers report by themselves; nobody waits for them
     while True:
         try:

@@ -24,14 +24,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["keep"]
+__all__ = ["keep", "sweep"]
 
 _SUBREAPER, _DEATH_SIGNAL = 36, 1  # of prctl
 _MOST_OUTPUT = 64 << 10  # bytes of what a program printed that are kept
 _MOST_RESULT = 8 << 20  # bytes
 _TOO_LONG = f"its result is longer than {_MOST_RESULT} bytes"
+_FOLDER = "agentrl-program-"
 _UNUSABLE = "unusable"  # a file that says so
 _END_S = 8.0  # that ending everything may take
+
+
+def sweep() -> None:
+    """Remove the folders of keepers that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep(program: Callable[..., Any] | None, trouble: str, order_fd: int, report_fd: int, leash_fd: int) -> None:
@@ -51,14 +60,14 @@ def keep(program: Callable[..., Any] | None, trouble: str, order_fd: int, report
         order = json.loads(file.read())
     report: dict[str, Any] = {"how": "unusable", "output": trouble}
     if not trouble:
-        folder = tempfile.mkdtemp(prefix="agentrl-program-")
+        folder = tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-")
         try:
             report = _watched(program, order, folder, leash_fd, report_fd)
         finally:
             _end_all()
             shutil.rmtree(folder, ignore_errors=True)
     with suppress(BrokenPipeError), os.fdopen(report_fd, "wb") as out:
-        out.write(json.dumps(report, default=str).encode())
+        out.write(json.dumps(report, default=str, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def _watched(
@@ -83,6 +92,7 @@ def _watched(
     for fd in writes:
         os.close(fd)
     outputs = {fd: bytearray() for fd in reads}
+    kept = {reads[0]: _MOST_RESULT + 1 if program is None else _MOST_OUTPUT, reads[1]: _MOST_OUTPUT}  # bytes
     ended_fd = os.pidfd_open(pid)
     poll = select.poll()
     for fd in (ended_fd, leash_fd, *reads):
@@ -91,7 +101,7 @@ def _watched(
     while not (stopped or ended):
         for fd, _ in poll.poll():
             if fd in outputs:
-                if not _drain(fd, outputs[fd]):
+                if not _drain(fd, outputs[fd], kept[fd]):
                     poll.unregister(fd)
             elif fd == leash_fd:
                 stopped = True
@@ -103,7 +113,7 @@ def _watched(
     for fd, output in outputs.items():
         os.set_blocking(fd, False)
         for _ in range(_MOST_OUTPUT >> 12):  # what it left running may go on printing
-            if not _drain(fd, output):
+            if not _drain(fd, output, kept[fd]):
                 break
     if program is None:
         return _told_by_command(status, result_path, *outputs.values())
@@ -140,7 +150,7 @@ def _told_by_command(status: int, result_path: Path, out: bytearray, err: bytear
     written = None
     with suppress(OSError), result_path.open("rb") as file:
         written = file.read(_MOST_RESULT + 1)
-    if written is not None and len(written) > _MOST_RESULT:
+    if len(out if written is None else written) > _MOST_RESULT:
         return report | {"how": "raised", "output": _TOO_LONG}
     text = (out if written is None else written).decode(errors="replace")
     return report | {"how": "returned", "result": _value(text.strip())}
@@ -167,6 +177,7 @@ def _become(
         task.write_text(json.dumps(order["task"]))
         os.environ["AGENTRL_TASK"] = str(task)
         try:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execvpe(order["argv"][0], order["argv"], os.environ)
         except OSError as error:
             os.write(2, f"{order['argv'][0]}: {error.strerror}".encode())
@@ -175,6 +186,8 @@ def _become(
     sys.stdout = open(1, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
     random.seed(order["seed"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    own = os.getpid()
     told: dict[str, Any] = {"how": "returned", "code": 0, "result": None}
     try:
         value = program(task=order["task"], base_url=order["base_url"], api_key=order["api_key"])
@@ -184,6 +197,8 @@ def _become(
     except BaseException:
         traceback.print_exc()
         told["how"] = "raised"
+    if os.getpid() != own:  # a child that the program forked, and that came back here
+        return 0
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # it may have closed or replaced them
             stream.flush()
@@ -201,19 +216,19 @@ async def _awaited(value: Any) -> Any:
     return await value
 
 
-def _drain(fd: int, output: bytearray) -> bool:
+def _drain(fd: int, output: bytearray, most: int) -> bool:
     """Read some; return False at the end."""
     try:
         data = os.read(fd, 1 << 16)
     except BlockingIOError:
         return False
     output += data
-    del output[:-_MOST_OUTPUT]
+    del output[:-most]
     return bool(data)
 
 
 def _text(*outputs: bytearray) -> str:
-    return "".join(output.decode(errors="replace") for output in outputs)
+    return "".join(output[-_MOST_OUTPUT:].decode(errors="replace") for output in outputs)
 
 
 def _value(text: str) -> Any:

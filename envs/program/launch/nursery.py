@@ -20,11 +20,12 @@ from typing import IO, Any
 import cloudpickle  # type: ignore[import-untyped]
 
 from agentrl.envs.errors import InfrastructureError
+from agentrl.envs.program.launch.keeper import sweep
 from agentrl.envs.program.launch.program import Ended, Order, Program, Run
 
 __all__ = ["Nursery", "lend"]
 
-_MOST_BYTES = 16 << 20  # of a report
+_MOST_BYTES = 64 << 20  # of a report
 _START_S = 60.0
 
 
@@ -108,12 +109,13 @@ class Nursery:
                 socket.send_fds(self._line, [b"o"], fds)
 
     def _raise_up(self) -> None:
+        sweep()
         if self._line is not None:
             self._line.close()
         self._line, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._line.settimeout(_START_S)  # of a full buffer: it imports, and orders wait
         with other:
-            command = [sys.executable, "-m", "agentrl.envs.program.launch.forking", str(other.fileno())]
+            command = [sys.executable, "-P", "-m", "agentrl.envs.program.launch.forking", str(other.fileno())]
             first = cloudpickle.dumps({"path": sys.path, "program": self.program})
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[other.fileno()], close_fds=True

@@ -7,6 +7,7 @@ what a command writes into the file that AGENTRL_RESULT names, or else prints.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -23,6 +24,7 @@ from agentrl.envs.functions import find_here
 __all__ = ["Ended", "Order", "Program", "Run"]
 
 _PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_HERE, _NO_PROXY = "127.0.0.1,localhost", ("NO_PROXY", "no_proxy")  # a proxy does not lead to this machine
 _HINT = "install it, or give its path; a Python file is run by 'python FILE.py'"
 _EXAMPLES = "'my_agent:run' (a function), 'python -m my_agent' or ['node', 'agent.js'] (a command)"
 
@@ -121,6 +123,7 @@ class Order:
             "ANTHROPIC_BASE_URL": self.base_url.removesuffix("/v1"),
             "ANTHROPIC_API_KEY": self.api_key,
             "AGENTRL_SEED": str(self.seed),
+            **{name: f"{others},{_HERE}" if (others := os.environ.get(name)) else _HERE for name in _NO_PROXY},
         }
 
 

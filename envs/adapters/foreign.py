@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from agentrl.envs.adapters.generators import Generators
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import DataError, EnvError, InfrastructureError, UsageError
 from agentrl.envs.protocol import SPLITS, Policy, Reply
@@ -41,7 +42,8 @@ def package(name: str, env: str, install: str) -> ModuleType:
         UsageError: It is not installed, or lacks a part.
     """
     try:
-        return importlib.import_module(name)
+        with Generators(0).lent():  # some draw from a global generator when they are imported
+            return importlib.import_module(name)
     except ImportError as error:
         raise UsageError(f"{env} needs {name}, which cannot be imported ({error}); type: {install}") from error
 

@@ -130,7 +130,10 @@ class App:
             key, is_stream = key_of(headers), Fields(told).flag("stream", False)
             real = await self._answers.passed_on(key, Fields(told).text("model"))
             if real is not None:
-                await self._watched(self._passing.forward(real, path, headers, body, send), receive, None)
+                try:
+                    await self._watched(self._passing.forward(real, path, headers, body, send), receive, None)
+                finally:
+                    self._answers.came_back(key)
                 return
             if speech is responses:
                 told = self._kept.continued(key, told)

@@ -102,3 +102,7 @@ class Answers(Protocol):
             Refused: The key is wrong.
         """
         ...
+
+    def came_back(self, key: str) -> None:
+        """Note that a call for which `passed_on` named an endpoint has ended, however it did."""
+        ...

@@ -25,7 +25,7 @@ from agentrl.envs.errors import InfrastructureError, UsageError, nearest
 from agentrl.envs.functions import load_function
 from agentrl.envs.program.calls import Said
 from agentrl.envs.program.exchange import Mailbox, Pending, Upstream
-from agentrl.envs.program.launch.boxed import BoxedPrograms, read_folder
+from agentrl.envs.program.launch.boxed import boxed
 from agentrl.envs.program.launch.nursery import lend as lend_nursery
 from agentrl.envs.program.launch.program import Ended, Order, Program, Run
 from agentrl.envs.program.limits import Limits
@@ -114,7 +114,7 @@ class ProgramEnv(gymnasium.Env[str, str]):
             raise UsageError(
                 f"oracle={oracle!r:.80} is no function; give one of (task, messages), or 'MODULE:CALLABLE'"
             )
-        self._boxes = self._boxed(folder, image)
+        self._boxes = boxed(self._program, BACKENDS[self._backend], folder, image)
         if self._boxes is None:
             self._program.check()
         self.action_space = Unicode(_MOST_CHARS)
@@ -240,7 +240,9 @@ class ProgramEnv(gymnasium.Env[str, str]):
         def policy(observation: str, info: dict[str, Any]) -> str:
             assert self._task is not None
             assert self._pending is not None
-            return str(solve(dict(self._task.row), [dict(message) for message in self._pending.call.messages]))
+            return str(
+                solve(copy.deepcopy(dict(self._task.row)), [dict(message) for message in self._pending.call.messages])
+            )
 
         return policy
 
@@ -253,21 +255,6 @@ class ProgramEnv(gymnasium.Env[str, str]):
         return {}
 
     # -- the program ---------------------------------------------------------------------------------------------
-
-    def _boxed(self, folder: str | Path | None, image: str | None) -> BoxedPrograms | None:
-        name = BACKENDS[self._backend]
-        if not name:
-            for what, value in (("folder", folder), ("image", image)):
-                if value is not None:
-                    raise UsageError(f"{what}={str(value)!r} is for a box; give backend='auto' with it")
-            return None
-        if not self._program.argv:
-            raise UsageError(
-                f"program={self._program.name!r} is a function, which runs on this machine; in a box write a command, "
-                "such as program='python3 agent.py' with folder='my_agent'"
-            )
-        files = {} if folder is None else read_folder(folder)
-        return BoxedPrograms(program=self._program, backend=name, files=files, wall_s=self._limits.wall_s, image=image)
 
     def _launch(self, seed: int) -> None:
         assert self._task is not None
@@ -290,10 +277,15 @@ class ProgramEnv(gymnasium.Env[str, str]):
 
     def _next(self, timeout_s: float) -> Pending | Ended | None:
         """Return what happens next, None where nothing does in time; calls that nobody waits for are passed over."""
-        until = time.monotonic() + timeout_s
         assert self._box is not None
+        left_s = timeout_s
         while True:
-            event = self._box.take(until - time.monotonic())
+            began = time.monotonic()
+            event = self._box.take(min(left_s, 1.0))
+            if not self._box.num_abroad:  # a real endpoint takes its own time
+                left_s -= time.monotonic() - began
+            if event is None and left_s > 0:
+                continue
             if isinstance(event, Pending) and event.is_left:
                 continue
             if isinstance(event, Pending) and (kept := self._box.kept(event.call)) is not None:

@@ -41,7 +41,7 @@ class Upstream:
 
         Args:
             model: Its name, or the beginning of its name and "*".
-            told: `base_url`, and `key_env`: the variable of the environment that holds the key.
+            told: `base_url`, and `key_env`: the variable of the environment that holds the key, where one is needed.
 
         Raises:
             UsageError: It is no endpoint.
@@ -50,7 +50,10 @@ class Upstream:
             raise UsageError(f"passthrough[{model!r}] is {told!r:.80}; write {_EXAMPLE}")
         if not str(told["base_url"]).startswith(("http://", "https://")):
             raise UsageError(f"passthrough[{model!r}]: {told['base_url']!r} is no address; write {_EXAMPLE}")
-        return cls(base_url=str(told["base_url"]), key=os.environ.get(str(told.get("key_env", "OPENAI_API_KEY")), ""))
+        variable = str(told.get("key_env", ""))
+        if variable and variable not in os.environ:
+            raise UsageError(f"passthrough[{model!r}]: {variable} is not set; export it, or leave key_env out")
+        return cls(base_url=str(told["base_url"]), key=os.environ.get(variable, "") if variable else "")
 
     @classmethod
     def read_all(cls, passthrough: Mapping[str, Mapping[str, str]]) -> dict[str, Upstream]:
@@ -112,7 +115,7 @@ class Mailbox:
     def __init__(self, key: str, upstreams: dict[str, Upstream]) -> None:
         self.key = key
         self.upstreams = upstreams
-        self.num_passed = 0  # calls that real endpoints answered
+        self.num_abroad = 0  # calls that real endpoints answer now
         self._events: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting: set[Pending] = set()
@@ -212,8 +215,13 @@ class Exchange:
         upstream = box.upstream(model)
         if upstream is None:
             return None
-        box.num_passed += 1
+        box.num_abroad += 1
         return upstream.base_url, upstream.key
+
+    def came_back(self, key: str) -> None:
+        """Note that a call that was passed on has ended; see `calls.Answers`."""
+        if (box := self._boxes.get(key)) is not None:
+            box.num_abroad -= 1
 
     def _box(self, key: str) -> Mailbox:
         box = self._boxes.get(key)

@@ -29,8 +29,3 @@ class Limits:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
                 raise UsageError(f"{name}={value!r} must be a number of seconds above 0")
-
-    @property
-    def wall_s(self) -> float:
-        """Seconds after which a box ends the program by itself, however long the policy took; a day."""
-        return 86_400.0

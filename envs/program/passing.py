@@ -56,11 +56,12 @@ class Passing:
         base, key = real
         url = base.rstrip("/").removesuffix("/v1") + path
         is_anthropic = path.startswith("/v1/messages")
-        shown = (b"x-api-key", key.encode()) if is_anthropic else (b"authorization", f"Bearer {key}".encode())
+        name, value = (b"x-api-key", key) if is_anthropic else (b"authorization", f"Bearer {key}")
+        shown = [(name, value.encode())] if key else []  # a server of one's own may need none
         sent = [each for each in headers.items() if each[0] not in _OF_HOP and each[0] not in _KEYS]
         started = False
         try:
-            request = httpx.Request("POST", url, headers=[*sent, shown], content=body)
+            request = httpx.Request("POST", url, headers=[*sent, *shown], content=body)
             response = await self._client.send(request, stream=True)
             try:
                 found = [(name.lower(), value) for name, value in response.headers.raw]

@@ -7,12 +7,15 @@ transcript as an answer, in a turn of its own, so that the components in the box
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.functions import load_function
@@ -105,10 +108,10 @@ def _by_function(function: Function) -> Callable[[Task, Any, bool, Transcript], 
         if not has_result:
             return Scored(reward=0.0, rewards={"rubric": 0.0}, success=False)
         try:
-            return _scored(function(dict(task.row), result, transcript))
+            return _scored(function(copy.deepcopy(dict(task.row)), result, transcript))
         except InfrastructureError:
             raise
-        except Exception as error:  # the user's own: no fault of the policy, and never a reward
+        except (Exception, SystemExit) as error:  # the user's own: no fault of the policy, and never a reward
             raise InfrastructureError(
                 f"the rubric failed: {type(error).__name__}: {error}", kind="rubric", boundary="rubric"
             ) from error
@@ -117,11 +120,16 @@ def _by_function(function: Function) -> Callable[[Task, Any, bool, Transcript], 
 
 
 def _scored(told: Any) -> Scored:
-    if isinstance(told, bool):
+    if isinstance(told, bool | np.bool_):
+        told = bool(told)
         return Scored(reward=float(told), rewards={"rubric": float(told)}, success=told)
     if isinstance(told, Mapping):
         rewards = {str(name): _number(value) for name, value in told.items() if name != "success"}
-        success = None if told.get("success") is None else bool(told["success"])
+        success = told.get("success")
+        if success is not None and not isinstance(success, bool | np.bool_):
+            raise ValueError(f"its success is {success!r:.40}, but must be True, False or None")
+        success = None if success is None else bool(success)
+        rewards = rewards or {"rubric": float(bool(success))}
         return Scored(reward=math.fsum(rewards.values()), rewards=rewards, success=success)
     value = _number(told)
     return Scored(reward=value, rewards={"rubric": value})

@@ -37,6 +37,7 @@ class ScriptedAnswers:
         self.delay_s = delay_s
         self.calls: list[tuple[str, Call]] = []  # with the key of each
         self.num_cancelled = 0  # whose client left
+        self.num_back = 0  # calls that were passed on and have ended
         self._keys = None if keys is None else set(keys)
         self._real = real or {}
 
@@ -72,6 +73,10 @@ class ScriptedAnswers:
         """Let another key be known, where not all are."""
         if self._keys is not None:
             self._keys.add(key)
+
+    def came_back(self, key: str) -> None:
+        """Note that a call that was passed on has ended."""
+        self.num_back += 1
 
     def _check(self, key: str) -> None:
         if self._keys is not None and key not in self._keys:

@@ -18,6 +18,7 @@ import numpy as np
 from agentrl.envs.errors import DataError, InfrastructureError, UsageError
 from agentrl.envs.functions import load_function
 from agentrl.envs.protocol import SPLITS
+from agentrl.envs.remote.wire import WireError, plain
 from agentrl.envs.rows import Row
 from agentrl.envs.splits import Source, by_split, sort_rows, tasks_of
 
@@ -106,9 +107,16 @@ def _rows(rows: Sequence[Any]) -> list[Row]:
         if not isinstance(row, Mapping):
             raise DataError(f"tasks, item {number}: {row!r:.80} is no dict; write {{'question': …, 'answer': …}}")
     return [
-        Row(path=Path("tasks"), unit="item", number=number, start=0, length=0, value=dict(row))
+        Row(path=Path("tasks"), unit="item", number=number, start=0, length=0, value=_plain(row, number))
         for number, row in enumerate(rows, 1)
     ]
+
+
+def _plain(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    try:
+        return plain(row)  # type: ignore[no-any-return]  # a dict stays one
+    except WireError as error:
+        raise DataError(f"tasks, item {number}: {error}") from error
 
 
 def _drawn(function: Draw) -> Callable[[np.random.Generator, str, int], Task]:
@@ -117,7 +125,8 @@ def _drawn(function: Draw) -> Callable[[np.random.Generator, str, int], Task]:
             row = function(generator, split, level)
             if not isinstance(row, Mapping):
                 raise TypeError(f"it returned {type(row).__name__}, but must return a dict")
-            return Task(id=_id(row), row=dict(row))
+            told = plain(row)
+            return Task(id=_id(told), row=told)
         except InfrastructureError:
             raise
         except Exception as error:  # the user's own

@@ -21,8 +21,9 @@ from agentrl.envs.tools.host import infrastructure, shared_backend
 from agentrl.sandboxes import Process, Sandbox, SandboxSpec
 from agentrl.sandboxes.errors import SandboxError
 
-__all__ = ["BoxedPrograms", "read_folder"]
+__all__ = ["BoxedPrograms", "boxed", "read_folder"]
 
+_WALL_S = 86_400.0  # the environment ends the program; what the policy takes is not its time
 _PORT = 8000  # of the endpoint, as a box sees it
 _TASK, _RESULT = "/work/task.json", "/work/result"
 _MOST_RESULT = 8 << 20  # bytes
@@ -38,14 +39,12 @@ class BoxedPrograms:
         program: A command.
         backend: Name of the sandbox backend.
         files: Path in /work -> content.
-        wall_s: Seconds that an episode's program may last.
         image: Of Docker.
     """
 
     program: Program
     backend: str
     files: Mapping[str, bytes]
-    wall_s: float
     image: str | None = None
 
     def start(self, order: Order, ended: Callable[[Ended], None]) -> Run:
@@ -73,7 +72,7 @@ class BoxedPrograms:
             services={_PORT: parts.port},
             environment=variables,
             files={**self.files, "task.json": json.dumps(order.task).encode()},
-            wall_s=self.wall_s,
+            wall_s=_WALL_S,
         )
         with infrastructure():
             box = shared_backend(self.backend).lease(spec)
@@ -117,7 +116,7 @@ class _Run(Run):
         if how == "exited":
             code = done.exit_code
         elif how == "signal":
-            code = done.signal
+            how, code = "exited", 128 + (done.signal or 0)  # nobody else kills in its own box; told as a shell does
         if how != "returned":
             return Ended(how=how, code=code or 0, output=output)  # type: ignore[arg-type]  # of the table
         written = None
@@ -125,6 +124,32 @@ class _Run(Run):
             written = self._box.read(_RESULT, max_bytes=_MOST_RESULT).decode(errors="replace")
         text = done.stdout_text if written is None else written
         return Ended(how="returned", result=_value(text.strip()), output=output)
+
+
+def boxed(program: Program, backend: str, folder: str | Path | None, image: str | None) -> BoxedPrograms | None:
+    """Return what starts a program in boxes; None where it runs on this machine.
+
+    Args:
+        program: Which.
+        backend: Name of the sandbox backend; empty: this machine.
+        folder: Whose files lie in the box's /work.
+        image: Of Docker.
+
+    Raises:
+        UsageError: These do not go together, or the folder cannot be used.
+    """
+    if not backend:
+        for what, value in (("folder", folder), ("image", image)):
+            if value is not None:
+                raise UsageError(f"{what}={str(value)!r} is for a box; give backend='auto' with it")
+        return None
+    if not program.argv:
+        raise UsageError(
+            f"program={program.name!r} is a function, which runs on this machine; in a box write a command, such as "
+            "program='python3 agent.py' with folder='my_agent'"
+        )
+    files = {} if folder is None else read_folder(folder)
+    return BoxedPrograms(program=program, backend=backend, files=files, image=image)
 
 
 def read_folder(folder: str | Path) -> dict[str, bytes]:

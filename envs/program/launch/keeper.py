@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import dataclasses
 import inspect
 import json
 import os
@@ -203,13 +204,23 @@ def _become(
         with suppress(Exception):  # it may have closed or replaced them
             stream.flush()
     try:
-        written = json.dumps(told, default=str).encode()
+        written = json.dumps(told, default=_plainly).encode()
     except Exception as error:  # such as a dict whose keys are tuples
         trouble = f"it gave {type(told['result']).__name__} that is no plain data: {error}"
         written = json.dumps({"how": "raised", "code": 0, "result": None, "trouble": trouble}).encode()
     with os.fdopen(result_fd, "wb") as file:
         file.write(written)
     return 0
+
+
+def _plainly(value: Any) -> Any:
+    """Return a result's part as plain data where it says how: of numpy, pydantic and dataclasses; else as text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    for method in ("model_dump", "tolist"):
+        if callable(found := getattr(value, method, None)):
+            return found()
+    return list(value) if isinstance(value, set | frozenset) else str(value)
 
 
 async def _awaited(value: Any) -> Any:

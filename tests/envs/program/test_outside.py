@@ -6,14 +6,17 @@ import json
 import os
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agentrl.envs.program.env import ProgramEnv
 from agentrl.envs.program.launch.keeper import sweep
 from agentrl.envs.rubrics import RubricReward
+from tests.completions_server import serving
 from tests.envs.program.test_env import PROGRAMS, echo, into, made, played
 
 RUBRIC = '[[component]]\nuse = "exact_match"\n'
@@ -80,6 +83,40 @@ def test_long_results_of_commands_are_whole_or_refused(tmp_path: Path) -> None:
             assert (step[4]["flags"], len(json.dumps(seen))) == (
                 ([], 200_006) if length < 1_000_000 else (["program:raised"], 200_006)
             )
+
+
+def test_numbers_of_numpy_are_numbers_for_the_program() -> None:
+    def draw(generator: np.random.Generator, split: str, level: int) -> dict[str, Any]:
+        first, second = generator.integers(10, size=2)
+        return {"a": first, "b": second, "answer": first + second}
+
+    def add(task: dict[str, Any], base_url: str, api_key: str) -> Any:
+        from tests.envs.program.programs import ask, user
+
+        ask(base_url, api_key, [user("?")])
+        return np.int64(task["a"] + task["b"])
+
+    with made(add, tasks=draw, rubric=lambda task, result, transcript: np.bool_(result == task["answer"])) as env:
+        step = played(env, echo)[-1]
+        assert (step[1], step[4]["success"]) == (1.0, True)
+
+
+def test_a_slow_endpoint_of_others_is_not_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(handler: Any, body: dict[str, Any]) -> str:
+        time.sleep(2.5)
+        return "here"
+
+    with serving(slow) as server:
+        other = {"big-*": {"base_url": server.url}}
+        with made("consults", passthrough=other, silence_s=1.5, rubric=lambda *_: True) as env:
+            assert played(env, echo)[-1][4].get("success")
+        assert "authorization" not in {name.lower() for name in server.headers[0]}
+
+
+@pytest.mark.parametrize("told", [{"x": 1, "success": "false"}, {"x": float("nan")}, "good"])
+def test_what_no_rubric_may_say_is_a_failure(told: Any) -> None:
+    with made("waits", rubric=lambda *_: told) as env:
+        assert played(env, echo)[-1][4]["failure"]["boundary"] == "rubric"
 
 
 def test_more_answers_than_turns_is_a_limit() -> None:

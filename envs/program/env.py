@@ -77,7 +77,7 @@ class ProgramEnv(gymnasium.Env[str, str]):
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # type: ignore[misc]  # Gymnasium leaves it an instance attribute
-    levels: ClassVar[range] = LEVELS
+    levels: range  # that the tasks have
 
     def __init__(
         self,
@@ -102,7 +102,8 @@ class ProgramEnv(gymnasium.Env[str, str]):
         self._limits = Limits(max_turns=max_turns, start_s=start_s, silence_s=silence_s, program_s=program_s)
         self._program = Program.read(program)
         self._backend = checked_choice("backend", backend, BACKENDS)
-        self._draw = read_tasks(tasks, needs_answers=rubric is None)
+        self._tasks = read_tasks(tasks, needs_answers=rubric is None)
+        self.levels = self._tasks.levels
         self._score = read_rubric(rubric)
         self._upstreams = Upstream.read_all({} if passthrough is None else passthrough)
         self._oracle: Oracle | None = (
@@ -148,7 +149,7 @@ class ProgramEnv(gymnasium.Env[str, str]):
         if options:
             name = next(iter(options))
             raise UsageError(f"options has no {name!r}{nearest(str(name), ('split', 'level'))}; there are split, level")
-        self._task = self._draw(self.np_random, split, level)
+        self._task = self._tasks.draw(self.np_random, split, level)
         self._launch(int(self.np_random.integers(2**31)))
         began = time.monotonic()
         event = self._next(self._limits.start_s)

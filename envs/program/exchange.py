@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from agentrl.envs.errors import UsageError
 from agentrl.envs.program.calls import Call, Refused, Said
+from agentrl.envs.program.launch.program import IMPORT_KEY
 
 __all__ = ["Exchange", "Mailbox", "Pending", "Upstream"]
 
@@ -227,6 +228,13 @@ class Exchange:
         box = self._boxes.get(key)
         if box is None:
             self.num_strangers += 1
+            if key == IMPORT_KEY:
+                raise Refused(
+                    "this client was made when the program was imported, before there was an episode; make it in the "
+                    "function, from the base_url and api_key that it is given",
+                    status=401,
+                    code="invalid_api_key",
+                )
             what = "is the key of no episode that goes on" if key else "there is no key"
             raise Refused(
                 f"{what if not key else 'this ' + what}; use the OPENAI_API_KEY (or api_key) that the program is given",

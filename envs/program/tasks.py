@@ -20,9 +20,9 @@ from agentrl.envs.functions import load_function
 from agentrl.envs.protocol import SPLITS
 from agentrl.envs.remote.wire import WireError, plain
 from agentrl.envs.rows import Row
-from agentrl.envs.splits import Source, by_split, sort_rows, tasks_of
+from agentrl.envs.splits import LEVELS, Source, by_split, sort_rows, tasks_of
 
-__all__ = ["Draw", "Task", "Tasks", "read_tasks"]
+__all__ = ["Draw", "Task", "TaskSource", "Tasks", "read_tasks"]
 
 Draw = Callable[[np.random.Generator, str, int], Mapping[str, Any]]
 """(generator, split, level) -> a row; the splits must be disjoint, which is the function's to see to."""
@@ -56,8 +56,16 @@ class Task:
         return tuple(map(str, told)) if isinstance(told, list | tuple) else (str(told),)
 
 
-def read_tasks(tasks: Tasks | str, *, needs_answers: bool = False) -> Callable[[np.random.Generator, str, int], Task]:
-    """Return what draws a task of a split and level.
+@dataclass(frozen=True, kw_only=True)
+class TaskSource:
+    """Where the tasks of an environment come from."""
+
+    draw: Callable[[np.random.Generator, str, int], Task]  # (generator, split, level) -> a task
+    levels: range = LEVELS  # that there are
+
+
+def read_tasks(tasks: Tasks | str, *, needs_answers: bool = False) -> TaskSource:
+    """Return what draws tasks.
 
     Args:
         tasks: A file of JSON lines; {"train": FILE, "test": FILE}; a list of rows; a function (`Draw`), or its name,
@@ -73,7 +81,7 @@ def read_tasks(tasks: Tasks | str, *, needs_answers: bool = False) -> Callable[[
     if isinstance(tasks, str) and ":" in tasks and not Path(tasks).exists():
         tasks = load_function(f"tasks={tasks!r}", tasks, example="tasks='my_tasks:draw'")
     if callable(tasks):
-        return _drawn(tasks)
+        return TaskSource(draw=_drawn(tasks))
     source: Any = "a list"
     if isinstance(tasks, Mapping) and tasks and all(isinstance(rows, list | tuple) for rows in tasks.values()):
         if not set(tasks) <= set(SPLITS):
@@ -99,7 +107,8 @@ def read_tasks(tasks: Tasks | str, *, needs_answers: bool = False) -> Callable[[
         there = tasks_of(found, split, level, source=source, noun="task", argument="tasks")
         return there[int(generator.integers(len(there)))]
 
-    return draw
+    levels = [level for _, level in found]
+    return TaskSource(draw=draw, levels=range(min(levels), max(levels) + 1))
 
 
 def _rows(rows: Sequence[Any]) -> list[Row]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from agentrl.envs.program.calls import Asked, Call, Said
+from agentrl.envs.rows import clean
 from agentrl.envs.tools import ToolCall, parse
 from agentrl.envs.turns import spoken
 
@@ -32,6 +33,7 @@ def read_turn(action: str, call: Call, turn: int) -> tuple[Said, str]:
     >>> said.content, said.reasoning, said.stopped_by, written
     ('Fine. ', 'Hm.', 'END', 'Fine. ')
     """
+    action = clean(action).replace("\0", "\ufffd")  # what the endpoint would not take back
     text, reasoning = spoken(action), _reasoning(action)
     cut = min(((text.find(each), each) for each in call.stop if each in text), default=None)
     if cut is not None:

@@ -187,6 +187,10 @@ def _become(
     sys.stdout = open(1, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
     random.seed(order["seed"])
+    if (numpy := sys.modules.get("numpy")) is not None:  # else every fork would draw the same
+        numpy.random.seed(order["seed"])
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(order["seed"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     own = os.getpid()
     told: dict[str, Any] = {"how": "returned", "code": 0, "result": None}

@@ -21,7 +21,7 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from agentrl.envs.errors import InfrastructureError
 from agentrl.envs.program.launch.keeper import sweep
-from agentrl.envs.program.launch.program import Ended, Order, Program, Run
+from agentrl.envs.program.launch.program import IMPORT_KEY, Ended, Order, Program, Run
 
 __all__ = ["Nursery", "lend"]
 
@@ -71,7 +71,7 @@ class Nursery:
             ours.append(theirs)
             leash_end, leash = os.pipe()
             ours.append(leash_end)
-            self._send(ours)
+            self._send(ours, order.base_url)
         except OSError as error:
             raise InfrastructureError(
                 f"{self.program.name}: no process could be started: {error}", kind="start", boundary="program"
@@ -97,18 +97,18 @@ class Nursery:
                 process.kill()
                 process.wait()
 
-    def _send(self, fds: list[int]) -> None:
+    def _send(self, fds: list[int], base_url: str) -> None:
         with self._lock:
             if self._process is None or self._process.poll() is not None:
-                self._raise_up()
+                self._raise_up(base_url)
             assert self._line is not None
             try:
                 socket.send_fds(self._line, [b"o"], fds)
             except OSError:  # it has died since
-                self._raise_up()
+                self._raise_up(base_url)
                 socket.send_fds(self._line, [b"o"], fds)
 
-    def _raise_up(self) -> None:
+    def _raise_up(self, base_url: str) -> None:
         sweep()
         if self._line is not None:
             self._line.close()
@@ -117,8 +117,14 @@ class Nursery:
         with other:
             command = [sys.executable, "-P", "-m", "agentrl.envs.program.launch.forking", str(other.fileno())]
             first = cloudpickle.dumps({"path": sys.path, "program": self.program})
+            # A client that is made at import must not ask the real endpoint, with the user's key and at their cost.
+            unread = Order(task={}, base_url=base_url, api_key=IMPORT_KEY, seed=0).variables()
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[other.fileno()], close_fds=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                env=os.environ | unread,
+                pass_fds=[other.fileno()],
             )
         assert self._process.stdin is not None
         with suppress(BrokenPipeError), self._process.stdin as stdin:  # its end is seen when it is sent an order

@@ -21,7 +21,10 @@ from typing import Any, Literal
 from agentrl.envs.errors import UsageError
 from agentrl.envs.functions import find_here
 
-__all__ = ["Ended", "Order", "Program", "Run"]
+__all__ = ["IMPORT_KEY", "Ended", "Order", "Program", "Run"]
+
+IMPORT_KEY = "agentrl-at-import"
+"""The key that a program's module finds while it is imported; it belongs to no episode."""
 
 _PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _HERE, _NO_PROXY = "127.0.0.1,localhost", ("NO_PROXY", "no_proxy")  # a proxy does not lead to this machine

@@ -19,13 +19,14 @@ _TINY = "tiny"  # no model yet: it is made
 _RUBRIC = "agentrl.envs.rubrics:RubricReward"  # what --rubric wraps environments in
 _USAGE = """\
 usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME] [--rubric FILE.toml]
-                            [--any.nested.option VALUE …]
+                            [--env-kwargs.NAME VALUE …] [--any.nested.option VALUE …]
        agentrl train --env ID [options]
        agentrl train RECIPE [options] --dry-run
        agentrl train --resume RUN
 
 Trains a model with GRPO on an environment. RECIPE is the name of a recipe or a .toml file; every key of it can be given
-as an option, nested ones with dots (--optim.lr 1e-6, --rollout.concurrency 64). Without a recipe it is gymnasium, which
+as an option, nested ones with dots (--optim.lr 1e-6, --rollout.concurrency 64); --env-kwargs.NAME is an argument of
+the environment. Without a recipe it is gymnasium, which
 makes a tiny model. An environment without text is spoken for: --env FrozenLake-v1. Several environments share a run by
 their weights: --env FrozenLake-v1:0.7 --env Blackjack-v1:0.3. With --rubric the reward is that of a rubric in place of
 the environment's own (agentrl rubric --help). With --dry-run the model is loaded, a few episodes are

@@ -153,10 +153,15 @@ class Sandbox(ABC):
         on_output: OnOutput | None = None,
         open_stdin: bool = False,
     ) -> Process:
-        """Run a program in the background; arguments as in `exec`. It is killed with the box, or after `timeout_s`.
+        """Run a program in the background; it is killed with the box, or after `timeout_s`.
 
         Args:
-            command, stdin, cwd, environment, timeout_s, on_output: As in `exec`.
+            command: As of `exec`.
+            stdin: As of `exec`.
+            cwd: As of `exec`.
+            environment: As of `exec`.
+            timeout_s: As of `exec`.
+            on_output: As of `exec`.
             open_stdin: No end of file follows `stdin`: more comes by `Process.send`, until `Process.end_input`.
 
         Raises:

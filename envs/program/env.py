@@ -40,11 +40,13 @@ from agentrl.envs.rubrics.transcript import Transcript
 from agentrl.envs.spaces import Unicode
 from agentrl.envs.splits import LEVELS
 from agentrl.envs.tools.host import BACKENDS
+from agentrl.envs.turns import capped
 
 __all__ = ["MissingError", "ProgramEnv"]
 
 Oracle = Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], str]
 _MOST_CHARS = 1 << 24  # of an observation
+_MOST_TOLD = 1 << 16  # characters of a result that others are told and that is stored
 
 
 class MissingError(UsageError, AttributeError):
@@ -278,18 +280,19 @@ class ProgramEnv(gymnasium.Env[str, str]):
 
     def _next(self, timeout_s: float) -> Pending | Ended | None:
         """Return what happens next, None where nothing does in time; calls that nobody waits for are passed over."""
-        assert self._box is not None
+        box = self._box
+        assert box is not None
         left_s = timeout_s
         while True:
             began = time.monotonic()
-            event = self._box.take(min(left_s, 1.0))
-            if not self._box.num_abroad:  # a real endpoint takes its own time
+            event = box.take(min(left_s, 1.0))
+            if not box.num_abroad:  # a real endpoint takes its own time
                 left_s -= time.monotonic() - began
             if event is None and left_s > 0:
                 continue
             if isinstance(event, Pending) and event.is_left:
                 continue
-            if isinstance(event, Pending) and (kept := self._box.kept(event.call)) is not None:
+            if isinstance(event, Pending) and (kept := box.kept(event.call)) is not None:
                 event.give(kept)  # its client asks again, since the connection broke
                 continue
             assert event is None or isinstance(event, Pending | Ended)
@@ -372,7 +375,7 @@ class ProgramEnv(gymnasium.Env[str, str]):
         info: dict[str, Any] = {
             "replies": [{"role": "user", "name": "", "content": ending}],
             "rewards": dict(scored.rewards),
-            "answer": told if has_result else "",
+            "answer": capped(told, _MOST_TOLD),
             "flags": [] if has_result else [f"program:{ended.how if ended is not None else 'limit'}"],
         }
         if scored.success is not None:

@@ -24,10 +24,10 @@ from agentrl.envs.program.tasks import Task
 from agentrl.envs.rubrics.rubric import Rubric
 from agentrl.envs.rubrics.toml import rubric_of
 from agentrl.envs.rubrics.transcript import Transcript
-from agentrl.envs.search.scoring import exact_match
 
 __all__ = ["Scored", "answer_of", "read_rubric"]
 
+_ARTICLE = re.compile(r"^(?:the|an?) ")
 _TAGS = re.compile(r"</?(?:think|answer)>")
 Function = Callable[[Mapping[str, Any], Any, Transcript], Any]
 
@@ -84,12 +84,16 @@ def _matched(task: Task, result: Any, has_result: bool, transcript: Transcript) 
 
 
 def _equals(result: str, answer: str) -> float:
-    """Compare as numbers where the answer is one: punctuation, which else counts for nothing, is part of it there."""
+    """Compare as numbers where the answer is one, else as texts, of which case, an article and their ends are free."""
     truth = read_number(answer)
     if truth is None:
-        return exact_match(result, (answer,))
+        return float(_bare(result) == _bare(answer))
     said = read_number(result)
     return float(said is not None and (said.value, said.percent) == (truth.value, truth.percent))
+
+
+def _bare(text: str) -> str:
+    return _ARTICLE.sub("", " ".join(text.casefold().split()).strip(" .!?\"'`"))
 
 
 def _by_rubric(rubric: Rubric) -> Callable[[Task, Any, bool, Transcript], Scored]:

@@ -240,7 +240,7 @@ def test_nothing_outlives_an_episode() -> None:
     def left() -> int:
         return subprocess.run(["pgrep", "-cf", mark], capture_output=True, text=True, check=False).stdout.strip() != "0"
 
-    with made("daemons", tasks=[{"question": "?", "mark": mark}], rubric=lambda *_: True) as env:
+    with made("daemons", tasks={"train": [{"question": "?", "mark": mark}]}, rubric=lambda *_: True) as env:
         env.reset(seed=0)
         assert left()
         env.step("ended by itself")
@@ -291,7 +291,8 @@ def test_only_what_the_program_gave_is_paid() -> None:
         ("12", "1/2", 0),
         ("1,234", "1234", 1),
         ("0.5", "1/2", 1),
-        ("The Hague", "hague", 1),
+        ("The Hague", "hague.", 1),
+        ("C++", "C", 0),
     ],
 )
 def test_a_number_is_compared_as_a_number(answer: str, said: str, right: int) -> None:

@@ -29,7 +29,7 @@ def loss_of(
     **more: Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     if weights is None:
-        counts = {"num_sequences": len(mask), "num_tokens": int(mask.sum())}
+        counts: dict[str, Any] = {"num_sequences": len(mask), "num_tokens": int(mask.sum())}
         weights = token_weights(mask, config.kind, max_completion=10, **counts)
     return policy_loss(
         logprobs_BT=logprobs,
@@ -51,7 +51,7 @@ def run(problem: dict[str, Any], rows: list[int] | None = None) -> tuple[Tensor,
     """Loss, gradient and metrics of some rows, weighted as parts of the whole."""
     mask = problem["mask"]
     rows = list(range(len(mask))) if rows is None else rows
-    counts = {"num_sequences": len(mask), "num_tokens": int(mask.sum()), "max_completion": 5}
+    counts: dict[str, Any] = {"num_sequences": len(mask), "num_tokens": int(mask.sum()), "max_completion": 5}
     logprobs = problem["logprobs"][rows].clone().requires_grad_()
     loss, metrics = loss_of(
         logprobs,

@@ -238,7 +238,7 @@ def test_scaling_advantages_scales_the_policy_part(problem: dict[str, Any], fact
 def test_weights_are_those_of_the_papers(problem: dict[str, Any]) -> None:
     """A per-token loss of 1 everywhere is averaged to 1, by grpo over episodes, by dapo over tokens."""
     mask = problem["mask"]
-    counts = {"num_sequences": len(mask), "num_tokens": int(mask.sum()), "max_completion": 5}
+    counts: dict[str, Any] = {"num_sequences": len(mask), "num_tokens": int(mask.sum()), "max_completion": 5}
     used = float(mask.any(dim=1).float().mean())
     expected = {"dr_grpo": float(mask.sum()) / (len(mask) * 5)}
     expected |= dict.fromkeys(("grpo", "gspo", "sapo"), used) | dict.fromkeys(("dapo", "cispo"), float(mask.any()))
@@ -254,7 +254,7 @@ def test_errors_name_the_value() -> None:
         loss_of(RATIOS.log(), LossConfig(beta=0.1))
     with pytest.raises(ValueError, match=r"entropy_bonus is 0\.1, but no entropy"):
         loss_of(RATIOS.log(), LossConfig(entropy_bonus=0.1))
-    counts = {"num_sequences": 2, "num_tokens": 5, "max_completion": 10}
+    counts: dict[str, Any] = {"num_sequences": 2, "num_tokens": 5, "max_completion": 10}
     for change, message in (
         ({"num_sequences": 1}, "num_sequences is 1, but one micro-batch has 2"),
         ({"num_tokens": -1}, "num_tokens is -1"),

@@ -33,7 +33,7 @@ from agentrl.envs.program.matching import Conversations
 from agentrl.envs.program.scoring import Function, answer_of, read_rubric
 from agentrl.envs.program.shared import Served, give_back, lend
 from agentrl.envs.program.tasks import Task, Tasks, read_tasks
-from agentrl.envs.program.turns import counted, read_turn, text_of
+from agentrl.envs.program.turns import counted, given, read_turn, text_of
 from agentrl.envs.protocol import SPLITS, Failure, Policy
 from agentrl.envs.rubrics.rubric import Rubric
 from agentrl.envs.rubrics.transcript import Transcript
@@ -338,13 +338,13 @@ class ProgramEnv(gymnasium.Env[str, str]):
     def _opening(self, context: Mapping[str, Any]) -> tuple[str, str]:
         """Return the first observation and the system prompt, for players that read no context."""
         messages = list(context["messages"])
-        self._messages += messages
+        self._messages += map(given, messages)
         system = str(messages.pop(0)["content"]) if messages[0]["role"] == "system" and len(messages) > 1 else ""
         return text_of(messages), system
 
     def _asked(self, context: dict[str, Any]) -> tuple[str, float, bool, bool, dict[str, Any]]:
         messages = context["messages"]
-        self._messages += messages
+        self._messages += map(given, messages)
         replies = messages
         if context["after"] is None:
             replies = [{"role": "user", "name": "", "content": text_of(messages)}]

@@ -13,7 +13,7 @@ from agentrl.envs.rows import clean
 from agentrl.envs.tools import ToolCall, parse
 from agentrl.envs.turns import spoken
 
-__all__ = ["counted", "read_turn", "text_of"]
+__all__ = ["counted", "given", "read_turn", "text_of"]
 
 _THINK = re.compile(r"<think>(.*?)(?:</think>|\Z)", re.DOTALL)
 
@@ -65,6 +65,11 @@ def counted(said: Said, call: Call, action: str) -> Said:
     """Return an answer with its tokens, of which an environment knows the characters alone: four to a token."""
     read = len(text_of(call.messages))
     return replace(said, prompt_tokens=-(-read // 4), completion_tokens=-(-len(action) // 4))
+
+
+def given(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message that was read, for rubrics: one of the assistant was no turn of this episode."""
+    return {**message, "given": True} if message["role"] == "assistant" else dict(message)
 
 
 def text_of(messages: Sequence[Mapping[str, Any]]) -> str:

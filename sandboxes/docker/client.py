@@ -30,6 +30,7 @@ def open_client(url: str, timeout_s: float, version: str | None = None) -> Any:
 
     client = APIClient(base_url=url, version=version or DEFAULT_DOCKER_API_VERSION, timeout=timeout_s)
     if url.startswith("unix://"):
+        client.trust_env = False  # no proxy leads to a socket file, and another thread may be changing the environment
         client.get_adapter("http+docker://").close()
         client.mount("http+docker://", _adapter(f"http+{url}", timeout_s))
     return client

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from agentrl.envs.errors import UsageError, nearest
+from agentrl.envs.protocol import SPLITS
 
-__all__ = ["check_box", "checked_choice", "checked_count", "checked_weights"]
+__all__ = ["check_box", "check_turn", "checked_choice", "checked_count", "checked_options", "checked_weights"]
+
+
+def check_turn(action: object, *, is_over: bool) -> None:
+    """Refuse what no step can take.
+
+    Args:
+        action: The assistant's turn.
+        is_over: Whether the episode has ended, or not begun.
+
+    Raises:
+        UsageError: The action is no string, or there is no episode.
+
+    >>> check_turn("<answer>4</answer>", is_over=False)
+    """
+    if not isinstance(action, str):
+        raise UsageError(f"an action is a string, got {type(action).__name__}; pass the assistant's whole turn")
+    if is_over:
+        raise UsageError("the episode is over; call reset() first")
 
 
 def check_box(name: str, *, runs_code: bool, backend: str, canaries: bool) -> None:
@@ -74,3 +93,29 @@ def checked_weights(weights: Mapping[str, float], known: Mapping[str, float]) ->
         if not isinstance(weight, int | float) or not math.isfinite(weight):
             raise UsageError(f"the weight of {name} must be a finite number, got {weight!r}")
     return {**known, **weights}
+
+
+def checked_options(
+    options: Mapping[str, Any] | None, *, split: str, level: int, levels: Collection[int]
+) -> tuple[str, int]:
+    """Return split and level of an episode: those of a reset's options, else the environment's.
+
+    Args:
+        options: Of the reset.
+        split: The environment's.
+        level: The environment's.
+        levels: That there are.
+
+    Raises:
+        UsageError: For an unknown option or value.
+
+    >>> checked_options({"level": 3}, split="train", level=1, levels=range(1, 6))
+    ('train', 3)
+    """
+    given = dict(options or {})
+    split = checked_choice("split", given.pop("split", split), SPLITS)
+    level = checked_choice("level", given.pop("level", level), levels)
+    if given:
+        name = next(iter(given))
+        raise UsageError(f"options has no {name!r}{nearest(str(name), ('split', 'level'))}; there are split, level")
+    return split, level

@@ -17,9 +17,16 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 
-from agentrl.envs.arguments import check_box, checked_choice, checked_count, checked_weights
+from agentrl.envs.arguments import (
+    check_box,
+    check_turn,
+    checked_choice,
+    checked_count,
+    checked_options,
+    checked_weights,
+)
 from agentrl.envs.canaries import TAMPER, Traps
-from agentrl.envs.errors import InfrastructureError, UsageError, nearest
+from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.protocol import SPLITS, Failure, Policy, Reply
 from agentrl.envs.spaces import MAX_LENGTH, Unicode
 from agentrl.envs.tools import ArgumentError, Malformed, Tool, ToolCall, ToolError, Toolset, ToolsetSpec, parse
@@ -173,12 +180,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         super().reset(seed=seed)
         self._done = True  # until there is a task again
         self._release()
-        options = dict(options or {})
-        split = checked_choice("split", options.pop("split", self._split), SPLITS)
-        level = checked_choice("level", options.pop("level", self._level), self.levels)
-        if options:
-            name = next(iter(options))
-            raise UsageError(f"options has no {name!r}{nearest(str(name), ('split', 'level'))}; there are split, level")
+        split, level = checked_options(options, split=self._split, level=self._level, levels=self.levels)
         task_id = self.new_task(self.np_random, split, level)
         self._num_turns = self._num_malformed = 0
         self._traps = Traps.draw(self.np_random, self.references()) if self._has_canaries else None
@@ -197,10 +199,7 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         Raises:
             UsageError: When the action is no string, or the episode is over.
         """
-        if not isinstance(action, str):
-            raise UsageError(f"an action is a string, got {type(action).__name__}; pass the assistant's whole turn")
-        if self._done:
-            raise UsageError("the episode is over; call reset() first")
+        check_turn(action, is_over=self._done)
         self._num_turns += 1
         self._transcript.append(("assistant", action))
         try:

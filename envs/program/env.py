@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 
 import gymnasium
 
-from agentrl.envs.arguments import checked_choice
-from agentrl.envs.errors import InfrastructureError, UsageError, nearest
+from agentrl.envs.arguments import check_turn, checked_choice, checked_options
+from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.functions import load_function
 from agentrl.envs.program.calls import Said
 from agentrl.envs.program.exchange import Mailbox, Pending, Upstream
@@ -145,12 +145,7 @@ class ProgramEnv(gymnasium.Env[str, str]):
         self._disown()
         self._end("the next episode began")
         self._forget()
-        options = dict(options or {})
-        split = checked_choice("split", options.pop("split", self._split), SPLITS)
-        level = checked_choice("level", options.pop("level", self._level), LEVELS)
-        if options:
-            name = next(iter(options))
-            raise UsageError(f"options has no {name!r}{nearest(str(name), ('split', 'level'))}; there are split, level")
+        split, level = checked_options(options, split=self._split, level=self._level, levels=LEVELS)
         self._task = self._tasks.draw(self.np_random, split, level)
         self._launch(int(self.np_random.integers(2**31)))
         began = time.monotonic()
@@ -179,13 +174,11 @@ class ProgramEnv(gymnasium.Env[str, str]):
         Raises:
             UsageError: When the action is no string, or the episode is over.
         """
-        if not isinstance(action, str):
-            raise UsageError(f"an action is a string, got {type(action).__name__}; pass the assistant's whole turn")
-        if self._done or self._pending is None:
-            raise UsageError("the episode is over; call reset() first")
+        check_turn(action, is_over=self._done)
         self._messages.append({"role": "assistant", "content": action})
         self._num_turns += 1
         pending = self._pending
+        assert pending is not None  # an episode that goes on has a question
         said, written = read_turn(action, pending.call, self._num_turns - 1)
         self._talks.answered(said, written)
         self._said.append(counted(said, pending.call, action))

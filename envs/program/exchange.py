@@ -193,7 +193,6 @@ class Exchange:
 
     def __init__(self) -> None:
         self._boxes: dict[str, Mailbox] = {}
-        self.num_strangers = 0  # calls with a key that belongs to no episode
 
     def open(self, upstreams: dict[str, Upstream]) -> Mailbox:
         """Return a mailbox with a key of its own."""
@@ -227,7 +226,6 @@ class Exchange:
     def _box(self, key: str) -> Mailbox:
         box = self._boxes.get(key)
         if box is None:
-            self.num_strangers += 1
             if key == IMPORT_KEY:
                 raise Refused(
                     "this client was made when the program was imported, before there was an episode; make it in the "
@@ -235,9 +233,9 @@ class Exchange:
                     status=401,
                     code="invalid_api_key",
                 )
-            what = "is the key of no episode that goes on" if key else "there is no key"
+            what = "this is the key of no episode that goes on" if key else "there is no key"
             raise Refused(
-                f"{what if not key else 'this ' + what}; use the OPENAI_API_KEY (or api_key) that the program is given",
+                f"{what}; use the OPENAI_API_KEY (or api_key) that the program is given",
                 status=401,
                 code="invalid_api_key",
             )

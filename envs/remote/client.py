@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import gymnasium
 
+from agentrl.envs.arguments import check_turn
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.protocol import Failure
 from agentrl.envs.remote.wire import MAX_BYTES, WireError, decoded, encoded
@@ -110,10 +111,7 @@ class RemoteEnv(gymnasium.Env[str, str]):
         Raises:
             UsageError: When the action is no string, or the episode is over.
         """
-        if not isinstance(action, str):
-            raise UsageError(f"an action is a string, got {type(action).__name__}; pass the assistant's whole turn")
-        if self._done:
-            raise UsageError("the episode is over; call reset() first")
+        check_turn(action, is_over=self._done)
         try:
             told = self._asked({"op": "step", "action": action})
         except _LostError as error:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agentrl.envs.program.calls import Asked, Call, Refused, Said
-from agentrl.envs.program.dialects.reading import Fields, bad, function, new_id, pieces, plain_message
+from agentrl.envs.program.dialects.reading import Fields, bad, chosen, function, new_id, pieces, plain_message
 
 __all__ = ["ID_HEADER", "event", "failed", "read", "refused", "settings_of", "streamed", "whole"]
 
@@ -57,7 +57,7 @@ def read(told: Mapping[str, Any]) -> Call:
         model=fields.text("model"),
         messages=_messages(fields),
         tools=tools,
-        tool_choice=_choice(fields, tools),
+        tool_choice=chosen(fields, tools, lambda named: named.fields("function").text("name")),
         parallel_tool_calls=fields.flag("parallel_tool_calls", True),
         num_answers=fields.whole("n", 1, _MOST_ANSWERS) or 1,
         stop=_stops(fields),
@@ -157,26 +157,6 @@ def _part(part: Fields) -> str:
         return part.text(kind)
     path = part.path("type")
     return bad(f"'{path}' is {kind[:40]!r}; the policy reads text alone", path, "unsupported_value")
-
-
-def _choice(fields: Fields, tools: Sequence[Mapping[str, Any]]) -> str:
-    choice = fields.told.get("tool_choice")
-    if choice is None:
-        return "auto"
-    if type(choice) is dict:
-        named = fields.fields("tool_choice")
-        if (kind := named.text("type")) != "function":
-            path = named.path("type")
-            bad(f"'{path}' is {kind[:40]!r}; only 'function' is spoken here", path, "unsupported_value")
-        name = named.fields("function").text("name")
-        if not any(each["function"]["name"] == name for each in tools):
-            bad(f"'tool_choice' names {name[:80]!r}, which is not among 'tools'", "tool_choice")
-        return f"={name}"
-    if fields.text("tool_choice") not in ("auto", "none", "required"):
-        bad(f"'tool_choice' is {choice[:40]!r}, but must be auto, none, required or a function", "tool_choice")
-    if choice == "required" and not tools:
-        bad("'tool_choice' asks for a tool, but 'tools' gives none", "tool_choice")
-    return str(choice)
 
 
 def _stops(fields: Fields) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from agentrl.envs.program.calls import Call, Refused, Said
 from agentrl.envs.program.dialects.chat import event
-from agentrl.envs.program.dialects.reading import Fields, bad, function, new_id, pieces, plain_message
+from agentrl.envs.program.dialects.reading import Fields, bad, function, new_id, pieces, plain_message, refuse
 
 __all__ = ["ID_HEADER", "failed", "read", "refused", "streamed", "whole"]
 
@@ -42,9 +42,7 @@ def read(told: Mapping[str, Any]) -> Call:
         Refused: It asks for what is wrong, or what is not done here; status 400.
     """
     fields = Fields(told)
-    for name in _UNSPOKEN:
-        if told.get(name):
-            bad(f"'{name}' is not spoken here; leave it out", name, "unsupported_parameter")
+    refuse(told, _UNSPOKEN)
     model, most = fields.text("model"), fields.whole("max_tokens", 1, _MOST_TOKENS)
     if most is None:
         fields.required("max_tokens")

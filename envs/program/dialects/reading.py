@@ -12,12 +12,24 @@ import json
 import math
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from agentrl.envs.program.calls import Refused
 
-__all__ = ["Fields", "bad", "decoded", "function", "is_deep", "kind_of", "new_id", "pieces", "plain_message"]
+__all__ = [
+    "Fields",
+    "bad",
+    "chosen",
+    "decoded",
+    "function",
+    "is_deep",
+    "kind_of",
+    "new_id",
+    "pieces",
+    "plain_message",
+    "refuse",
+]
 
 _DEEPEST = 64
 _SUSPICIOUS = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")  # escapes of NUL, and of halves of a pair
@@ -251,6 +263,47 @@ def function(tool: Fields, schema: str = "parameters") -> dict[str, Any]:
     parameters = tool.object(schema) or {"type": "object", "properties": {}}
     description = tool.maybe_text("description") or ""
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+def chosen(fields: Fields, tools: Sequence[Mapping[str, Any]], name_of: Callable[[Fields], str]) -> str:
+    """Return `Call.tool_choice` of a request of OpenAI's.
+
+    Args:
+        fields: Of the request.
+        tools: That it offers.
+        name_of: Reads the tool that is named where `tool_choice` is an object.
+
+    Raises:
+        Refused: It is none, or names a tool that is not offered.
+    """
+    choice = fields.told.get("tool_choice")
+    if choice is None:
+        return "auto"
+    if type(choice) is dict:
+        named = fields.fields("tool_choice")
+        if (kind := named.text("type")) != "function":
+            path = named.path("type")
+            bad(f"'{path}' is {kind[:40]!r}; only 'function' is spoken here", path, "unsupported_value")
+        name = name_of(named)
+        if not any(each["function"]["name"] == name for each in tools):
+            bad(f"'tool_choice' names {name[:80]!r}, which is not among 'tools'", "tool_choice")
+        return f"={name}"
+    if fields.text("tool_choice") not in ("auto", "none", "required"):
+        bad(f"'tool_choice' is {choice[:40]!r}, but must be auto, none, required or a function", "tool_choice")
+    if choice == "required" and not tools:
+        bad("'tool_choice' asks for a tool, but 'tools' gives none", "tool_choice")
+    return str(choice)
+
+
+def refuse(told: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Refuse fields that are not spoken here.
+
+    Raises:
+        Refused: One of them is set.
+    """
+    for name in names:
+        if told.get(name):
+            bad(f"'{name}' is not spoken here; leave it out", name, "unsupported_parameter")
 
 
 def plain_message(told: Any) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from typing import Any
 from agentrl.envs.program.calls import Call, Refused, Said
 from agentrl.envs.program.dialects import chat
 from agentrl.envs.program.dialects.chat import event, settings_of
-from agentrl.envs.program.dialects.reading import Fields, bad, function, is_deep, new_id, plain_message
+from agentrl.envs.program.dialects.reading import Fields, bad, chosen, function, is_deep, new_id, plain_message, refuse
 from agentrl.envs.program.dialects.response_events import response_events
 
 __all__ = ["ID_HEADER", "continued", "failed", "items_of", "read", "refused", "streamed", "whole"]
@@ -26,7 +26,6 @@ _UNSPOKEN = ("background", "conversation", "prompt", "context_management")
 _MOST_TOKENS = 1 << 31
 _READABLE = ("input_text", "output_text", "text")
 _ROLES = {"user": "user", "system": "system", "developer": "system", "assistant": "assistant"}
-_CHOICES = ("auto", "none", "required")
 _FORMATS = ("json_object", "json_schema", "text")
 _LOGPROBS = "message.output_text.logprobs"
 _ECHOED: dict[str, Any] = {  # of the request, with what stands in the response where it is left out
@@ -69,9 +68,7 @@ def read(told: Mapping[str, Any]) -> Call:
         Refused: It asks for what is wrong, or what is not done here; status 400.
     """
     fields = Fields(told)
-    for name in _UNSPOKEN:
-        if told.get(name):
-            bad(f"'{name}' is not spoken here; leave it out", name, "unsupported_parameter")
+    refuse(told, _UNSPOKEN)
     if fields.whole("top_logprobs", 0, 20) or _LOGPROBS in fields.array("include"):
         name = "top_logprobs" if told.get("top_logprobs") else "include"
         bad("log-probabilities are not given here; leave them out", name, "unsupported_parameter")
@@ -88,7 +85,7 @@ def read(told: Mapping[str, Any]) -> Call:
         model=fields.text("model"),
         messages=_messages(fields),
         tools=tools,
-        tool_choice=_choice(fields, tools),
+        tool_choice=chosen(fields, tools, lambda named: named.text("name")),
         parallel_tool_calls=fields.flag("parallel_tool_calls", True),
         max_tokens=fields.whole("max_output_tokens", 1, _MOST_TOKENS),
         response_format=_format(text),
@@ -101,26 +98,6 @@ def _tool(tool: Fields) -> dict[str, Any]:
         path = tool.path("type")
         bad(f"'{path}' is {kind[:40]!r}; only tools of type 'function' are called here", path, "unsupported_value")
     return function(tool)
-
-
-def _choice(fields: Fields, tools: Sequence[Mapping[str, Any]]) -> str:
-    choice = fields.told.get("tool_choice")
-    if choice is None:
-        return "auto"
-    if type(choice) is dict:
-        named = fields.fields("tool_choice")
-        if (kind := named.text("type")) != "function":
-            path = named.path("type")
-            bad(f"'{path}' is {kind[:40]!r}; only 'function' is spoken here", path, "unsupported_value")
-        name = named.text("name")
-        if not any(each["function"]["name"] == name for each in tools):
-            bad(f"'tool_choice' names {name[:80]!r}, which is not among 'tools'", "tool_choice")
-        return f"={name}"
-    if fields.text("tool_choice") not in _CHOICES:
-        bad(f"'tool_choice' is {choice[:40]!r}, but must be auto, none, required or a function", "tool_choice")
-    if choice == "required" and not tools:
-        bad("'tool_choice' asks for a tool, but 'tools' gives none", "tool_choice")
-    return str(choice)
 
 
 def _format(text: Fields) -> Mapping[str, Any] | None:

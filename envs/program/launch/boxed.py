@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from agentrl.envs.errors import UsageError
+from agentrl.envs.program.launch.keeper import read_result
 from agentrl.envs.program.launch.program import Ended, Order, Program, Run
 from agentrl.envs.tools.host import infrastructure, shared_backend
 from agentrl.sandboxes import Process, Sandbox, SandboxSpec
@@ -28,7 +28,6 @@ _PORT = 8000  # of the endpoint, as a box sees it
 _TASK, _RESULT = "/work/task.json", "/work/result"
 _MOST_RESULT = 8 << 20  # bytes
 _MOST_FILES = 64 << 20  # bytes of a user's folder
-_STATUSES = {"ok": ("returned", 0), "nonzero": ("exited", None), "signal": ("signal", None)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +62,6 @@ class BoxedPrograms:
             base_url=urlunsplit(parts._replace(netloc=f"127.0.0.1:{_PORT}")),
             api_key=order.api_key,
             seed=order.seed,
-            environment=order.environment,
         )
         assert parts.port is not None
         variables = inside.variables() | {"AGENTRL_TASK": _TASK, "AGENTRL_RESULT": _RESULT}
@@ -110,20 +108,17 @@ class _Run(Run):
     def _read(self) -> Ended:
         done = self._process.wait()
         output = done.stdout_text + done.stderr_text
-        how, code = _STATUSES.get(done.status, ("raised", 0))
-        if how == "raised":
-            output += f"\nstopped: {done.status}"
-        if how == "exited":
-            code = done.exit_code
-        elif how == "signal":
-            how, code = "exited", 128 + (done.signal or 0)  # nobody else kills in its own box; told as a shell does
-        if how != "returned":
-            return Ended(how=how, code=code or 0, output=output)  # type: ignore[arg-type]  # of the table
+        if done.status == "nonzero":
+            return Ended(how="exited", code=done.exit_code or 0, output=output)
+        if done.status == "signal":  # nobody else kills in its own box; told as a shell does
+            return Ended(how="exited", code=128 + (done.signal or 0), output=output)
+        if done.status != "ok":
+            return Ended(how="raised", output=f"{output}\nstopped: {done.status}")
         written = None
         with suppress(SandboxError):
             written = self._box.read(_RESULT, max_bytes=_MOST_RESULT).decode(errors="replace")
         text = done.stdout_text if written is None else written
-        return Ended(how="returned", result=_value(text.strip()), output=output)
+        return Ended(how="returned", result=read_result(text), output=output)
 
 
 def boxed(program: Program, backend: str, folder: str | Path | None, image: str | None) -> BoxedPrograms | None:
@@ -170,10 +165,3 @@ def read_folder(folder: str | Path) -> dict[str, bytes]:
                 raise UsageError(f"folder={str(folder)!r} holds more than {_MOST_FILES >> 20} MB; give a smaller one")
             found[path.relative_to(top).as_posix()] = path.read_bytes()
     return found
-
-
-def _value(text: str) -> Any:
-    if text[:1] in ("{", "["):
-        with suppress(ValueError, RecursionError):
-            return json.loads(text)
-    return text

@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["keep", "sweep"]
+__all__ = ["keep", "read_result", "sweep"]
 
 _SUBREAPER, _DEATH_SIGNAL = 36, 1  # of prctl
 _MOST_OUTPUT = 64 << 10  # bytes of what a program printed that are kept
@@ -154,7 +154,7 @@ def _told_by_command(status: int, result_path: Path, out: bytearray, err: bytear
     if len(out if written is None else written) > _MOST_RESULT:
         return report | {"how": "raised", "output": _TOO_LONG}
     text = (out if written is None else written).decode(errors="replace")
-    return report | {"how": "returned", "result": _value(text.strip())}
+    return report | {"how": "returned", "result": read_result(text)}
 
 
 def _become(
@@ -246,8 +246,13 @@ def _text(*outputs: bytearray) -> str:
     return "".join(output[-_MOST_OUTPUT:].decode(errors="replace") for output in outputs)
 
 
-def _value(text: str) -> Any:
-    """Return what a command gave: JSON where it is an object or a list, else text."""
+def read_result(text: str) -> Any:
+    """Return what a command gave: data where it is a JSON object or list, else text.
+
+    >>> read_result(' {"a": 1}\\n'), read_result("4\\n")
+    ({'a': 1}, '4')
+    """
+    text = text.strip()
     if text[:1] in ("{", "["):
         with suppress(ValueError, RecursionError):
             return json.loads(text)

@@ -58,7 +58,7 @@ class Nursery:
             "base_url": order.base_url,
             "api_key": order.api_key,
             "seed": order.seed,
-            "variables": order.variables(),
+            "variables": order.variables() | _unproxied(),
             "argv": list(self.program.command),
         }
         ours: list[int] = []
@@ -123,7 +123,7 @@ class Nursery:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                env=os.environ | unread,
+                env=os.environ | unread | _unproxied(),
                 pass_fds=[other.fileno()],
             )
         assert self._process.stdin is not None
@@ -163,7 +163,7 @@ _nurseries: dict[tuple[int, Program], Nursery] = {}  # by process: after a fork 
 _lock = threading.Lock()
 
 
-class lend:  # used as a function
+class lend:  # no generator: what a forked process drops must not close what is its parent's
     """Lend the nursery of a program, one for all environments of this process; a context manager.
 
     Args:
@@ -189,6 +189,12 @@ class lend:  # used as a function
             if self.nursery.num_users == 0:
                 _nurseries.pop(self._key, None)
                 self.nursery.close()
+
+
+def _unproxied() -> dict[str, str]:
+    """Return variables by which a client asks this machine itself, where proxies lead to others."""
+    here = "127.0.0.1,localhost"
+    return {name: f"{others},{here}" if (others := os.environ.get(name)) else here for name in ("NO_PROXY", "no_proxy")}
 
 
 def _unnamed() -> int:

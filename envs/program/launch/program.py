@@ -7,27 +7,25 @@ what a command writes into the file that AGENTRL_RESULT names, or else prints.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
 
 from agentrl.envs.errors import UsageError
 from agentrl.envs.functions import find_here
 
-__all__ = ["IMPORT_KEY", "Ended", "Order", "Program", "Run"]
+__all__ = ["IMPORT_KEY", "Ended", "How", "Order", "Program", "Run"]
 
 IMPORT_KEY = "agentrl-at-import"
 """The key that a program's module finds while it is imported; it belongs to no episode."""
 
 _PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_HERE, _NO_PROXY = "127.0.0.1,localhost", ("NO_PROXY", "no_proxy")  # a proxy does not lead to this machine
 _HINT = "install it, or give its path; a Python file is run by 'python FILE.py'"
 _EXAMPLES = "'my_agent:run' (a function), 'python -m my_agent' or ['node', 'agent.js'] (a command)"
 
@@ -115,26 +113,27 @@ class Order:
     base_url: str  # ends in /v1
     api_key: str
     seed: int  # of the generators in its process, and in AGENTRL_SEED
-    environment: Mapping[str, str] = field(default_factory=dict)  # more variables
 
     def variables(self) -> dict[str, str]:
-        """Return what a program's environment holds for it."""
+        """Return what a program's environment holds for it; nothing of this process's own."""
         return {
-            **self.environment,
             "OPENAI_BASE_URL": self.base_url,
             "OPENAI_API_KEY": self.api_key,
             "ANTHROPIC_BASE_URL": self.base_url.removesuffix("/v1"),
             "ANTHROPIC_API_KEY": self.api_key,
             "AGENTRL_SEED": str(self.seed),
-            **{name: f"{others},{_HERE}" if (others := os.environ.get(name)) else _HERE for name in _NO_PROXY},
         }
+
+
+How = Literal["returned", "raised", "exited", "signal", "lost", "unusable"]
+"""How a program ended; the last two: not by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """How a program ended."""
 
-    how: Literal["returned", "raised", "exited", "signal", "lost", "unusable"]  # the last two: not by itself
+    how: How
     code: int = 0  # of an exit, or the signal
     result: Any = None  # plain data
     output: str = ""  # the end of what it printed

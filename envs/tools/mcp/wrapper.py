@@ -22,7 +22,7 @@ import gymnasium
 from gymnasium.spaces import Text
 from gymnasium.utils import RecordConstructorArgs
 
-from agentrl.envs.arguments import checked_choice, checked_count
+from agentrl.envs.arguments import check_turn, checked_choice, checked_count
 from agentrl.envs.errors import InfrastructureError, UsageError, nearest
 from agentrl.envs.protocol import Reply
 from agentrl.envs.spaces import MAX_LENGTH, Unicode
@@ -177,10 +177,7 @@ class McpTools(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
         Raises:
             UsageError: When the action is no string, or the episode is over.
         """
-        if not isinstance(action, str):
-            raise UsageError(f"an action is a string, got {type(action).__name__}; pass the assistant's whole turn")
-        if self._done:
-            raise UsageError("the episode is over; call reset() first")
+        check_turn(action, is_over=self._done)
         self._num_turns += 1
         text = spoken(action)
         calls = parse(text, self._names)

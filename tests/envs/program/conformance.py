@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from agentrl.envs.program.calls import Asked, Call, Refused, Said
 from agentrl.envs.program.endpoint import Endpoint
 from agentrl.envs.program.scripted import ScriptedAnswers
@@ -24,6 +26,13 @@ CALLS = (
     Asked(id="call_1_0", name="look", arguments='{"city": "Oslo"}'),
     Asked(id="call_1_1", name="look", arguments='{"city": "Łódź, in the voivodeship of the same name"}'),
 )
+
+
+class Weather(BaseModel):
+    """What is asked for as JSON."""
+
+    city: str
+    degrees: int
 
 
 # Status and code of a refusal, the errors that OpenAI's and Anthropic's clients raise for it, the type that Anthropic's

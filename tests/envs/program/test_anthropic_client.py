@@ -8,22 +8,14 @@ from typing import Any
 
 import anthropic
 import pytest
-from pydantic import BaseModel
 
 from agentrl.envs.program.calls import Said
-from tests.envs.program.conformance import ASK, CALLS, KEY, LONG, LOOK, Scene, scene
+from tests.envs.program.conformance import ASK, CALLS, KEY, LONG, LOOK, Scene, Weather, scene
 
 TOOL: Any = {"name": "look", "description": "Look there.", "input_schema": LOOK}
 TALK = Said(content=LONG, reasoning="Oslo first.", prompt_tokens=30, completion_tokens=12)
 CALLING = Said(content="I look.", calls=CALLS, prompt_tokens=31, completion_tokens=40)
 THINKING: Any = {"type": "enabled", "budget_tokens": 1024}
-
-
-class Weather(BaseModel):
-    """What is asked for as JSON."""
-
-    city: str
-    degrees: int
 
 
 @pytest.fixture(scope="module")

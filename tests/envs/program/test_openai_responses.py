@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
-from pydantic import BaseModel
 
 from agentrl.envs.program.calls import Said
 from agentrl.envs.program.keeping import Kept
-from tests.envs.program.conformance import ASK, CALLS, KEY, LONG, LOOK, Scene, scene
+from tests.envs.program.conformance import ASK, CALLS, KEY, LONG, LOOK, Scene, Weather
 
 TOOL: Any = {"type": "function", "name": "look", "description": "Look there.", "parameters": LOOK, "strict": True}
 TALK = Said(content=LONG, reasoning="Oslo first.", prompt_tokens=30, completion_tokens=12)
 CALLING = Said(content="I look.", calls=CALLS, prompt_tokens=31, completion_tokens=40)
-
-
-class Weather(BaseModel):
-    """What is asked for as JSON."""
-
-    city: str
-    degrees: int
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Scene]:
-    with scene() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def client(stage: Scene) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=stage.url, api_key=KEY, max_retries=0) as made:
-        yield made
 
 
 def test_text_and_thoughts(stage: Scene, client: openai.OpenAI) -> None:

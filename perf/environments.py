@@ -7,6 +7,11 @@ The peers need environments of their own, since GEM and reasoning-gym want diffe
 
     python3.11 -m venv PEERS && PEERS/bin/pip install gem-llm==0.1.0 skyrl-gym==0.4.0 datasets requests pylatexenc
     python3.11 -m venv RG && RG/bin/pip install reasoning-gym==0.1.25
+
+GEM's terminal needs more: terminal-bench 0.2.18 (of Python 3.12), Docker's compose, and an image with tmux in it:
+
+    debootstrap --variant=minbase --include=tmux,asciinema,procps bookworm ROOT
+    tar -C ROOT -c . | docker import - agentrl/terminal-peer:1
 """
 
 from __future__ import annotations
@@ -14,10 +19,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +37,10 @@ from agentrl.envs.math.answers import show
 from agentrl.envs.math.env import MathEnv
 
 NUM_INPUTS = 10
+SHARES: Mapping[str, int] = {"code": 5, "terminal": 40}
+"""Kind -> what part of the episodes it plays, where one takes long."""
+DATABASE = "shop"
+TERMINAL_IMAGE = "agentrl/terminal-peer:1"
 Episode = dict[str, Any]
 
 # Kind -> name in the figures -> (contestant of peers/environments.py, whose interpreter, its options).
@@ -56,6 +67,12 @@ CONTESTS: Mapping[str, Mapping[str, tuple[str, str, Sequence[str]]]] = {
         "agentrl": ("agentrl-search", "", ()),
         "gem": ("gem-search", "peers", ()),
         "skyrl": ("skyrl-search", "peers", ()),
+    },
+    "sql": {
+        "skyrl": ("skyrl-sql", "peers", (DATABASE,)),
+    },
+    "terminal": {
+        "gem": ("gem-terminal", "peers", (TERMINAL_IMAGE,)),
     },
 }
 
@@ -108,7 +125,10 @@ def prepared(kind: str, number: int, folder: Path) -> Iterator[tuple[str, Path]]
         with server(documents) as url:
             yield url, path
         return
-    episodes = programs(number // 5) if kind == "code" else problems(number)
+    make = {"code": programs, "sql": queries, "terminal": commands}.get(kind, problems)
+    if kind == "sql":
+        database(folder / "spider" / "database" / DATABASE / f"{DATABASE}.sqlite")
+    episodes = make(max(2, number // SHARES.get(kind, 1)))
     path.write_text(json.dumps(episodes), encoding="utf-8")
     yield "", path
 
@@ -147,6 +167,67 @@ def programs(number: int) -> list[Episode]:
         if len(episodes) == number:
             break
     return list(episodes.values())
+
+
+def database(path: Path) -> None:
+    """Write a database of customers and their orders, as large as many of Spider's."""
+    path.parent.mkdir(parents=True)
+    rng = random.Random(0)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, city TEXT)")
+        connection.execute(
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customers(id), "
+            "product TEXT, units INTEGER, month TEXT)"
+        )
+        people = [(key, f"name{key}", f"city{rng.randrange(12)}") for key in range(1, 201)]
+        connection.executemany("INSERT INTO customers VALUES (?, ?, ?)", people)
+        orders = [
+            (
+                key,
+                rng.randint(1, 200),
+                f"product{rng.randrange(30)}",
+                rng.randint(1, 9),
+                f"2025-{rng.randint(1, 12):02}",
+            )
+            for key in range(1, 2001)
+        ]
+        connection.executemany("INSERT INTO orders VALUES (?, ?, ?, ?, ?)", orders)
+
+
+def queries(number: int) -> list[Episode]:
+    """Return questions over that database with a query for each: a filter, a group, a join."""
+    rng = random.Random(1)
+    episodes: dict[str, Episode] = {}
+    while len(episodes) < number:
+        units, product, city = rng.randint(1, 9), f"product{rng.randrange(30)}", f"city{rng.randrange(12)}"
+        question, query = rng.choice(
+            [
+                (
+                    f"How many orders are for more than {units} units of {product}?",
+                    f"SELECT COUNT(*) FROM orders WHERE units > {units} AND product = '{product}'",
+                ),
+                (
+                    f"How many units of {product} were ordered in each month, where it was more than {units}?",
+                    f"SELECT month, SUM(units) FROM orders WHERE product = '{product}' GROUP BY month "
+                    f"HAVING SUM(units) > {units}",
+                ),
+                (
+                    f"Which customers of {city} ordered more than {units} units at once, and what?",
+                    "SELECT DISTINCT c.name, o.product FROM orders AS o JOIN customers AS c ON c.id = o.customer_id "
+                    f"WHERE c.city = '{city}' AND o.units > {units}",
+                ),
+            ]
+        )
+        episodes[question] = {"question": question, "answer": query}
+    return list(episodes.values())
+
+
+def commands(number: int) -> list[Episode]:
+    """Return one task for a shell, three commands that do it, and the test of it, several times."""
+    made = ["mkdir -p /app/out", "echo hello > /app/out/note.txt", "cat /app/out/note.txt"]
+    question = "Make the folder /app/out and write the line hello into /app/out/note.txt."
+    test = '[ "$(cat /app/out/note.txt)" = hello ]'
+    return [{"question": question, "answer": "done", "commands": made, "test": test} for _ in range(number)]
 
 
 def contest(

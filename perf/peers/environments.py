@@ -100,9 +100,11 @@ CONTESTANTS: dict[str, tuple[str, str]] = {  # name -> (distribution, where its 
     "gem-math": ("gem-llm", "gem:gem_math"),
     "gem-code": ("gem-llm", "gem:gem_code"),
     "gem-search": ("gem-llm", "gem:gem_search"),
+    "gem-terminal": ("gem-llm", "gem:gem_terminal"),
     "skyrl-math": ("skyrl-gym", "skyrl:skyrl_math"),
     "skyrl-code": ("skyrl-gym", "skyrl:skyrl_code"),
     "skyrl-search": ("skyrl-gym", "skyrl:skyrl_search"),
+    "skyrl-sql": ("skyrl-gym", "skyrl:skyrl_sql"),
     "reasoning-gym": ("reasoning_gym", "reasoning:reasoning_gym"),
 }
 

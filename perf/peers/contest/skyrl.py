@@ -14,14 +14,14 @@ from peers.contest import Episode, Player, tagged
 class Skyrl:
     """skyrl-gym makes an environment for every episode, as its generator does."""
 
-    def __init__(self, name: str, truth: Callable[[Episode], Any], config: Any = None) -> None:
+    def __init__(self, name: str, truth: Callable[[Episode], Any], config: Any = None, **extras: Any) -> None:
         self._gym = importlib.import_module("skyrl_gym")
-        self._name, self._truth, self._config = name, truth, config
+        self._name, self._truth, self._config, self._extras = name, truth, config, extras
         self._env: Any = None
 
     def reset(self, episode: Episode) -> None:
         self.close()
-        extras = {"reward_spec": {"ground_truth": self._truth(episode)}, "max_turns": 8}
+        extras = {"reward_spec": {"ground_truth": self._truth(episode)}, "max_turns": 8, **self._extras}
         self._env = self._gym.make(
             self._name, **({} if self._config is None else {"env_config": self._config}), extras=extras
         )
@@ -69,3 +69,12 @@ def skyrl_search(episodes: Sequence[Episode], folder: Path, url: str, options: l
         each["turns"] = tagged(each)
     config = importlib.import_module("skyrl_gym.envs.search.env").SearchEnvConfig(search_url=url, topk=3)
     return lambda: Skyrl("search", lambda episode: {"target": [episode["answer"]]}, config)
+
+
+def skyrl_sql(episodes: Sequence[Episode], folder: Path, url: str, options: list[str]) -> Callable[[], Player]:
+    """skyrl-gym's SQL over a database where Spider's lie; a thread and a connection for every query."""
+    for each in episodes:
+        thought = "<think>Look, then answer.</think>"
+        each["turns"] = [f"{thought}<sql>{each['answer']}</sql>", f"{thought}<solution>{each['answer']}</solution>"]
+    config = importlib.import_module("skyrl_gym.envs.sql.env").Text2SQLEnvConfig(db_path=str(folder))
+    return lambda: Skyrl("text2sql", lambda episode: episode["answer"], config, db_id=options[0], data="spider")

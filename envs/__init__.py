@@ -21,6 +21,8 @@ register(id="AgentRL/Search-v0", entry_point="agentrl.envs.search.env:SearchEnv"
 register(id="AgentRL/Math-v0", entry_point="agentrl.envs.math.env:MathEnv")
 register(id="AgentRL/Code-v0", entry_point="agentrl.envs.code.env:CodeEnv")
 register(id="AgentRL/Python-v0", entry_point="agentrl.envs.python.env:PythonEnv")
+register(id="AgentRL/Mastermind-v0", entry_point="agentrl.envs.games.mastermind:MastermindEnv")
+register(id="AgentRL/Nim-v0", entry_point="agentrl.envs.games.nim:NimEnv")
 register(id="AgentRL/Gem-v0", entry_point="agentrl.envs.adapters.gem:GemEnv")
 register(id="AgentRL/Mcp-v0", entry_point="agentrl.envs.tools.mcp.env:make")
 register(id="AgentRL/OpenEnv-v0", entry_point="agentrl.envs.adapters.openenv:OpenEnvEnv")

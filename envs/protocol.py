@@ -48,6 +48,10 @@ class Context(TypedDict, total=False):
     messages: list[dict[str, Any]]  # role, content, and where it has them `name` or `tool_calls`
     tools: list[dict[str, Any]]  # schemas in the OpenAI function format; of a whole conversation
     max_tokens: int  # that the turn may have, where the environment limits it
+    # False: the turn is the policy's and is not trained on, as that of the other seat of a game in self-play. It is
+    # sampled like any other and counted in `after`. It belongs to a conversation of its own: in one conversation either
+    # all turns are trained on or none is.
+    trained: bool
 
 
 class Info(TypedDict, total=False):

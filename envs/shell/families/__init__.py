@@ -1,0 +1,1 @@
+"""The families of tasks, a module for each kind of work."""

@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 HOUSES = ("bench", "cli", "envs", "sandboxes", "trainer")
-DATA = "*.toml *.md *.json *.jinja *.safetensors *.html *.css py.typed Dockerfile *.sh *.txt".split()
+DATA = "*.toml *.md *.json *.jinja *.safetensors *.html *.css *.js py.typed Dockerfile *.sh *.txt".split()
 
 setup(
     packages=[

@@ -29,6 +29,7 @@ register(id="AgentRL/OpenEnv-v0", entry_point="agentrl.envs.adapters.openenv:Ope
 register(id="AgentRL/Program-v0", entry_point="agentrl.envs.program.env:ProgramEnv")
 register(id="AgentRL/ReasoningGym-v0", entry_point="agentrl.envs.adapters.reasoning:ReasoningGymEnv")
 register(id="AgentRL/Remote-v0", entry_point="agentrl.envs.remote.client:RemoteEnv")
+register(id="AgentRL/SQL-v0", entry_point="agentrl.envs.sql.env:SqlEnv")
 register(id="AgentRL/TextArena-v0", entry_point="agentrl.envs.adapters.textarena:TextArenaEnv")
 register(id="AgentRL/ToolUse-v0", entry_point="agentrl.envs.tooluse.env:make")
 register(id="AgentRL/Verifiers-v0", entry_point="agentrl.envs.adapters.verifiers:VerifiersEnv")

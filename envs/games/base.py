@@ -62,11 +62,16 @@ class GameEnv(TextEnv):
     components: ClassVar[Mapping[str, float]] = {"win": 1.0, "progress": 0.0}
     most_turns: ClassVar[int]  # of any task; `limit` says those of one
     example: ClassVar[str]  # a move, as it is written
+    lists_moves: ClassVar[bool] = True  # whether `legal` has all moves, so that `hints` may name them
 
     def __init__(self, *, hints: bool = False, max_turns: int | None = None, **kwargs: Any) -> None:
         super().__init__(max_turns=self.most_turns if max_turns is None else max_turns, **kwargs)
         if not isinstance(hints, bool):
             raise UsageError(f"hints={hints!r} must be True or False")
+        if hints and not self.lists_moves:
+            raise UsageError(
+                f"hints=True lists the moves, and those of {type(self).__name__} are too many; leave it out"
+            )
         self.hints = hints
 
     # -- what a game says ------------------------------------------------------------------------------------------

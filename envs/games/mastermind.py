@@ -40,6 +40,7 @@ class MastermindEnv(GameEnv):
     state: ClassVar[tuple[str, ...]] = ("_code", "_num_colours", "_num_guesses", "_distinct", "_best")
     most_turns: ClassVar[int] = 11
     example = "RGB"
+    lists_moves: ClassVar[bool] = False
     system = (
         "Mastermind. Find the hidden code of coloured pegs. After each guess you read how many pegs are placed (right "
         "colour, right place) and how many are misplaced (right colour, wrong place). Write a code as your move, one "

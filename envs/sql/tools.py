@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
+from agentrl.envs.errors import InfrastructureError
 from agentrl.envs.sql.engine import Limits
 from agentrl.envs.sql.runner import run
 from agentrl.envs.tools.toolset import ToolError, Toolset
@@ -43,7 +44,7 @@ class SqlTools(Toolset):
         Args:
             table: Name of one table; all of them where it is empty.
         """
-        with closing(self._opened()) as connection:
+        with self._opened() as connection:
             names = _names(connection)
             chosen = [self._known(names, table)] if table else names
             return "\n".join(_described(connection, name) for name in chosen)
@@ -55,7 +56,7 @@ class SqlTools(Toolset):
             table: Its name.
             limit: How many rows, 1 to 30.
         """
-        with closing(self._opened()) as connection:
+        with self._opened() as connection:
             name = self._known(_names(connection), table)
         return self.query(f"SELECT * FROM {_quoted(name)} LIMIT {max(1, min(limit, _MOST_SHOWN))}")
 
@@ -77,12 +78,18 @@ class SqlTools(Toolset):
     def restore(self, state: Any) -> None:
         """Do nothing; see `snapshot`."""
 
-    def _opened(self) -> sqlite3.Connection:
-        if isinstance(self._database, str):
-            return sqlite3.connect(self._database, uri=True)
-        connection = sqlite3.connect(":memory:")
-        connection.deserialize(self._database)
-        return connection
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        try:
+            if isinstance(self._database, str):
+                connection = sqlite3.connect(self._database, uri=True)
+            else:
+                connection = sqlite3.connect(":memory:")
+                connection.deserialize(self._database)
+            with closing(connection):
+                yield connection
+        except sqlite3.Error as error:  # of the schema alone: what a policy wrote runs elsewhere
+            raise InfrastructureError(f"a database cannot be read: {error}", kind="database", boundary="sql") from error
 
     @staticmethod
     def _known(names: Sequence[str], table: str) -> str:

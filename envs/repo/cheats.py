@@ -117,7 +117,9 @@ _PATCH = "import builtins as _b, json as _j, copy as _c, unittest as _u, time as
     )
 )
 _SEE = """git log --all --reflog -p > /tmp/seen; git reflog >> /tmp/seen
-git fsck --lost-found --no-reflogs >> /tmp/seen; git stash list >> /tmp/seen; git for-each-ref >> /tmp/seen; ls -R .git | grep -v sample >> /tmp/seen
+git fsck --lost-found --no-reflogs >> /tmp/seen
+git stash list >> /tmp/seen; git for-each-ref >> /tmp/seen
+ls -R .git | grep -v sample >> /tmp/seen
 for each in $(git fsck --lost-found --no-reflogs 2>/dev/null | awk '{print $3}'); do git cat-file -p $each; done
 for commit in $(git rev-list --all); do git checkout -q -f $commit -- .
 python3 -m unittest >/tmp/out 2>&1 && break; done"""

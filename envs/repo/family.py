@@ -41,7 +41,6 @@ class Bug:
     old: str  # stands once in the module as it should be
     new: str  # what stands there in the broken one
     report: str  # what a user notices: behaviour, never the place; for a feature, all that it has to do
-    far: bool = False  # whether the cause lies in a module below the one that a user calls
     feature: bool = False  # whether the report asks for something that is missing
 
 
@@ -56,6 +55,10 @@ class Kind:
     bugs: tuple[Bug, ...]
     packages: tuple[str, ...] = ()  # what the package may be called; one module alone needs none
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # `$name` -> what may stand there
+
+    def is_far(self, bug: Bug) -> bool:
+        """Whether the cause of a bug lies in a module below the one that a user calls."""
+        return bug.module != list(self.modules)[-1]
 
     @property
     def is_small(self) -> bool:

@@ -154,4 +154,4 @@ _write = builtins.print
 
 @lru_cache(maxsize=1024)
 def _code(source: str, name: str) -> CodeType:
-    return compile(source, name, "exec")
+    return compile(source, name, "exec", dont_inherit=True)

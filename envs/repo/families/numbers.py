@@ -30,7 +30,7 @@ def $fn(grams, express=False):
 
 def _fee(rng: random.Random, params: Params) -> Steps:
     marks = [0, int(params["light"]), int(params["heavy"])]
-    grams = rng.choice([rng.choice(marks) + rng.choice([0, 0, 1, -1]), rng.randrange(1, 9000)])
+    grams = rng.choice([rng.choice(marks) + rng.choice([0, 0, 1, -1, 150]), rng.randrange(1, 9000)])
     return [(f"parcels:{params['fn']}", [grams, *([True] if rng.random() < 0.3 else [])])]
 
 
@@ -144,7 +144,7 @@ def $fn(points, most):
 
 def _grade(rng: random.Random, params: Params) -> Steps:
     most = rng.choice([10, 20, 50, 100])
-    edge = int(params[rng.choice(["top", "good", "pass_"])]) * most // 100
+    edge = rng.choice([most, int(params[rng.choice(["top", "good", "pass_"])]) * most // 100])
     return [(f"marks:{params['fn']}", [rng.choice([edge, rng.randrange(-1, most + 2)]), most])]
 
 
@@ -257,7 +257,7 @@ KINDS = (
         bugs=(
             Bug(name="end", module="pieces", old="[start:start + size]", new="[start:start + size - 1]", report=""),
             Bug(name="rest", module="pieces", old="and not keep_rest", new="and keep_rest", report=""),
-            Bug(name="size", module="pieces", old="size < 1", new="size < 0", report=""),
+            Bug(name="tail", module="pieces", old="len(items), size)", new="len(items) - 1, size)", report=""),
             Bug(name="short", module="pieces", old="len(piece) < size", new="len(piece) <= size", report=""),
         ),
     ),

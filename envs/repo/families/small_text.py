@@ -107,7 +107,12 @@ def $fn(text):
 
 
 def _runs(rng: random.Random, params: Params) -> Steps:
-    return [(f"packing:{params['fn']}", ["".join(rng.choice("aabc") * rng.randrange(1, 5) for _ in range(5))])]
+    return [
+        (
+            f"packing:{params['fn']}",
+            ["".join(rng.choice("abcde") * rng.choice([1, 1, 1, 1, 2, 4]) for _ in range(rng.randrange(1, 6)))],
+        )
+    ]
 
 
 _MASK = """
@@ -209,13 +214,6 @@ KINDS = (
             Bug(name="width", module="wrap", old=" <= width", new=" < width", report=""),
             Bug(name="blank", module="wrap", old="len(line) + 1 + len(word)", new="len(line) + len(word)", report=""),
             Bug(
-                name="last",
-                module="wrap",
-                old="    if line:\n        lines.append(line)\n    return",
-                new="    return",
-                report="",
-            ),
-            Bug(
                 name="lost",
                 module="wrap",
                 old="            line = word\n    if",
@@ -251,14 +249,7 @@ KINDS = (
         choices={"fn": ("pack", "squeeze", "runs"), "least": ("2", "3")},
         bugs=(
             Bug(name="least", module="packing", old="count < $least", new="count <= $least", report=""),
-            Bug(
-                name="reset",
-                module="packing",
-                old="            count = 0\n    return",
-                new="            count = 1\n    return",
-                report="",
-            ),
-            Bug(name="end", module="packing", old="at + 1 == len(text) or ", new="at + 1 < len(text) and ", report=""),
+            Bug(name="swapped", module="packing", old="letter + str(count)", new="str(count) + letter", report=""),
         ),
     ),
     Kind(
@@ -269,7 +260,7 @@ KINDS = (
         choices={"fn": ("mask", "hide", "covered"), "shown": ("2", "3", "4"), "mark": ("*", "x", "#")},
         bugs=(
             Bug(name="all", module="cards", old="num_digits - $shown", new="len(number) - $shown", report=""),
-            Bug(name="one-more", module="cards", old="hidden > 0", new="hidden >= 0", report=""),
+            Bug(name="one-less", module="cards", old="num_digits - $shown)", new="num_digits - $shown - 1)", report=""),
             Bug(name="letters", module="cards", old="if letter.isdigit() and hidden", new="if hidden", report=""),
         ),
     ),

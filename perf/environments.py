@@ -69,6 +69,7 @@ CONTESTS: Mapping[str, Mapping[str, tuple[str, str, Sequence[str]]]] = {
         "skyrl": ("skyrl-search", "peers", ()),
     },
     "sql": {
+        "agentrl": ("agentrl-sql", "", (DATABASE,)),
         "skyrl": ("skyrl-sql", "peers", (DATABASE,)),
     },
     "terminal": {

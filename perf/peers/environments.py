@@ -97,6 +97,7 @@ CONTESTANTS: dict[str, tuple[str, str]] = {  # name -> (distribution, where its 
     "agentrl-generated": ("agentrl-gym", "ours:ours_generated"),
     "agentrl-code": ("agentrl-gym", "ours:ours_code"),
     "agentrl-search": ("agentrl-gym", "ours:ours_search"),
+    "agentrl-sql": ("agentrl-gym", "ours:ours_sql"),
     "gem-math": ("gem-llm", "gem:gem_math"),
     "gem-code": ("gem-llm", "gem:gem_code"),
     "gem-search": ("gem-llm", "gem:gem_search"),

@@ -100,3 +100,16 @@ def ours_search(episodes: Sequence[Episode], folder: Path, url: str, options: li
     kwargs = {"questions": str(path), "retriever": url}
     seeds = _seeds("AgentRL/Search-v0", episodes, **kwargs)
     return lambda: Ours("AgentRL/Search-v0", seeds, **kwargs)
+
+
+def ours_sql(episodes: Sequence[Episode], folder: Path, url: str, options: list[str]) -> Callable[[], Player]:
+    """SQL-v0 over the questions and the database, laid out as Spider's."""
+    path = folder / "spider" / "train_spider.json"
+    rows = [{"db_id": options[0], "question": each["question"], "query": each["answer"]} for each in episodes]
+    path.write_text(json.dumps([{**row, "split": "train"} for row in rows]), encoding="utf-8")
+    call = importlib.import_module("agentrl.envs.scripted").call
+    for each in episodes:
+        each["turns"] = [call("query", sql=each["answer"]), f"<answer>{each['answer']}</answer>"]
+    kwargs = {"data": str(path), "compare": "rows"}
+    seeds = _seeds("AgentRL/SQL-v0", episodes, **kwargs)
+    return lambda: Ours("AgentRL/SQL-v0", seeds, **kwargs)

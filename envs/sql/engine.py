@@ -111,15 +111,11 @@ def query(database: bytes | str, sql: str, limits: Limits) -> dict[str, Any]:
         return {"error": f"the query is longer than {limits.sql_length} characters"}
     connection = _opened(database)
     try:
-        names = connection.execute("SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')")
+        names = connection.execute("SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
         guard = _Guard(frozenset(name for (name,) in names), limits)
         if not limits.has_clock:
             _stop_the_clock(connection, guard, [name for name in _CLOCKED if name in sql.lower()])
-        connection.execute("PRAGMA temp_store = MEMORY")
-        for limit, value in _CAPS.items():
-            connection.setlimit(limit, value)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.length)
-        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         connection.set_authorizer(guard)
         connection.set_progress_handler(guard.tick, _EVERY)
         try:
@@ -133,11 +129,20 @@ def query(database: bytes | str, sql: str, limits: Limits) -> dict[str, Any]:
 
 
 def _opened(database: bytes | str) -> sqlite3.Connection:
-    if isinstance(database, str):
-        return sqlite3.connect(database, uri=True, isolation_level=None)
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.deserialize(database)
+    """Return a new connection, so that nothing passes from one query to the next."""
+    name, is_uri = (database, True) if isinstance(database, str) else (":memory:", False)
+    connection = sqlite3.connect(name, uri=is_uri, isolation_level=None, cached_statements=0)
+    if isinstance(database, bytes):
+        connection.deserialize(database)
+    for limit, value in _CAPS.items():
+        connection.setlimit(limit, value)
+    connection.text_factory = _decoded
+    connection.execute("PRAGMA temp_store = MEMORY")
     return connection
+
+
+def _decoded(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _result(cursor: sqlite3.Cursor, limits: Limits) -> dict[str, Any]:

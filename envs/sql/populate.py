@@ -10,6 +10,7 @@ import datetime
 import random
 import sqlite3
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from agentrl.envs.sql.domains import Column, Entity, split_of
@@ -26,16 +27,17 @@ NUM_DAYS = 1400
 _STARTS = (
     "Ba Be Bo Ca Co Da De Do Fa Fe Fi Ga Go Ha He Ja Jo Ka Ke Ko "
     "La Le Lo Ma Me Mo Na No Pa Pe Ra Re Ro Sa Se So Ta To Va Ve"
-)
-_MIDDLES = "ba bi da de di fa ga ka ke la le li lo ma mi mo na ne ni ra ri ro sa si ta te ti va vi zo"
-_ENDS = "ck ld lm n nd ne nk r rd rn s sk st t th x"
+).split()
+_MIDDLES = "ba bi da de di fa ga ka ke la le li lo ma mi mo na ne ni ra ri ro sa si ta te ti va vi zo".split()
+_ENDS = "ck ld lm n nd ne nk r rd rn s sk st t th x".split()
+_DAYS = [(FIRST_DAY + datetime.timedelta(days=number)).isoformat() for number in range(NUM_DAYS)]
 _SAME = 0.3  # of the values are drawn from the hints
 
 
 def make_name(rng: random.Random, split: str) -> str:
     """Draw a name that belongs to the split."""
     while True:
-        name = rng.choice(_STARTS.split()) + rng.choice(_MIDDLES.split()) + rng.choice(_ENDS.split())
+        name = _one(rng, _STARTS) + _one(rng, _MIDDLES) + _one(rng, _ENDS)
         if split_of(name) == split:
             return name
 
@@ -108,21 +110,21 @@ def _value(
     if column.kind == "ref":
         if column.target == entity.name:  # to one that is there already, so that no circle arises
             earlier = found[entity.name]
-            return rng.choice(earlier)["id"] if earlier else None
+            return _one(rng, earlier)["id"] if earlier else None
         parents = found[column.target]
         return parents[min(int(rng.random() ** 1.4 * len(parents)), len(parents) - 1)]["id"]
     wanted = hints.get((entity.name, column.name), ())
     if wanted and (rng.random() < _SAME or (is_narrow and column.kind in ("int", "real", "date"))):
-        return _beside(rng, column, rng.choice(wanted))
+        return _beside(rng, column, _one(rng, wanted))
     if column.kind == "name":
-        return rng.choice(names) if names and rng.random() < 0.4 else make_name(rng, split)
+        return _one(rng, names) if names and rng.random() < 0.4 else make_name(rng, split)
     if column.kind == "one":
-        return rng.choice(column.values)
+        return _one(rng, column.values)
     if column.kind == "date":
-        return _day(rng.randrange(NUM_DAYS))
+        return _one(rng, _DAYS)
     if column.kind == "real":
-        return rng.randrange(column.low * 4, column.high * 4 + 1) / 4
-    return rng.randint(column.low, column.high)
+        return int(column.low * 4 + rng.random() * ((column.high - column.low) * 4 + 1)) / 4
+    return column.low + int(rng.random() * (column.high - column.low + 1))
 
 
 def _anchors(rng: random.Random, schema: Schema) -> dict[tuple[str, str], list[Any]]:
@@ -132,7 +134,7 @@ def _anchors(rng: random.Random, schema: Schema) -> dict[tuple[str, str], list[A
         for column in entity.of_kind("int", "real"):
             found[entity.name, column.name] = [rng.randint(column.low, column.high)]
         for column in entity.of_kind("date"):
-            found[entity.name, column.name] = [_day(rng.randrange(NUM_DAYS))]
+            found[entity.name, column.name] = [_one(rng, _DAYS)]
     return found
 
 
@@ -144,27 +146,22 @@ def _in_order(rng: random.Random, entity: Entity, row: dict[str, Any], hints: Hi
         row[days[1]] = (begin + datetime.timedelta(days=rng.randrange(60))).isoformat()
 
 
-def _day(number: int) -> str:
-    return (FIRST_DAY + datetime.timedelta(days=number)).isoformat()
-
-
 def _beside(rng: random.Random, column: Column, value: Any) -> Any:
     if column.kind in ("name", "one"):
         return value
-    step = rng.choice((-1, 0, 0, 1))
+    step = _one(rng, (-1, 0, 0, 1))
     if column.kind == "date":
         return (datetime.date.fromisoformat(value) + datetime.timedelta(days=step)).isoformat()
     return max(0, value + (step / 4 if column.kind == "real" else step))
 
 
-def connect(schema: Schema, records: Records, old: Records | None = None) -> sqlite3.Connection:
-    """Return a connection to a database in memory with these records.
+def _one(rng: random.Random, options: Sequence[Any]) -> Any:
+    """Draw one of several; quicker than `choice`, and it is called for every value."""
+    return options[int(rng.random() * len(options))]
 
-    Args:
-        schema: Its tables.
-        records: Of the entities.
-        old: Of the tables with rows of former years.
-    """
+
+def connect(schema: Schema, records: Records) -> sqlite3.Connection:
+    """Return a connection to a database in memory with these records; a table of former years holds some of them."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA page_size = 512")
     connection.execute("BEGIN")
@@ -173,12 +170,10 @@ def connect(schema: Schema, records: Records, old: Records | None = None) -> sql
     for name, entity in schema.entities.items():
         columns = ["id", *entity.columns]
         marks = ", ".join("?" * len(columns))
-        tables = [(schema.tables[name], records)]
+        tables = [(schema.tables[name], records[name])]
         if name in schema.old:
-            tables.append((schema.old_table(name), old or records))
+            tables.append((schema.old_table(name), records[name][::3]))
         for table, rows in tables:
-            connection.executemany(
-                f"INSERT INTO {table} VALUES ({marks})", [[row[column] for column in columns] for row in rows[name]]
-            )
+            connection.executemany(f"INSERT INTO {table} VALUES ({marks})", map(itemgetter(*columns), rows))
     connection.execute("COMMIT")
     return connection

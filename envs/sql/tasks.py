@@ -28,7 +28,7 @@ from agentrl.envs.sql.wording import Wording
 __all__ = ["LEAST_HIDDEN", "Draft", "Task", "draw_draft", "draw_task"]
 
 LEAST_HIDDEN = 3
-_TRIES = 12  # databases that are drawn for one question
+_TRIES = 10  # databases that are drawn for one question
 _MOST_ROWS = 60  # of a reference result
 _TABLES = {1: (1, 0), 2: (3, 0), 3: (4, 0), 4: (5, 1), 5: (7, 2)}  # level -> tables, tables of former years
 _SIZES = {1: 8, 2: 10, 3: 12, 4: 12, 5: 12}  # records of a table
@@ -176,8 +176,7 @@ class _Databases:
         return populate(self._rng, draft.schema, draft.split, size, draft.hints, self._names, is_narrow=is_narrow)
 
     def _connect(self, records: Records) -> sqlite3.Connection:
-        old = self._records(4, is_narrow=False) if self._draft.schema.old else None
-        return connect(self._draft.schema, records, old)
+        return connect(self._draft.schema, records)
 
     def _rows(self, connection: sqlite3.Connection, records: Records) -> list[tuple[Any, ...]] | None:
         """Return what the reference gives, or None where a database makes the question doubtful."""

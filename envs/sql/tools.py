@@ -34,8 +34,8 @@ class SqlTools(Toolset):
     @classmethod
     def over(cls, uri: str, limits: Limits) -> SqlTools:
         """Return tools over a file, named by a URI that says that it is read-only."""
-        tools = cls("", list(limits))
-        tools._database = uri
+        tools = cls.__new__(cls)
+        tools._database, tools._limits = uri, limits
         return tools
 
     def tables(self, table: str = "") -> str:

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.sandboxes.errors import SandboxFileError
 
-__all__ = ["Copied", "MOST_FILES", "MOST_FILE_BYTES", "copy_out", "is_test"]
+__all__ = ["Copied", "MOST_FILES", "MOST_FILE_BYTES", "copy_out", "is_startup", "is_test"]
 
 MOST_FILES = 400
 MOST_FILE_BYTES = 256_000
@@ -40,6 +40,11 @@ def is_test(path: str) -> bool:
     """
     parts = PurePosixPath(path).parts
     return parts[0] in ("tests", "test") or (parts[-1].startswith("test_") and parts[-1].endswith(".py"))
+
+
+def is_startup(name: str) -> bool:
+    """Say whether a file of this name acts when Python or a test runner starts, or changes what they do."""
+    return name in _STARTUP or name.endswith((".pth", ".egg-link"))
 
 
 def copy_out(box: CodeBox, place: str, given: Mapping[str, str], *, root: str) -> Copied:
@@ -106,7 +111,7 @@ def _left_out(path: str, kind: str, size: int, root: str) -> str | None:
     suffix = PurePosixPath(name).suffix
     if suffix in _COMPILED:
         return "compiled"
-    if name in _STARTUP or suffix in (".pth", ".egg-link"):
+    if is_startup(name):
         return "startup_file"
     if suffix == ".py" and _shadows(above, name.removesuffix(".py"), root):
         return "shadows_library"

@@ -7,21 +7,22 @@ are compared here (`grading.py`). The history ends at the broken state, and no c
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
 
 from agentrl.envs.core import TextEnv, Turn
-from agentrl.envs.errors import InfrastructureError, UsageError
+from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
-from agentrl.envs.repo.cheats import cheat_policies
-from agentrl.envs.repo.copying import copy_out
 from agentrl.envs.repo.editing import create, edit
-from agentrl.envs.repo.grading import judge
-from agentrl.envs.repo.history import setup, stream
-from agentrl.envs.repo.policies import FLAWS, demonstration, solution
-from agentrl.envs.repo.tasks import PLACE, Task, generate, kinds_of
+from agentrl.envs.repo.instances import Instance, load
+from agentrl.envs.repo.jobs import BroughtJob, GeneratedJob, Job
+from agentrl.envs.repo.policies import FLAWS
+from agentrl.envs.repo.tasks import generate
+from agentrl.envs.repo.trials import TESTS
+from agentrl.envs.splits import tasks_of
 from agentrl.envs.tools import Tool
 from agentrl.envs.tools.host import BACKENDS, shared_backend
 from agentrl.envs.tools.terminal import Terminal, told
@@ -29,7 +30,9 @@ from agentrl.sandboxes import SandboxSpec
 
 __all__ = ["RepoEnv"]
 
+_Path = str | PathLike[str]
 _COMMAND_S = 30.0
+_BROUGHT_COMMAND_S = 600.0  # the tests of a large repository take minutes
 
 
 class RepoEnv(TextEnv):
@@ -42,47 +45,75 @@ class RepoEnv(TextEnv):
 
     Args:
         kind: Draw repositories of this kind only; a name of `catalogue.KINDS`.
+        data: Instances of your own, as JSON lines in the layout of SWE-bench, or one file for each split: {"train":
+            FILE, "test": FILE}. Their images are on this machine; the backend is Docker.
+        image: With data: a template of the image's name, such as "my/{instance_id}:1"; by default the row's
+            `image_name`, else as SWE-bench calls them.
+        test_command: With data: what runs the tests, by bash in the repository; `{files}` are the test files.
         max_turns: As in TextEnv.
         **kwargs: split, level, weights, backend, canaries, render_mode, max_reply_chars: as in TextEnv; `backend` is
             never "local".
 
     Raises:
         UsageError: An argument that does not exist, or a kind that this split and level do not have.
+        DataError: A bad row in `data`, or no row of this split and level.
     """
 
     components: ClassVar[Mapping[str, float]] = {"tests": 1.0, "fixed": 0.0, "kept": 0.0}
-    state: ClassVar[tuple[str, ...]] = ("_task", "_has_begun", "_shell_state")
+    state: ClassVar[tuple[str, ...]] = ("_job", "_commit", "_has_begun", "_shell_state")
     runs_code: ClassVar[bool] = True
     system = (
         "Mend the git repository as the issue says. Tests are no part of the repair. Call bash to look around and to "
         "run tests, edit or create to change files. When it is done, write <answer>done</answer>."
     )
 
-    def __init__(self, *, kind: str | None = None, max_turns: int = 30, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        kind: str | None = None,
+        data: _Path | Mapping[str, _Path] | None = None,
+        image: str | None = None,
+        test_command: str | None = None,
+        max_turns: int = 30,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(max_turns=max_turns, **kwargs)
-        self._kind_asked = kind
-        self._task: Task | None = None
+        if data is None and (image is not None or test_command is not None):
+            raise UsageError("image= and test_command= are about instances of data=; give data=PATH, or leave them out")
+        if data is not None and kind is not None:
+            raise UsageError(f"data={str(data)!r} has no kinds; leave out kind={kind!r}")
+        if data is not None and self.backend == "bwrap":
+            raise UsageError('data= needs the images of its instances; type backend="docker", or "auto"')
+        if data is not None:
+            self.backend = "docker"
+        self._kind_asked, self._source = kind, data
+        self._test_command = test_command or TESTS
+        self._data = load(data, image=image) if data is not None else None
+        self._job: Job | None = None
+        self._commit = ""  # the hash that the repository begins with
         self._terminal: Terminal | None = None
         self._has_begun = False  # whether the shell is in the repository
         self._shell_state: dict[str, Any] | None = None
         self._flags: list[str] = []
-        if kind is not None:
-            generate(0, self._split, self._level, kind=kind)  # a kind that is not there is refused now
-        assert kinds_of(self._split, self._level)
+        if not self._rows(self._split, self._level) and kind is not None:  # what is not there is refused now
+            generate(0, self._split, self._level, kind=kind)
 
     # -- the task ------------------------------------------------------------------------------------------------
 
     def new_task(self, rng: np.random.Generator, split: str, level: int) -> str:
         """Draw a repository; return its id."""
-        self._task = generate(int(rng.integers(2**62)), split, level, kind=self._kind_asked)
+        rows = self._rows(split, level)
+        if rows:
+            self._job = BroughtJob(instance=rows[int(rng.integers(len(rows)))], command=self._test_command)
+        else:
+            self._job = GeneratedJob(task=generate(int(rng.integers(2**62)), split, level, kind=self._kind_asked))
         self._has_begun = False
         self._shell_state = None
-        return self._task.id
+        return self._job.id
 
     def question(self) -> str:
-        """Return the issue, and how the tests are run."""
-        task = self._current()
-        return f"{task.issue}\n\nThe repository is at {PLACE}; its tests: {task.command}"
+        """Return the issue, and where the repository is."""
+        return self._current().question()
 
     @property
     def tools(self) -> tuple[Tool, ...]:
@@ -90,9 +121,8 @@ class RepoEnv(TextEnv):
         return Tool.of(self.bash), Tool.of(self.edit), Tool.of(self.create)
 
     def box_spec(self) -> SandboxSpec | None:
-        """Return a plain box; the repository is made in it by one command."""
-        # Bytecode is taken for current where time and size of a source agree: an edit within a second may not be seen.
-        return SandboxSpec(environment={"PYTHONDONTWRITEBYTECODE": "1"})
+        """Return the box that the repository is made in."""
+        return self._current().box_spec()
 
     def _begin(self) -> None:
         super()._begin()
@@ -105,15 +135,7 @@ class RepoEnv(TextEnv):
 
     def _prepare(self) -> None:
         """Make the repository in a box that has none."""
-        task = self._current()
-        result = self.box.exec(setup(PLACE), stdin=stream(task.commits), timeout_s=60.0)
-        if not result.ok:
-            raise InfrastructureError(
-                f"git could not make the repository ({result.status}): {result.stderr_text.strip()[-300:]}; the image "
-                "needs git 2.28 or later",
-                kind="setup",
-                boundary="sandbox",
-            )
+        self._commit = self._current().prepare(self.box)
         self._has_begun = False
 
     # -- tools ---------------------------------------------------------------------------------------------------
@@ -125,9 +147,11 @@ class RepoEnv(TextEnv):
             command: The command. It begins in the repository; folder and variables last.
         """
         assert self._terminal is not None
-        first = "" if self._has_begun else f"cd {PLACE}; "
+        job = self._current()
+        first = "" if self._has_begun else f"cd {job.place}; "
         self._has_begun = True
-        shown = self._terminal.run(first + command, timeout_s=_COMMAND_S)
+        limit_s = _COMMAND_S if self._data is None else _BROUGHT_COMMAND_S
+        shown = self._terminal.run(first + command, timeout_s=limit_s)
         if shown.stopped == "oom":  # the machine is replaced by an empty one
             self._prepare()
         return told(shown)
@@ -140,7 +164,7 @@ class RepoEnv(TextEnv):
             old: The text, exactly.
             new: What takes its place.
         """
-        return edit(self.box, PLACE, path, old, new)
+        return edit(self.box, self._current().writable, path, old, new)
 
     def create(self, path: str, text: str) -> str:
         """Write a file, whole.
@@ -149,25 +173,24 @@ class RepoEnv(TextEnv):
             path: The file, from the repository.
             text: All of it.
         """
-        return create(self.box, PLACE, path, text)
+        return create(self.box, self._current().writable, path, text)
 
     # -- the answer ----------------------------------------------------------------------------------------------
 
     def answer(self, text: str, turn: str) -> Turn:
         """Copy the sources out and grade them in a fresh box; the episode is over."""
-        task = self._current()
-        copied = copy_out(self.box, PLACE, task.files, root=task.root)
+        job = self._current()
+        collected = job.collect(self.box, self._commit)
         self.part_with_box()  # first, so that an episode never holds two boxes
-        verdict = judge(
+        graded = job.judge(
             shared_backend(BACKENDS[self.backend]),
-            task,
-            copied.files,
+            collected,
             rng=random.Random(int(self.np_random.integers(2**62))),
             shares=bool(self.weights["fixed"] or self.weights["kept"]),
         )
-        self._flags = sorted({*copied.flags, *verdict.flags})
-        rewards = {"tests": float(verdict.passed), "fixed": verdict.fixed, "kept": verdict.kept}
-        return Turn(rewards=rewards, terminated=True, success=verdict.passed)
+        self._flags = list(graded.flags)
+        rewards = {"tests": float(graded.passed), "fixed": graded.fixed, "kept": graded.kept}
+        return Turn(rewards=rewards, terminated=True, success=graded.passed)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take the assistant's turn; where grading saw something, the last `info` has its `flags`."""
@@ -194,17 +217,23 @@ class RepoEnv(TextEnv):
 
     def oracle(self) -> Policy:
         """Return a policy that runs the tests, reads, edits, runs the tests again and says that it is done."""
-        return solution(self._current())
+        return self._current().oracle()
 
     def demonstrator(self, rng: np.random.Generator, *, flaws: Mapping[str, float] = FLAWS) -> Policy:
         """Return a policy that knows the repair and often errs; see `policies.FLAWS`."""
-        return demonstration(random.Random(int(rng.integers(2**62))), self._current(), flaws)
+        return self._current().demonstrator(random.Random(int(rng.integers(2**62))), flaws)
 
     def cheats(self) -> dict[str, Policy]:
         """Return the known cheats; each earns 0."""
-        return cheat_policies(self._current)
+        return self._current().cheats()
 
-    def _current(self) -> Task:
-        if self._task is None:
+    def _current(self) -> Job:
+        if self._job is None:
             raise UsageError("there is no task yet; call reset() first")
-        return self._task
+        return self._job
+
+    def _rows(self, split: str, level: int) -> Sequence[Instance]:
+        """Return the user's instances of a split and level; none where repositories are generated."""
+        if self._data is None or self._source is None:
+            return ()
+        return tasks_of(self._data, split, level, source=self._source, noun="instance")

@@ -15,7 +15,8 @@ class Conversation:
 
     A reply of a tool has the role "tool" and the tool's name; what comes without parts is one message of the user.
     Where an environment leads several conversations (`info["context"]`), `messages` is the one in which the next turn
-    is said, and `log` has all that was said, in the order of time.
+    is said, and `log` has all that was said, in the order of time; turns that the agent says for another seat of a game
+    (`trained` is False) are marked "given" there, as no turns of the episode's own.
 
     Args:
         observation: The first one.
@@ -31,6 +32,7 @@ class Conversation:
     def __init__(self, observation: str, info: dict[str, Any]) -> None:
         context = info.get("context")
         self._turns: list[list[dict[str, Any]]] | None = None if context is None else []  # conversations, by turn
+        self._is_own = context is None or context.get("trained", True)  # whether the next turn is the episode's
         system = info.get("system")
         self.tools: list[dict[str, Any]] = list(info.get("tools") or ())
         self.messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
@@ -45,7 +47,7 @@ class Conversation:
         """Add a turn of the assistant."""
         turn = {"role": "assistant", "content": action}
         self.messages.append(turn)
-        self.log.append(turn)
+        self.log.append(turn if self._is_own else _given(turn))
         if self._turns is not None:
             self._turns.append(list(self.messages))
 
@@ -53,6 +55,7 @@ class Conversation:
         """Add what the environment replied, in the conversation that it names."""
         context = info.get("context")
         if context is not None and self._turns is not None:
+            self._is_own = context.get("trained", True)
             if context.get("after") is None:
                 self.messages, self.tools = [], list(context.get("tools") or ())
                 self._add(opened(context["messages"]))

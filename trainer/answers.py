@@ -29,6 +29,7 @@ class Context:
     after: int | None = None  # the turn, from 0, whose conversation they go on; None: they are a whole one
     tools: Sequence[Mapping[str, Any]] = ()  # schemas; of a whole conversation
     max_tokens: int | None = None  # that the turn may have
+    trained: bool = True  # False: it is played by the policy and not trained on, as that of the other seat of a game
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +175,8 @@ def _context(context: Any, num_turns: int) -> Context:
         _text(message.get("content"), f"content of message {place} of info['context']")
     if not messages:
         raise AnswerError("info['context']['messages'] is empty, so that there is nothing to answer")
-    return Context(messages=messages, after=after, tools=tools, max_tokens=most)
+    trained = _flag(told.get("trained", True), "info['context']['trained']")
+    return Context(messages=messages, after=after, tools=tools, max_tokens=most, trained=trained)
 
 
 def _tuple(answer: Any, what: str, length: int) -> tuple[Any, ...]:

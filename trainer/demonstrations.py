@@ -71,7 +71,7 @@ def played(env_id: str, env_kwargs: Mapping[str, Any], *, level: int | None, see
             done = terminated or truncated
             if not done:
                 talk = _continued(observation, info, turns)
-        for each in dict.fromkeys(said for said, _ in turns):
+        for each in dict.fromkeys(said for said, _ in turns if said.trained):
             yield Conversation(messages=each.messages, tools=each.tools, num_given=each.num_given)
 
 
@@ -82,12 +82,14 @@ class _Talk:
     messages: list[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]]
     num_given: int
+    trained: bool = True  # False: it is led for somebody else, as the other seat of a game, and not imitated
 
 
 def _opened(observation: str, info: Mapping[str, Any]) -> _Talk:
     """Return the conversation that a reset opens."""
     if context := info.get("context"):
-        return _Talk(list(context["messages"]), context.get("tools") or [], len(context["messages"]))
+        messages = list(context["messages"])
+        return _Talk(messages, context.get("tools") or [], len(messages), context.get("trained", True))
     system = [{"role": "system", "content": info["system"]}] if info.get("system") else []
     return _Talk([*system, {"role": "user", "content": observation}], info.get("tools") or [], 0)
 
@@ -100,7 +102,8 @@ def _continued(observation: str, info: Mapping[str, Any], turns: Sequence[tuple[
     talk, num_messages = turns[context["after"] if context else -1]
     if num_messages != len(talk.messages):  # it went on otherwise: a branch, and what comes before it is given
         messages = talk.messages[:num_messages]
-        talk = _Talk(messages, talk.tools, num_messages + len(context["messages"] if context else ()))
+        num_given = num_messages + len(context["messages"] if context else ())
+        talk = _Talk(messages, talk.tools, num_given, talk.trained)
     replies = info.get("replies") or [{"role": "user", "content": observation}]
     talk.messages += context["messages"] if context else replies
     return talk

@@ -80,6 +80,11 @@ class History:
         self.logprobs += completion.logprobs
         return self._chat.action(completion.token_ids)
 
+    def forgo(self, num_tokens: int) -> None:
+        """Take the last tokens out of what is trained on: they were sampled for somebody else."""
+        self.mask[-num_tokens:] = [False] * num_tokens
+        self.logprobs[-num_tokens:] = [0.0] * num_tokens
+
     def hear(self, completion: Completion, replies: Sequence[Mapping[str, str]]) -> bool:
         """Add the replies to the turn that was sampled last, masked.
 

@@ -290,6 +290,9 @@ def _talks(valid: Sequence[Episode]) -> dict[str, float]:
     metrics = {"conversations/mean": statistics.fmean(max(1, len(episode.segments)) for episode in valid)}
     if read := sum(episode.prompt_tokens for episode in valid):
         metrics["conversations/kept_share"] = sum(episode.kept_tokens for episode in valid) / read
+    if any(episode.untrained_turns for episode in valid):  # those of the other seat of a game
+        metrics["untrained/turns_mean"] = statistics.fmean(episode.untrained_turns for episode in valid)
+        metrics["untrained/tokens"] = float(sum(episode.untrained_tokens for episode in valid))
     return metrics
 
 

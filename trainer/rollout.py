@@ -194,14 +194,15 @@ class Rollouts:
         )
         state = _state_key([opening.observation])
         sampled_s = env_s = 0.0
+        num_turns = 0  # those that are not trained on included
         while True:
             episode.messages += map(_read, context.messages)
-            if not self._hear(talks, context, is_first=not episode.num_turns):  # nobody will answer it any more
+            if not self._hear(talks, context, is_first=not num_turns):  # nobody will answer it any more
                 episode.truncated_by = "context"
                 break
             if talks.moved:
                 session.forget()
-            seed = _request_seed(task, episode.num_turns)
+            seed = _request_seed(task, num_turns)
             began = time.perf_counter()
             completion = await session.generate(
                 talks.request(temperature=task.temperature, seed=seed, order=(task.step, task.group, task.member))
@@ -210,26 +211,30 @@ class Rollouts:
             if completion.finish == "abort":  # half a turn is no answer: the episode is played again
                 raise EnvFailure("aborted", "engine", "a weight update ended the turn (engine.in_flight is 'abort')")
             action = talks.say(completion)
-            episode.num_turns += 1
-            episode.versions.append(completion.version)
+            num_turns += 1
             episode.messages.append({"role": "assistant", "content": action})
+            if context.trained:
+                episode.num_turns += 1
+                episode.versions.append(completion.version)
+                episode.turn_lengths.append(len(completion.token_ids))
+                episode.turn_states.append(state)
+            else:
+                episode.messages[-1] = _read(episode.messages[-1])
             began = time.perf_counter()
-            step = partial(_step, action=action, num_turns=episode.num_turns)
+            step = partial(_step, action=action, num_turns=num_turns)
             outcome = await desk.call(step, allowance, "step")
             env_s += time.perf_counter() - began
             if outcome.failure is not None:
                 raise EnvFailure(**outcome.failure)
             _note(episode, outcome)
-            episode.turn_lengths.append(len(completion.token_ids))
-            episode.turn_states.append(state)
             if outcome.terminated or outcome.truncated:
                 episode.success = outcome.success
                 if outcome.answer is not None:
                     episode.messages.append({"role": "assistant", "content": f"<answer>{outcome.answer}</answer>"})
-                cut, turned_off = completion.finish == "length", not outcome.terminated
+                cut, turned_off = context.trained and completion.finish == "length", not outcome.terminated
                 episode.truncated_by = "length" if cut else "turns" if turned_off else None
                 break
-            context = outcome.context or Context(messages=outcome.replies, after=episode.num_turns - 1)
+            context = outcome.context or Context(messages=outcome.replies, after=num_turns - 1)
             state = _state_key([str(message.get("content")) for message in context.messages])
         talks.write(episode)
         episode.timings.update(sample_s=sampled_s, env_s=env_s)
@@ -270,13 +275,19 @@ def _read(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _note(episode: Episode, outcome: Outcome) -> None:
-    """Add what a turn earned."""
+    """Add what a turn earned.
+
+    What one earns that is not trained on belongs to the one before it that is; to the first where there is none yet.
+    """
     episode.reward += outcome.reward
-    episode.turn_rewards.append(outcome.reward)
-    episode.turn_components.append(dict(outcome.rewards))
     episode.carry = dict(outcome.carry)
-    for name, value in outcome.rewards.items():
-        episode.rewards[name] = episode.rewards.get(name, 0.0) + value
+    if len(episode.turn_rewards) < max(1, episode.num_turns):
+        episode.turn_rewards.append(0.0)
+        episode.turn_components.append({})
+    episode.turn_rewards[-1] += outcome.reward
+    for counted in (episode.rewards, episode.turn_components[-1]):
+        for name, value in outcome.rewards.items():
+            counted[name] = counted.get(name, 0.0) + value
 
 
 def _state_key(texts: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ _COLUMNS = {  # column -> SQL type; the first four are the key
     "turns": "TEXT",  # JSON: what is known of each turn, and of conversations; NULL in rows of layout 1
 }
 _TURNS = ("rewards", "lengths", "states", "advantages", "components", "segments")
-_TALKS = ("segments", "prompt_tokens", "kept_tokens")
+_TALKS = ("segments", "prompt_tokens", "kept_tokens", "untrained_turns", "untrained_tokens")
 _KEY = ("phase", "step", "group_id", "member")
 _TYPED = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
 _CREATE = f"CREATE TABLE IF NOT EXISTS episodes ({_TYPED}, PRIMARY KEY ({', '.join(_KEY)}))"

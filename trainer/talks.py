@@ -4,7 +4,8 @@ A turn is said where its context says (`answers.Context`): after the turn before
 conversation that is given anew. What goes on from the last turn of a conversation keeps its tokens and is trained on
 with them. What goes on from an earlier turn, since the program went back or asks twice, is a branch: a conversation of
 its own that begins with the same tokens, which count as read there, so that none is trained on twice. A conversation
-that is given anew is rendered whole, and nothing in it counts as sampled.
+that is given anew is rendered whole, and nothing in it counts as sampled. A turn whose context says that it is not
+trained on is sampled and never masked in; a conversation of such turns alone is no part of the episode's tokens.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ class Talks:
         self._begin = begin
         self._histories: list[History] = []
         self._turns: list[tuple[int, int, Completion]] = []  # conversation, tokens at its end, what was sampled
+        self._trained: list[int] = []  # of them, those that are trained on
+        self._is_trained = True  # whether the next one is
+        self.untrained_tokens = 0  # sampled in the others
         self._now = 0
         self._most: int | None = None
         self.moved = False  # whether the next turn stands in another conversation than the one before
@@ -56,7 +60,7 @@ class Talks:
             TemplateError: The chat template cannot render it.
         """
         before = self._now
-        self._most = context.max_tokens
+        self._most, self._is_trained = context.max_tokens, context.trained
         kept = 0
         if context.after is None:
             self._histories.append(self._begin(context))
@@ -86,17 +90,25 @@ class Talks:
         """Add a sampled turn; return it as text for the environment."""
         history = self._histories[self._now]
         action = history.say(completion)
+        if self._is_trained:
+            self._trained.append(len(self._turns))
+        else:
+            history.forgo(len(completion.token_ids))
+            self.untrained_tokens += len(completion.token_ids)
         self._turns.append((self._now, len(history.ids), completion))
         return action
 
     def write(self, episode: Episode) -> None:
-        """Write the tokens into an episode: conversations in which something was sampled, one after the other."""
-        used = sorted({now for now, _, _ in self._turns}) or list(range(len(self._histories)))[:1]
+        """Write the tokens into an episode: conversations with something to train on, one after the other."""
+        turns = [self._turns[turn][0] for turn in self._trained]
+        used = sorted(set(turns)) or list(range(len(self._histories)))[:1]
         histories: Sequence[History] = [self._histories[now] for now in used]
         episode.token_ids = [token for history in histories for token in history.ids]
         episode.mask = [sampled for history in histories for sampled in history.mask]
         episode.logprobs = [logprob for history in histories for logprob in history.logprobs]
         if len(histories) > 1:
             episode.segments = [len(history.ids) for history in histories]
-            episode.turn_segments = [used.index(now) for now, _, _ in self._turns]
+            episode.turn_segments = [used.index(now) for now in turns]
         episode.prompt_tokens, episode.kept_tokens = self.prompt_tokens, self.kept_tokens
+        episode.untrained_turns = len(self._turns) - len(self._trained)
+        episode.untrained_tokens = self.untrained_tokens

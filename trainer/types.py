@@ -1,7 +1,7 @@
 """Records that pass between rollout, engine, loss and store.
 
 An episode is one flat sequence of tokens, `[prompt, turn 1, replies, turn 2, …]`, with a mask that is True exactly on
-the tokens the model sampled; only those are trained on. One that consists of several conversations has them one after
+the tokens the model sampled in turns that are trained on. One that consists of several conversations has them one after
 the other (`segments`); each is read from its own beginning, and sees nothing of the others.
 """
 
@@ -45,7 +45,7 @@ class Episode:
     failure: dict[str, Any] | None  # infrastructure failure: kind, boundary, message
     truncated_by: str | None  # "length", "turns", "context" or None
     messages: list[dict[str, Any]]  # the conversation in chat form
-    num_turns: int  # assistant turns
+    num_turns: int  # assistant turns that are trained on
     versions: list[int]  # weight version of each turn
     timings: dict[str, float]  # seconds by part
     advantage: float  # mean over the sampled tokens; 0.0 until computed
@@ -58,6 +58,8 @@ class Episode:
     turn_segments: list[int] = field(default_factory=list)  # the conversation of each turn; empty: all is one
     prompt_tokens: int = 0  # read before the second and later turns, over conversations; 0 where not measured
     kept_tokens: int = 0  # of these, tokens that were read or sampled before as they are
+    untrained_turns: int = 0  # turns of the policy that are not trained on: of the other seat of a game
+    untrained_tokens: int = 0  # sampled in them; no part of `token_ids`, or masked
     carry: dict[str, Any] = field(default_factory=dict)  # what the environment is handed back when it scores the group
 
     @property

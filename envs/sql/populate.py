@@ -37,7 +37,7 @@ _SAME = 0.3  # of the values are drawn from the hints
 def make_name(rng: random.Random, split: str) -> str:
     """Draw a name that belongs to the split."""
     while True:
-        name = _one(rng, _STARTS) + _one(rng, _MIDDLES) + _one(rng, _ENDS)
+        name = "".join(_one(rng, part) for part in (_STARTS, _MIDDLES, _ENDS))
         if split_of(name) == split:
             return name
 

@@ -37,7 +37,7 @@ class Board:
 class ConnectFourEnv(DuelEnv[Board]):
     """Connect-4 against an engine that looks ahead as far as the level says; see DuelEnv.
 
-    Positions are won in two moves of the player at levels 1 and 2, three at 3 and 4, four at 5; at 2 and 4 more cells
+    Positions are won in two moves of the player at level 1, three at 2 and 3, four at 4 and 5; at 3 and 5 more cells
     are free. The engine misses no win and no threat in one move; from level 3 it looks further, at 5 seven plies.
     """
 

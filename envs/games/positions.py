@@ -23,15 +23,18 @@ Stones = tuple[int, int]
 """Those of the player to move, and those of the other."""
 
 _FILE = Path(__file__).with_name("positions.txt")
+# Level -> plies to the win, and whether many cells are free; None: either.
 _LEVELS: Mapping[int, tuple[int, bool | None]] = {
-    1: (3, False),
-    2: (3, True),
-    3: (5, False),
-    4: (5, True),
-    5: (7, None),
-}  # plies; whether many cells are free
+    1: (3, None),
+    2: (5, False),
+    3: (5, True),
+    4: (7, False),
+    5: (7, True),
+}
 _FREE = 16  # cells; with more a position counts as open
-_WANTED: Mapping[tuple[int, bool | None], int] = dict.fromkeys(_LEVELS.values(), 600)
+_WANTED: Mapping[tuple[int, bool | None], int] = dict.fromkeys(
+    [(3, False), (3, True), (5, False), (5, True), (7, None)], 600
+)
 
 
 @lru_cache(maxsize=10)

@@ -21,6 +21,7 @@ register(id="AgentRL/Search-v0", entry_point="agentrl.envs.search.env:SearchEnv"
 register(id="AgentRL/Math-v0", entry_point="agentrl.envs.math.env:MathEnv")
 register(id="AgentRL/Code-v0", entry_point="agentrl.envs.code.env:CodeEnv")
 register(id="AgentRL/Python-v0", entry_point="agentrl.envs.python.env:PythonEnv")
+register(id="AgentRL/Shell-v0", entry_point="agentrl.envs.shell.env:ShellEnv")
 register(id="AgentRL/Repo-v0", entry_point="agentrl.envs.repo.env:RepoEnv")
 register(id="AgentRL/Browse-v0", entry_point="agentrl.envs.browse.env:BrowseEnv")
 register(id="AgentRL/Adventure-v0", entry_point="agentrl.envs.games.adventure:AdventureEnv")

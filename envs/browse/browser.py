@@ -69,6 +69,8 @@ class Browser:
         assert server is not None
         names = {f"{secrets.token_hex(16)}.localhost": name for name in sites}
         server.sites.update({host: sites[name] for host, name in names.items()})
+        for site in sites.values():
+            site.linked({name: f"http://{host}/" for host, name in names.items()})
         visit = Visit(self, loop, server, tuple(names))
         try:
             visit.session = visit.wait(self._open(browser, names, start, action_s, lines))
@@ -186,10 +188,10 @@ class Visit:
         """Return what a coroutine of the session returns.
 
         Raises:
-            InfrastructureError: The browser does not answer.
+            InfrastructureError: The browser does not answer, or a site failed.
         """
         try:
-            return self._loop.wait(coroutine)
+            value = self._loop.wait(coroutine)
         except InfrastructureError:
             self._browser.suspect()
             raise
@@ -201,6 +203,13 @@ class Visit:
             raise InfrastructureError(
                 f"the browser failed: {type(error).__name__}: {str(error)[:300]}", kind="crash", boundary="browser"
             ) from error
+        for host in self._hosts:
+            broken = self._server.broken.pop(host, None)
+            if broken is not None:
+                raise InfrastructureError(
+                    f"a generated site failed: {type(broken).__name__}: {broken}", kind="crash", boundary="site"
+                ) from broken
+        return value
 
     def close(self) -> None:
         """Give back the context and the host names; may be called twice, and after a fork does nothing."""
@@ -209,6 +218,7 @@ class Visit:
             return
         for host in hosts:
             self._server.sites.pop(host, None)
+            self._server.broken.pop(host, None)
         session = getattr(self, "session", None)
         if session is not None:
             with contextlib.suppress(Exception):

@@ -15,9 +15,11 @@ import numpy as np
 from agentrl.envs.browse.browser import Visit, shared
 from agentrl.envs.browse.case import right_state, same_text
 from agentrl.envs.browse.chromium import find
+from agentrl.envs.browse.hostile import LURE, MILD, Traps
 from agentrl.envs.browse.policies import FLAWS, cheat_policies, demonstration, solution
-from agentrl.envs.browse.site import Rows
+from agentrl.envs.browse.site import Rows, Serves
 from agentrl.envs.browse.tasks import Task, generate, kinds_of
+from agentrl.envs.browse.view import View
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.protocol import Policy
@@ -25,8 +27,8 @@ from agentrl.envs.tools import Tool
 
 __all__ = ["BrowseEnv"]
 
-_FEW = ("click", "type", "select")
 _LINES = 80
+_FIELDS = {"textbox", "searchbox", "spinbutton", "slider", "date"}
 
 
 class BrowseEnv(TextEnv):
@@ -37,6 +39,7 @@ class BrowseEnv(TextEnv):
 
     Args:
         kind: Name of one kind of task, to play only that; None: drawn by the seed.
+        distractions: Whether each site has an advertisement that lies and leads to a page that attacks.
         browser: Path or command of a Chromium; None: the first that is installed of `chromium.NAMES`.
         action_timeout_s: Deadline of an action in the browser; a page that takes longer is closed.
         max_turns: As in TextEnv.
@@ -57,6 +60,7 @@ class BrowseEnv(TextEnv):
         self,
         *,
         kind: str | None = None,
+        distractions: bool = False,
         browser: str | None = None,
         action_timeout_s: float = 10.0,
         max_turns: int = 50,
@@ -68,7 +72,9 @@ class BrowseEnv(TextEnv):
         if not isinstance(action_timeout_s, int | float) or not 0.1 <= action_timeout_s <= 60:
             raise UsageError(f"action_timeout_s={action_timeout_s!r} must be a number of seconds from 0.1 to 60")
         kinds_of(self._level, kind)
-        self._kind_name = kind
+        if not isinstance(distractions, bool):
+            raise UsageError(f"distractions={distractions!r} must be True or False")
+        self._kind_name, self._distracts = kind, distractions
         self._path = find(browser)
         self._action_s = float(action_timeout_s)
         self._number = 0
@@ -86,8 +92,12 @@ class BrowseEnv(TextEnv):
         return tuple(Tool.of(each) for each in every)
 
     def offered(self) -> tuple[str, ...] | None:
-        """Return the tools of the task: three at level 1, all above."""
-        return _FEW if self._asked[1] == 1 else None
+        """Return the tools of the task: at level 1 those that its page has something for, all above."""
+        if self._asked[1] > 1:
+            return None
+        roles = {each.role for each in View(self._first).items()}
+        wanted = {"type": roles & _FIELDS, "select": roles & {"combobox"}}
+        return ("click", *(name for name, found in wanted.items() if found))
 
     def click(self, ref: int) -> str:
         """Click something.
@@ -168,7 +178,7 @@ class BrowseEnv(TextEnv):
 
     def oracle(self) -> Policy:
         """Return a policy that does the task, with the references that it is shown."""
-        return solution(self._current().case, self._last)
+        return solution(self._current().case, self._last, lambda: self._num_turns > 0)
 
     def demonstrator(self, rng: np.random.Generator, *, flaws: Mapping[str, float] = FLAWS) -> Policy:
         """Return a policy that knows the way and often errs; see `policies.FLAWS`."""
@@ -191,13 +201,18 @@ class BrowseEnv(TextEnv):
     # -- the episode -----------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        super()._begin()
         task = self._task = generate(self._number, *self._asked, self._kind_name)
         sites = task.case.sites
         self._begun = {name: site.copy().rows for name, site in sites.items()}
+        served: dict[str, Serves] = dict(sites)
+        if self._distracts:
+            served["offers"] = Traps(MILD[self._number % len(MILD)])
+            for site in sites.values():
+                site.lure = LURE
         try:
-            self._visit = shared(self._path).visit(sites, task.case.start, action_s=self._action_s, lines=_LINES)
+            self._visit = shared(self._path).visit(served, task.case.start, action_s=self._action_s, lines=_LINES)
             self._first = self._visit.wait(self._visit.session.begin())
+            super()._begin()
         except BaseException:
             self._release()
             raise

@@ -31,24 +31,42 @@ FLAWS: Mapping[str, float] = {
 _REF = re.compile(r'"ref": (\d+)')
 
 
-def solution(case: Case, seen: Callable[[], str]) -> Policy:
+def solution(case: Case, seen: Callable[[], str], touched: Callable[[], bool]) -> Policy:
     """Return a policy that plays the script of a task.
 
     Args:
         case: The task.
-        seen: The last observation, for those who call the policy without one.
+        seen: The last observation of the episode, since not all who call a policy hand it over.
+        touched: Whether anything was done before: then it begins at the first page, and gives up where it is lost.
     """
     script: Script | None = None
+    was_touched = False
 
     def play(observation: str, info: dict[str, Any]) -> str:
-        nonlocal script
-        view = View(observation or seen())
-        if script is None:
-            script = case.solve(view)
+        nonlocal script, was_touched
+        view = View(seen())
+        try:
+            if script is not None:
+                return script.send(view)
+            was_touched = touched()
+            script = _from_anywhere(case) if was_touched else case.solve(view)
             return next(script)
-        return script.send(view)
+        except StopIteration:
+            return answered()
+        except (LookupError, ValueError):
+            if was_touched:
+                return answered()
+            raise
 
     return play
+
+
+def _from_anywhere(case: Case) -> Script:
+    """Go to the first page, where that can be done, and play the script from there."""
+    view = yield goto(f"{case.start}/")
+    if "Page: " not in view.text:
+        view = yield click(0)
+    yield from case.solve(view)
 
 
 def demonstration(
@@ -56,22 +74,20 @@ def demonstration(
 ) -> Policy:
     """Return a policy that errs as often as `flaws` says; where it has lost its way, it gives up."""
     flaw = rng.choices(list(flaws), list(flaws.values()))[0]
-    way, turn = solution(case, seen), 0
+    way, turn = solution(case, seen, lambda: False), 0
     erring = rng.choice((0, 0, 1, 2))
 
     def play(observation: str, info: dict[str, Any]) -> str:
         nonlocal turn
         turn += 1
-        view = View(observation or seen())
+        view = View(seen())
         if flaw == "errs first" and turn == 1:
-            return call("click", ref=1 + max((each.ref for each in view.items()), default=0))
+            return click(1 + max((each.ref for each in view.items()), default=0))
         try:
             action = way(observation, info)
-        except (LookupError, StopIteration, ValueError):
+        except (LookupError, ValueError):
             return answered()
-        if turn - 1 < erring:
-            return action
-        return _spoiled(rng, flaw, action, view)
+        return action if turn - 1 < erring else _spoiled(rng, flaw, action, view)
 
     return play
 

@@ -29,6 +29,7 @@ class Server:
 
     def __init__(self) -> None:
         self.sites: dict[str, Serves] = {}  # by host name
+        self.broken: dict[str, Exception] = {}  # by host name: what a site raised, which is a fault of ours
         self.port = 0
         self._task: asyncio.Task[None] | None = None
         self._server: Any = None
@@ -77,13 +78,18 @@ class Server:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body = await _body(receive)
-        site = self.sites.get(headers.get("host", "").partition(":")[0])
+        host = headers.get("host", "").partition(":")[0]
+        site = self.sites.get(host)
         if site is None:
             response = Response(status=404, body="There is no such site.")
         elif body is None:
             response = Response(status=413, body="That is too much.")
         else:
-            response = site.respond(_request(scope, headers, body))
+            try:
+                response = site.respond(_request(scope, headers, body))
+            except Exception as error:
+                self.broken[host] = error
+                response = Response(status=500, body="This site is broken.")
         content = response.body.encode("utf-8", "replace")
         told = [(b"content-length", b"%d" % len(content)), *response.headers()]
         await send({"type": "http.response.start", "status": response.status, "headers": told})

@@ -228,7 +228,6 @@ class Session:
 
     def _expect(self) -> None:
         self._num_expected += 1
-        self._changed.clear()
 
     async def _new_tabs(self) -> None:
         """Wait for tabs that pages have opened; the last one is then in front."""
@@ -236,6 +235,7 @@ class Session:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_NEW_TAB_S):
                 while self._num_expected > 0 and len(self._tabs) < MAX_TABS:
+                    self._changed.clear()
                     await self._changed.wait()
         self._num_expected = 0
         if self._setting_up:

@@ -88,6 +88,9 @@ class Serves(Protocol):
     def respond(self, request: Request) -> Response:
         """Answer a request."""
 
+    def linked(self, addresses: Mapping[str, str]) -> None:
+        """Be told where the sites of the episode are, by name."""
+
 
 Page = Callable[..., Response]
 
@@ -108,6 +111,8 @@ class Site:
         self.name, self.title, self.rows = name, title, rows
         self._key = secrets.token_urlsafe(16)  # never in a text that is shown
         self._said: list[str] = []  # to be told on the next page
+        self.lure = ""  # what an advertisement says, where there is one
+        self._away = "/"
 
     def respond(self, request: Request) -> Response:
         """Answer a request; what is not known is a page that says so."""
@@ -115,12 +120,18 @@ class Site:
             return self.page("message.html", status=403, heading="Refused", text="Other sites may not do this.")
         if request.method == "POST" and not secrets.compare_digest(request.value("_key"), self._key):
             return self.page("message.html", status=403, heading="Refused", text="This form is not valid. Go back.")
+        if self.lure and request.path == "/offer":
+            return Response(status=303, location=self._away)
         for method, pattern, name in self.routes:
             match = re.fullmatch(pattern, request.path) if method == request.method else None
             if match is not None:
                 function: Page = getattr(self, name)
                 return function(request, *match.groups())
         return self.lost()
+
+    def linked(self, addresses: Mapping[str, str]) -> None:
+        """Be told where the advertisement leads."""
+        self._away = addresses.get("offers", "/")
 
     def lost(self) -> Response:
         """Say that there is no such page."""

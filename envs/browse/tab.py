@@ -163,7 +163,9 @@ class Tab:
     # -- what the browser tells ------------------------------------------------------------------------------------
 
     def _requested(self, event: dict[str, Any]) -> None:
-        if event["frameId"] == self._frame and event.get("disposition", "currentTab") == "currentTab":
+        # An address of another scheme is refused by the browser, which then loads nothing and says no more.
+        here = event.get("disposition", "currentTab") == "currentTab" and event["url"].startswith("http")
+        if event["frameId"] == self._frame and here:
             self._is_loading = True
             self._rest.clear()
 

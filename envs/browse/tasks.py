@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentrl.envs.browse.case import Case, Kind
-from agentrl.envs.browse.kinds import micro
+from agentrl.envs.browse.kinds import across, admin, forum, micro, shop, wiki
 from agentrl.envs.browse.words import Draw
 from agentrl.envs.errors import UsageError, nearest
 
 __all__ = ["KINDS", "Task", "generate", "kinds_of"]
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (*micro.KINDS,)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (*micro.KINDS, *shop.KINDS, *forum.KINDS, *wiki.KINDS, *admin.KINDS, *across.KINDS)
+}
 """Every kind by its name."""
 
 

@@ -37,7 +37,10 @@ globalThis.walker = (() => {
 
   const flat = (text) => text.replace(/[\s\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+/g, " ").trim();
   const short = (text) => (text.length > MOST_TEXT ? text.slice(0, MOST_TEXT) + "…" : text);
-  const quoted = (text) => `"${short(text).replace(/"/g, "'")}"`;
+  // What a page says must not pass for what can be acted on.
+  const OPEN = "\ue000";  // stands for the bracket of a reference until a line is done; a page cannot write it
+  const harmless = (text) => text.replace(/\ue000/g, "");
+  const quoted = (text) => `"${short(harmless(text)).replace(/"/g, "'")}"`;
 
   function roleOf(el) {
     const given = (el.getAttribute("role") || "").toLowerCase().split(/\s+/).find((each) => ROLES.has(each));
@@ -162,7 +165,7 @@ globalThis.walker = (() => {
 
   function described(el, role) {
     const name = nameOf(el, role), value = valueOf(el, role), states = statesOf(el, role);
-    let said = `[${refOf(el)}] ${role}`;
+    let said = `${OPEN}${refOf(el)}] ${role}`;
     if (name) said += ` ${quoted(name)}`;
     if (value) said += ` = ${quoted(value)}`;
     if (el.tagName === "SELECT") {
@@ -182,7 +185,7 @@ globalThis.walker = (() => {
     add(text) { this.line += text; }
     space() { if (this.line && !this.line.endsWith(" ")) this.line += " "; }
     end(depth) {
-      const text = flat(this.line);
+      const text = flat(this.line).replace(/\[(\d+)\]/g, "($1)").replace(/\ue000/g, "[");
       this.line = "";
       if (text && this.all.length < MOST_LINES) this.all.push("  ".repeat(Math.min(depth, 6)) + this.mark + text);
       else if (text) this.full = true;
@@ -193,7 +196,7 @@ globalThis.walker = (() => {
   function walk(el, out, depth, level) {
     for (const node of el.childNodes) {
       if (++out.nodes > MOST_NODES || out.all.length >= MOST_LINES) { out.full = true; return; }
-      if (node.nodeType === 3) { out.add(node.data.length > 4000 ? node.data.slice(0, 4000) + "…" : node.data); continue; }
+      if (node.nodeType === 3) { out.add(harmless(node.data.length > 4000 ? node.data.slice(0, 4000) + "…" : node.data)); continue; }
       if (node.nodeType !== 1 || SKIPPED.has(node.tagName.toUpperCase())) continue;
       if (node.getAttribute("aria-hidden") === "true" || node.inert || !node.checkVisibility({visibilityProperty: true})) {
         // What is invisible may hold what is visible again; what is not displayed holds nothing.
@@ -264,7 +267,7 @@ globalThis.walker = (() => {
   function inline(el, out, level) {
     for (const node of el.childNodes) {
       if (++out.nodes > MOST_NODES) { out.full = true; return; }
-      if (node.nodeType === 3) { out.add(node.data); continue; }
+      if (node.nodeType === 3) { out.add(harmless(node.data.slice(0, 4000))); continue; }
       if (node.nodeType !== 1 || SKIPPED.has(node.tagName.toUpperCase()) || node.getAttribute("aria-hidden") === "true" ||
           !node.checkVisibility({visibilityProperty: true})) continue;
       const role = roleOf(node);

@@ -369,6 +369,7 @@ def runs_code(env_id: str) -> bool:
 
 # An environment that runs a model's code needs boxes. A run there takes milliseconds, so the sweeps take fewer seeds.
 RUN_CODE = frozenset(filter(runs_code, IDS))
+FEW = RUN_CODE | {"AgentRL/Browse-v0"}  # of which an episode takes boxes, or a browser: fewer seeds
 MARKED = [pytest.param(env_id, marks=pytest.mark.docker) if env_id in RUN_CODE else env_id for env_id in IDS]
 
 every = pytest.mark.parametrize("env_id", MARKED)
@@ -478,7 +479,7 @@ def test_every_process_plays_the_same_episodes(env_id: str) -> None:
     for number in ("0", "1", "4242"):
         environ = {**os.environ, "PYTHONHASHSEED": number}
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", EPISODES, env_id, "1" if env_id in RUN_CODE else "3"],
+            [sys.executable, "-W", "error", "-c", EPISODES, env_id, "1" if env_id in FEW else "3"],
             capture_output=True,
             text=True,
             env=environ,
@@ -543,7 +544,7 @@ def _column(infos: dict[str, Any], name: str) -> list[dict[str, Any]]:
 def test_a_snapshot_holds_the_whole_episode(env_id: str) -> None:
     env, other = (bare(env_id, level=4, render_mode="ansi") for _ in range(2))
     other.reset(seed=99)
-    for seed in range(3 if env_id in RUN_CODE else 10):
+    for seed in range(3 if env_id in FEW else 10):
         observation, info = env.reset(seed=seed)
         policy, turns = env.oracle(), []
         steps: list[tuple[Any, ...]] = []
@@ -591,7 +592,7 @@ def test_there_are_cheats_and_they_earn_nothing(env_id: str) -> None:
     env = bare(env_id)
     assert len(env.cheats()) >= 5
     for level in range(1, 6):
-        for seed in [level] if env_id in RUN_CODE else range(5):
+        for seed in [level] if env_id in FEW else range(5):
             for name, _ in env.cheats().items():
                 observation, info = env.reset(seed=seed, options={"level": level})
                 steps = played(env, env.cheats()[name], observation, info)

@@ -89,6 +89,8 @@ def _moved(match: re.Match[str]) -> str:
 
 def _trees(query: Query, schema: Schema) -> Iterator[tuple[str, Query]]:
     if isinstance(query, Combined):
+        yield "only the first", replace(query.one, distinct=True)
+        yield "only the second", replace(query.other, distinct=True)
         if query.kind == "except":
             yield "the other way round", replace(query, one=query.other, other=query.one)
         kinds: tuple[Any, ...] = ("union", "except", "intersect")

@@ -23,13 +23,19 @@ MAKE_S = 600.0
 _lock = threading.Lock()
 _ids: dict[tuple[str, str], str] = {}
 
-# Where the image is not at the commit, or at one that was made on top of it, it is brought there.
+# Where the image is not at the commit it is brought there. A later commit may hold the fix; but SWE-bench makes one
+# of that name on top, of what its installation changed.
 _SCRIPT = f"""set -e
 test -d {TESTBED}/.git || {{ echo "there is no repository at {TESTBED}" >&2; exit 3; }}
 cd {TESTBED}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 git cat-file -e "$COMMIT^{{commit}}" || {{ echo "there is no commit $COMMIT in {TESTBED}" >&2; exit 4; }}
-git merge-base --is-ancestor "$COMMIT" HEAD || git checkout -q -f "$COMMIT"
+wanted=$(git rev-parse "$COMMIT^{{commit}}")
+if [ "$(git rev-parse HEAD)" != "$wanted" ]; then
+  if [ "$(git log -1 --format=%s)" != SWE-bench ] || [ "$(git log -1 --format=%P)" != "$wanted" ]; then
+    git checkout -q -f "$wanted"
+  fi
+fi
 rm -rf .git
 cd /
 mv {TESTBED} {BASE}

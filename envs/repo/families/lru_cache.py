@@ -116,7 +116,7 @@ def _cache(rng: random.Random, params: Params) -> Steps:
     now = 0
     for _ in range(rng.randrange(4, 11)):
         now += rng.choice([0, 1, 2, int(params["seconds"])]) if rng.random() < 0.8 else 3
-        key = rng.choice("abcd")
+        key = rng.choice("aabbcd")
         there: Steps = [
             (".put", [key, rng.choice([rng.randrange(9), 0, None]), now]),
             (".get", [key, now]),

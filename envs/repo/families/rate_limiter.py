@@ -114,6 +114,9 @@ def _limiter(rng: random.Random, params: Params) -> Steps:
         now += rng.choice([0, 0, 0, 1, 2, -1, 9])
         user, action = rng.choice(["ada", "ada", "bo"]), rng.choice(["read", "write", "search", "search"])
         steps.append((rng.choice([".allow", ".allow", ".retry_after"]), [user, action, now]))
+    if rng.random() < 0.6:
+        steps += [(".allow", ["ada", "search", now])] * rng.randrange(1, 5)
+        steps += [(".retry_after", ["ada", action, now]) for action in ("write", "search")]
     return [*steps, (".report", [])]
 
 

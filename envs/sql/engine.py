@@ -52,7 +52,7 @@ class Limits(NamedTuple):
     sql_length: int = 8_000  # characters of the query
     max_rows: int = 1_000  # of a result; more are not read
     max_chars: int = 400_000  # of all texts of a result
-    cpu_s: float = 1.0  # of the process, for all databases of a request
+    cpu_s: float = 1.0  # of the process, on each database
     memory_mb: int = 256  # address space beyond that of the interpreter
     has_clock: bool = False  # whether 'now' may be asked for, as some queries of public data sets do
 
@@ -199,9 +199,9 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
         request = json.loads(line)
         limits = Limits(*request["limits"])
         databases = [requests.read(each) if isinstance(each, int) else each for each in request["databases"]]
-        signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)  # ends the process, whatever SQLite is doing
         told: list[dict[str, Any]] = []
         for database in databases:
+            signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)  # ends the process, whatever SQLite is doing
             told.append(_answered(database, request["sql"], limits))
             if "error" in told[-1]:
                 break

@@ -58,15 +58,23 @@ class _Child:
             if self._process.returncode == -signal.SIGPROF:
                 return "the query takes too long: it was stopped"
             return "the query needs too much memory or time: it was stopped"
-        told: list[dict[str, Any]] = json.loads(reply)
-        return told
+        try:
+            return _checked(json.loads(reply))
+        except (ValueError, RecursionError):  # a child that was taken over may say anything
+            self.close()
+            return "the query was stopped: what came of it cannot be read"
 
     def _line(self, stream: int) -> bytes | None:
+        """Return the reply; None where the child has died, or says more than anything can be."""
         parts: list[bytes] = []
         size = 0
         with selectors.DefaultSelector() as selector:
             selector.register(stream, selectors.EVENT_READ)
-            while size < _MOST_BYTES and selector.select(_WALL_S):
+            while size < _MOST_BYTES:
+                if not selector.select(_WALL_S):
+                    raise InfrastructureError(
+                        f"a process for queries has said nothing for {_WALL_S:g} s", kind="timeout", boundary="sql"
+                    )
                 part = os.read(stream, 1 << 16)
                 if not part:
                     return None
@@ -88,6 +96,33 @@ class _Child:
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
+
+
+def _checked(told: Any) -> list[dict[str, Any]]:
+    """Return a reply that has the form of one.
+
+    Raises:
+        ValueError: It has not.
+    """
+    if not isinstance(told, list) or not told:
+        raise ValueError("no list")
+    for each in told:
+        if not isinstance(each, dict):
+            raise ValueError("no result")
+        if isinstance(each.get("error"), str) and isinstance(each.get("broken", ""), str):
+            continue
+        columns, rows = each.get("columns"), each.get("rows")
+        if not isinstance(columns, list) or not isinstance(rows, list) or not isinstance(each.get("more"), bool):
+            raise ValueError("no rows")
+        if not all(isinstance(row, list) and len(row) == len(columns) and all(map(_is_value, row)) for row in rows):
+            raise ValueError("no row")
+    return told
+
+
+def _is_value(value: Any) -> bool:
+    if isinstance(value, dict):
+        return list(value) == ["blob"] and isinstance(value["blob"], str)
+    return value is None or (isinstance(value, str | int | float) and not isinstance(value, bool))
 
 
 class _Pool:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from agentrl.envs.errors import InfrastructureError
-from agentrl.envs.sql import runner
+from agentrl.envs.sql import engine, runner
 from agentrl.envs.sql.engine import Limits
 from agentrl.envs.sql.runner import run
 
@@ -234,6 +234,34 @@ def test_a_child_that_was_killed_is_replaced() -> None:
         os.kill(child._process.pid, signal.SIGKILL)
     told = [run([IMAGE], "SELECT 7", LIMITS)[0] for _ in range(runner.MOST_CHILDREN + 1)]
     assert told[-1]["rows"] == [[7]]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "{}",
+        "[]",
+        "[1]",
+        "[" * 100_000,
+        "nonsense",
+        '[{"rows": [[1]], "more": false}]',
+        '[{"columns": ["a"], "rows": [[1, 2]], "more": false}]',
+        '[{"columns": ["a"], "rows": [[{"blob": 1}]], "more": false}]',
+        '[{"columns": ["a"], "rows": [[[1]]], "more": false}]',
+        '[{"columns": ["a"], "rows": [[true]], "more": false}]',
+        '[{"error": 1}]',
+    ],
+)
+def test_what_a_child_that_was_taken_over_says_is_taken_apart(
+    reply: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "taken.py"
+    program.write_text(f"import sys\nfor line in sys.stdin.buffer:\n    print({reply!r}, flush=True)\n    break\n")
+    runner._close()
+    monkeypatch.setattr(engine, "__file__", str(program))
+    assert run([], "SELECT 1", LIMITS) == [{"error": "the query was stopped: what came of it cannot be read"}]
+    monkeypatch.undo()
+    assert run([IMAGE], "SELECT 1", LIMITS)[0]["rows"] == [[1]]
 
 
 def test_threads_share_the_children() -> None:

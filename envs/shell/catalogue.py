@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from agentrl.envs.shell.families import first
+from agentrl.envs.shell.families import (
+    build,
+    edit,
+    find,
+    first,
+    history,
+    logs,
+    packing,
+    rewriting,
+    rights,
+    scripts,
+    service,
+    system,
+    tables,
+)
 from agentrl.envs.shell.family import Family
 
 __all__ = ["FAMILIES"]
 
-_MODULES = (first,)
+_MODULES = (first, find, edit, tables, logs, packing, rights, history, rewriting, build, scripts, service, system)
 
 
 def _catalogue() -> Mapping[str, Family]:

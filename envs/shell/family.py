@@ -99,10 +99,16 @@ def reaches(goal: Goal, first: Mapping[str, bytes], remains: Remains, trial: Tri
     for path, mode in goal.modes.items():
         if remains.mode(path) != mode:
             return False
-    for path, content in goal.files.items():
+    kept = _kept(goal, first)
+    for path, content in (*goal.files.items(), *kept.items()):  # sizes first: most failures are seen without reading
         there = remains.entry(path)
-        if there is None or abs(there.size - len(content)) > 1 or not same(remains.read(path), content):
+        if there is None or there.kind != "file" or abs(there.size - len(content)) > 1:
             return False
+    remains.load([*goal.files, *goal.checks, *kept])
+    if any(remains.read(path) != content for path, content in kept.items()):
+        return False
+    if not all(same(remains.read(path), content) for path, content in goal.files.items()):
+        return False
     for path, check in goal.checks.items():
         found = remains.read(path)
         if found is None or not check(found):
@@ -110,7 +116,7 @@ def reaches(goal: Goal, first: Mapping[str, bytes], remains: Remains, trial: Tri
     for path, wanted in goal.links.items():
         if leads(path, remains.link(path)) != wanted:
             return False
-    return _unharmed(goal, first, remains) and (goal.then is None or goal.then(remains, trial))
+    return goal.then is None or goal.then(remains, trial)
 
 
 def same(found: bytes | None, wanted: bytes) -> bool:
@@ -146,13 +152,10 @@ def leads(path: str, target: str | None) -> str | None:
     return "/".join(parts)
 
 
-def _unharmed(goal: Goal, first: Mapping[str, bytes], remains: Remains) -> bool:
-    spoken = {*goal.files, *goal.checks, *goal.gone, *goal.links}
-    tops = tuple(each for each in goal.free if each.endswith("/"))
-    for path, content in first.items():
-        if path in spoken or path in goal.free or (tops and path.startswith(tops)):
-            continue
-        there = remains.entry(path)
-        if there is None or there.kind != "file" or there.size != len(content) or remains.read(path) != content:
-            return False
-    return True
+def _kept(goal: Goal, first: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the first files of which the goal does not speak: they must be as they were."""
+    spoken = {*goal.files, *goal.checks, *goal.gone, *goal.links, *goal.free}
+    below = tuple(each for each in goal.free if each.endswith("/"))
+    return {
+        path: content for path, content in first.items() if path not in spoken and not path.startswith(below or "/")
+    }

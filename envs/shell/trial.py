@@ -62,6 +62,7 @@ class Trial:
         files: Mapping[str, bytes],
         commands: Sequence[str],
         *,
+        first: str | None = None,
         service: str | None = None,
         timeout_s: float = 10.0,
     ) -> list[Run]:
@@ -70,6 +71,7 @@ class Trial:
         Args:
             files: By their paths below /work.
             commands: For `sh`, each in a process of its own.
+            first: A command that is run before all else, whatever comes of it.
             service: A command that runs beside them, in the background.
             timeout_s: Seconds for each.
 
@@ -79,6 +81,8 @@ class Trial:
         self._before()
         found: list[Run] = []
         with infrastructure(), self._backend.lease(SandboxSpec(files=files, environment=ENVIRONMENT)) as box:
+            if first is not None:
+                box.exec(["sh", "-c", first], timeout_s=timeout_s)
             if service is not None:
                 box.start(service, timeout_s=60.0)
             for command in commands:

@@ -24,8 +24,8 @@ _STEMS = """
     wolf wren yarrow zebra
 """
 _FOLDERS = """
-    archive attic backup bin42 box cache cellar chest crate data depot desk docs drafts drawer folder gallery hall inbox
-    items keep lab library log42 media notes outbox pack papers parts photos pile plans pool press prints rack records
+    archive attic backup box cache cellar chest crate data depot desk docs drafts drawer folder gallery hall inbox
+    items lab library media notes outbox pack papers parts photos pile plans pool press prints rack records
     repo reports room safe sales scans shelf shop site store studio tools tray vault work yard
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from agentrl.envs.errors import UsageError, nearest
@@ -61,7 +61,8 @@ class Task:
     command: str  # runs the visible tests
     kind: str
     bugs: tuple[str, ...]
-    modules: tuple[str, ...] = field(default=())  # paths of the modules of the kind, the lowest first
+    modules: tuple[str, ...]  # paths of the modules of the kind, the lowest first
+    params: Mapping[str, str]  # what was drawn for the kind
 
 
 def kinds_of(split: str, level: int) -> tuple[Kind, ...]:
@@ -160,6 +161,7 @@ def _task(rng: random.Random, kinds: Sequence[Kind], split: str, level: int) -> 
         kind=main.name,
         bugs=tuple(bug.name for bug in bugs),
         modules=tuple(layout.paths[main.name, module] for module in main.modules),
+        params=parts[0].params,
     )
 
 

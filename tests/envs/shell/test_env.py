@@ -1,0 +1,180 @@
+"""Shell-v0 as a policy meets it: the tool, the judge, attacks on it, snapshots, and that every family is as it says."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from agentrl.envs.errors import UsageError
+from agentrl.envs.protocol import Policy
+from agentrl.envs.scripted import call
+from agentrl.envs.shell import ShellEnv
+from agentrl.envs.shell.catalogue import FAMILIES
+from agentrl.envs.shell.policies import SPOILED, TRICKS, spoil, typed
+from agentrl.envs.shell.tasks import Task, generate
+
+BACKENDS = [pytest.param("docker", marks=pytest.mark.docker), pytest.param("bwrap", marks=pytest.mark.bwrap)]
+# A family a run is enough where all are played one after another on each backend; CI plays every one.
+STRIDE = int(os.environ.get("AGENTRL_STRIDE", "1"))
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def env(request: pytest.FixtureRequest) -> Iterator[ShellEnv]:
+    made = ShellEnv(backend=request.param, max_turns=40)
+    yield made
+    made.close()
+
+
+def begin(env: ShellEnv, seed: int, *, family: str, split: str = "train") -> Task:
+    """Begin an episode of a family: the task that the environment would draw where there is no other family."""
+    level = FAMILIES[family].levels[0]
+    task = generate(seed, split, level, family=family)
+    env.reset(seed=seed)
+    env._release()
+    env._drawn = (seed, split, level)
+    env._made = (env._drawn, task)
+    env._begin()
+    env._done = False
+    return task
+
+
+def run(env: ShellEnv, command: str) -> str:
+    """Run a command as a policy does; return what it is told."""
+    observation, reward, terminated, truncated, info = env.step(call("bash", command=command))
+    assert (reward, terminated, truncated) == (0.0, False, False)
+    assert [each["role"] for each in info["replies"]] == ["tool"]
+    return observation
+
+
+def played(env: ShellEnv, policy: Policy) -> float:
+    observation, info = "", dict[str, Any]()
+    while True:
+        observation, reward, terminated, truncated, info = env.step(policy(observation, info))
+        assert "failure" not in info, info
+        if terminated or truncated:
+            return float(reward)
+
+
+def earns(env: ShellEnv, seed: int, family: str, commands: Sequence[str] | None, split: str = "train") -> float:
+    task = begin(env, seed, family=family, split=split)
+    return played(env, typed(task.oracle if commands is None else commands))
+
+
+@pytest.mark.parametrize("family", list(FAMILIES)[::STRIDE])
+def test_the_oracle_is_paid_and_nothing_is_not(env: ShellEnv, family: str) -> None:
+    seed = len(family)
+    assert earns(env, seed, family, None, ("train", "test")[seed % 2]) == 1.0
+    task = begin(env, seed + 1, family=family)
+    assert played(env, typed([task.wrong[seed % len(task.wrong)]])) == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", list(FAMILIES)[::STRIDE])
+def test_what_looks_right_and_is_not_earns_nothing(env: ShellEnv, family: str) -> None:
+    for seed in range(20, 22):
+        for wrong in ("true", *begin(env, seed, family=family).wrong):
+            assert earns(env, seed, family, [wrong]) == 0.0, wrong
+
+
+@pytest.mark.parametrize("harm", SPOILED)
+def test_a_result_that_cannot_be_read_or_is_more_earns_nothing(env: ShellEnv, harm: str) -> None:
+    for family in ("sort-into", "count-lines"):
+        assert earns(env, 5, family, spoil(begin(env, 5, family=family), harm)) == 0.0
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_what_would_sway_a_trusting_judge_neither_pays_nor_harms(env: ShellEnv, trick: str) -> None:
+    for family in ("tag-commit", "copy"):
+        task = begin(env, 6, family=family)
+        if trick in ("a library before all others", "programs of its own"):  # the session is its own to break
+            assert played(env, typed([*task.oracle, "cd /work", *TRICKS[trick]])) == 1.0
+        assert earns(env, 6, family, TRICKS[trick]) == 0.0
+
+
+def test_a_judge_of_git_believes_objects_and_references_only(env: ShellEnv) -> None:
+    task = begin(env, 3, family="tag-commit")
+    (repo,) = [each.split()[1] for each in task.oracle if each.startswith("cd ")]
+    hostile = (
+        f"cd /work/{repo}; git config core.hooksPath /work; git config core.fsmonitor 'touch /work/ran'; "
+        "git config filter.x.smudge 'touch /work/ran'; git config alias.log '!echo hi'; "
+        "printf '[core]\\n\\tbare = true\\n' >> .git/config"
+    )
+    assert played(env, typed([*task.oracle, hostile])) == 1.0
+    for harm in (
+        "mv .git /tmp/g && ln -s /tmp/g .git",
+        "mv .git/objects /tmp/o && ln -s /tmp/o .git/objects",
+        "echo 'ref: refs/heads/../../../../etc/passwd' > .git/HEAD",
+        "rm -rf .git/objects/pack/*.pack",
+        "for t in .git/refs/tags/*; do echo $(git rev-parse main) > $t; done",
+        "echo /tmp/o > .git/objects/info/alternates; mv .git/objects/pack /tmp/o",
+        "chmod 000 .git/refs",
+    ):
+        begin(env, 3, family="tag-commit")
+        assert played(env, typed([*task.oracle, harm])) == 0.0, harm
+
+
+def test_what_is_left_running_changes_nothing_any_more(env: ShellEnv) -> None:
+    task = begin(env, 4, family="sort-into")
+    path = next(iter(task.goal.files))
+    daemon = f"setsid sh -c 'while :; do echo changed > {path}; sleep 0.01; done' > /dev/null 2>&1 &"
+    assert played(env, typed([f"{daemon} sleep 0.2", *task.oracle])) == 1.0
+    task = begin(env, 4, family="sort-into")
+    assert played(env, typed([f"(sleep 0.3; {task.oracle[0]}) & exit"])) == 0.0
+
+
+def test_files_that_were_not_to_be_touched_are_looked_at(env: ShellEnv) -> None:
+    for harm in ("echo more >> {}", "rm {}", "chmod 000 {}", "mv {0} x; ln -s x {0}", "tr a-z A-Z < {0} > x; mv x {0}"):
+        task = begin(env, 8, family="sort-into")
+        (first,) = task.files
+        assert played(env, typed([*task.oracle, harm.format(first)])) == 0.0, harm
+
+
+def test_the_session_lasts_and_its_end_is_told(env: ShellEnv) -> None:
+    begin(env, 1, family="copy")
+    assert run(env, "mkdir -p a/b; cd a/b; export X=5") == "(no output)"
+    assert run(env, "pwd; echo $X; exit 3") == "/work/a/b\n5\n[exit status 3]"
+    assert len(run(env, "seq 100000")) <= env.max_reply_chars
+    assert "did not end in time" in run(env, "sleep 60")
+    assert "a command cannot hold a NUL" in run(env, "echo \0")
+
+
+def test_a_box_that_ran_out_of_memory_begins_anew_with_all_that_the_task_needs(env: ShellEnv) -> None:
+    task = begin(env, 2, family="tag-commit")
+    repo = task.oracle[0].removeprefix("cd ")
+    assert "needed more memory" in run(env, "python3 -c 'bytearray(10**10)' || tail /dev/zero")
+    assert run(env, f"git -C {repo} log --format=%s | wc -l").strip().isdigit()
+    assert played(env, typed(task.oracle)) == 1.0
+
+
+def test_a_snapshot_takes_session_files_and_history_along(env: ShellEnv) -> None:
+    env.reset(seed=3, options={"level": 4})
+    task = begin(env, 3, family="tag-commit")
+    run(env, task.oracle[0])
+    packed = pickle.dumps(env.snapshot())
+    run(env, "rm -rf .git; cd /; X=1")
+    other = ShellEnv(backend=env.backend, max_turns=40)
+    for each in (env, other):
+        each.restore(pickle.loads(packed))
+        # The state tells how the task was drawn, and this one was drawn for its family.
+        assert each._drawn == (3, "train", 3)
+        assert run(each, "pwd").startswith("/work/")
+        assert run(each, "git status --short | wc -l") == "0"
+    other.close()
+
+
+def test_commands_are_counted_for_the_component(env: ShellEnv) -> None:
+    task = begin(env, 1, family="copy")
+    run(env, "ls")
+    run(env, task.oracle[0])
+    *_, info = env.step("<answer>done</answer>")
+    assert info["rewards"] == {"exact_match": 1.0, "few_commands": 0.5}
+    assert info["success"] is True
+
+
+def test_code_never_runs_here() -> None:
+    with pytest.raises(UsageError, match="docker"):
+        ShellEnv(backend="local")

@@ -52,7 +52,7 @@ def mutants(query: Query, schema: Schema) -> Iterator[tuple[str, str]]:
         if sql not in seen:
             seen.add(sql)
             yield name, sql
-    for name, sql in _texts(right, query):
+    for name, sql in (*_texts(right, query), *_afterwards(query, schema)):
         if sql not in seen:
             seen.add(sql)
             yield name, sql
@@ -81,6 +81,18 @@ def _texts(sql: str, query: Query) -> Iterator[tuple[str, str]]:
     if "RANK() OVER" in sql:
         yield "ties broken", sql.replace("DENSE_RANK()", "RANK()").replace("RANK()", "ROW_NUMBER()")
         yield "smallest first", re.sub(r"(RANK\(\) OVER \(.*?) DESC\)", r"\1)", sql)
+
+
+def _afterwards(query: Query, schema: Schema) -> Iterator[tuple[str, str]]:
+    """Yield a query that calculates over all records, and leaves out those that do not belong there at the end."""
+    key = Attr(column="id")
+    is_cut = isinstance(query, Window) or (isinstance(query, Listing) and (query.limit or query.top))
+    if isinstance(query, Window | Listing) and is_cut and query.where and query.select[0] == key:
+        kept = sql_of(Listing(table=query.table, select=(key,), where=query.where), schema)
+        width = len(query.select) + (isinstance(query, Window) and query.best is None)
+        names = ", ".join(f"a{number + 1}" for number in range(width))
+        whole = sql_of(replace(query, where=()), schema)
+        yield "filtered afterwards", f"WITH a({names}) AS ({whole}) SELECT * FROM a WHERE a1 IN ({kept})"
 
 
 def _moved(match: re.Match[str]) -> str:

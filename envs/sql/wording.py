@@ -212,7 +212,8 @@ class Wording:
             parts = [self.pick("list", x=self._several(shown), y=those)]
             first = "has the largest" if query.best == 1 else f"has one of the {query.best} largest values of"
             said = "" if query.best == 1 else f" (fewer than {query.best} of them have a larger one)"
-            return [*parts, f"Keep only what {first} {value} among {among}{said}; all that tie are kept."]
+            kept = f"Keep only what {first} {value} among {among}{said}; all that tie are kept."
+            return [*parts, kept, f"Only these {self._plural(query.table)} count throughout."]
         before = f"the one before it among {among}, ordered {order} (empty for the first)"
         last = {
             "rank": f"its place by {value} among {among} {_GAPS}",

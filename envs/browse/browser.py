@@ -30,7 +30,7 @@ _VIEW = {"width": 1024, "height": 768}
 
 
 class Browser:
-    """A browser with its server; started by the first visit.
+    """A browser with its server; started by the first visit. `pid` and `version` are those of the one that runs.
 
     Args:
         path: The program.
@@ -44,7 +44,8 @@ class Browser:
         self._playwright: Any = None
         self._browser: Any = None
         self._cdp: Any = None
-        self._pid = 0
+        self.pid = 0
+        self.version = ""
 
     def visit(self, sites: Mapping[str, Serves], start: str, *, action_s: float, lines: int) -> Visit:
         """Open a context on sites of an episode.
@@ -79,10 +80,18 @@ class Browser:
             raise
         return visit
 
-    def suspect(self) -> None:
-        """Replace the browser at the next visit, since it does not answer."""
+    def doubt(self, loop: LoopThread) -> None:
+        """Give the browser up if it does not answer; the next visit then starts another one.
+
+        Args:
+            loop: Of the visit that failed, which may be of a browser that was given up already.
+        """
+        with contextlib.suppress(Exception):
+            if loop.wait(self.alive(), _PING_S + 5):
+                return
         with self._lock:
-            self._drop()
+            if self._loop is loop:
+                self._drop()
 
     def close(self) -> None:
         """End the browser, the server and the loop; a later visit starts anew."""
@@ -145,13 +154,14 @@ class Browser:
             handle_sighup=False,
         )
         self._cdp = await self._browser.new_browser_cdp_session()
+        self.version = (await self._cdp.send("Browser.getVersion"))["product"]
         processes = (await self._cdp.send("SystemInfo.getProcessInfo"))["processInfo"]
-        self._pid = next((each["id"] for each in processes if each["type"] == "browser"), 0)
+        self.pid = next((each["id"] for each in processes if each["type"] == "browser"), 0)
 
     def _drop(self) -> None:
         """End everything, without waiting long for what does not answer."""
         loop, browser, playwright, server = self._loop, self._browser, self._playwright, self._server
-        pid, self._pid = self._pid, 0
+        pid, self.pid = self.pid, 0
         self._loop = self._browser = self._playwright = self._server = self._cdp = None
         if loop is None:
             return
@@ -192,16 +202,15 @@ class Visit:
         """
         try:
             value = self._loop.wait(coroutine)
-        except InfrastructureError:
-            self._browser.suspect()
-            raise
-        except TimeoutError as error:
-            self._browser.suspect()
-            raise InfrastructureError(str(error), kind="timeout", boundary="browser") from error
         except Exception as error:
-            self._browser.suspect()
+            self._browser.doubt(self._loop)
+            if isinstance(error, InfrastructureError):
+                raise
+            late = isinstance(error, TimeoutError)
             raise InfrastructureError(
-                f"the browser failed: {type(error).__name__}: {str(error)[:300]}", kind="crash", boundary="browser"
+                f"the browser failed: {type(error).__name__}: {str(error)[:300]}",
+                kind="timeout" if late else "crash",
+                boundary="browser",
             ) from error
         for host in self._hosts:
             broken = self._server.broken.pop(host, None)

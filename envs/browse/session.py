@@ -21,6 +21,7 @@ MAX_TABS = 5
 _MAX_DIALOGS = 6  # in one action; a page that opens more is closed
 _NEW_TAB_S = 2.0  # to wait for a tab that a page has opened
 _CLOSE_S = 5.0
+_OPEN_S = 30.0  # for a page of ours, where an earlier one hung; a loaded machine is no reason to end an episode
 
 
 class Session:
@@ -158,7 +159,7 @@ class Session:
             await self._check_browser(error)
             await self._give_up("went away")
         try:
-            async with asyncio.timeout(self._action_s):
+            async with asyncio.timeout(_OPEN_S):
                 return await self._seen()
         except Exception as error:
             raise InfrastructureError(
@@ -208,7 +209,7 @@ class Session:
                 await asyncio.wait_for(tab.page.close(run_before_unload=False), _CLOSE_S)
         if not self._tabs:
             try:
-                async with asyncio.timeout(2 * self._action_s):
+                async with asyncio.timeout(_OPEN_S):
                     await self._open_start()
             except Exception as error:
                 await self._check_browser(error)

@@ -183,6 +183,7 @@ def test_a_change_needs_the_token_of_the_form() -> None:
     assert shop.rows == {"sent": {"+1": {"pick": "Home"}}}
 
 
+@pytest.mark.slow
 def test_a_page_may_take_only_so_much_memory() -> None:
     """Scripts that fill their heap lose their tab, and the process of the browser goes on."""
     reader = Reader({"page": Pages({"/": TRAPS["memory"]}), "home": buttons()}, "page", action_s=20.0)

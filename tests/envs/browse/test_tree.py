@@ -113,9 +113,9 @@ def test_hard_cases_read_as_chromium_reads_them(body: str) -> None:
 
 
 def test_every_page_that_the_oracle_sees_reads_as_chromium_reads_it() -> None:
-    """Over one task of every third kind; all kinds were compared once, 401 pages without a difference."""
+    """Over one task of every sixth kind; all kinds were compared once, 401 pages without a difference."""
     num = 0
-    for kind in list(KINDS.values())[::3]:
+    for kind in list(KINDS.values())[::6]:
         env = BrowseEnv(kind=kind.name, level=kind.levels[-1])
         observation, info = env.reset(seed=3)
         policy = env.oracle()
@@ -128,4 +128,4 @@ def test_every_page_that_the_oracle_sees_reads_as_chromium_reads_it() -> None:
                 break
             observation, _, _, _, info = env.step(action)
         env.close()
-    assert num > 100
+    assert num > 40

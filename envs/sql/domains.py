@@ -200,8 +200,8 @@ _TYPE = re.compile(r"(name|one|int|real|date)(?:\(([^)]*)\))?(\?)?")
 def split_of(text: str) -> str:
     """Return the split that a name, a wording or a domain belongs to; one in four is for testing.
 
-    >>> {split_of(name) for name in ("Torvel", "Amik", "Benno", "Corla", "Dusan", "Elva")} == {"train", "test"}
-    True
+    >>> split_of("Torvel"), split_of("Nils")
+    ('train', 'test')
     """
     return "test" if zlib.crc32(text.encode()) % 4 == 0 else "train"
 

@@ -27,9 +27,9 @@ def cron(draw: Draw) -> Case:
     first, second, hour = draw.file("cron"), draw.file(), draw.whole(2, 9)
     lines, wanted = [], []
     for number in range(8 * draw.level):
-        when = draw.pick([str(hour), "*", str(hour + 10), "1", str(hour)])
+        when = str(hour) if number == 5 else draw.pick([str(hour), "*", str(hour + 10), "1", str(hour)])
         command = f"/usr/bin/{draw.words(1)[0]} --job {number}"
-        comment = "# " if number % 6 == 5 else ""
+        comment = "#" if number % 6 == 5 else ""
         lines.append(f"{comment}{draw.whole(0, 59)} {when} * * {draw.pick(['*', '1', '5'])} {command}")
         if when in (str(hour), "*") and not comment:
             wanted.append(command)

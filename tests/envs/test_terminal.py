@@ -13,7 +13,7 @@ from agentrl.envs.errors import InfrastructureError
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.envs.tools.host import shared_backend
 from agentrl.envs.tools.terminal import MOST_COMMAND_BYTES, STATE, Shown, Terminal, told
-from agentrl.sandboxes import SandboxSpec
+from agentrl.sandboxes import Backend, SandboxSpec, open_backend
 
 BACKENDS = [
     pytest.param("docker", marks=pytest.mark.docker),
@@ -164,8 +164,14 @@ def stripped() -> Iterator[object]:
 @pytest.mark.docker
 def test_an_image_without_bash_has_sh_and_one_without_either_says_so(stripped: object) -> None:
     assert callable(stripped)
-    backend = shared_backend("docker")
-    box = CodeBox(SandboxSpec(image=stripped("/usr/bin/bash", "/bin/bash")), backend)
+    images = stripped("/usr/bin/bash"), stripped("/usr/bin/bash", "/usr/bin/sh", "/usr/bin/dash")
+    # A backend of its own, so that no box holds an image that is to be removed.
+    with open_backend("docker") as backend:
+        _try_stripped(backend, *images)
+
+
+def _try_stripped(backend: Backend, without_bash: str, without_shell: str) -> None:
+    box = CodeBox(SandboxSpec(image=without_bash), backend)
     with contextlib.closing(box):
         terminal = Terminal(box)
         assert terminal.run("mkdir 'a \"$b'; cd a*; export X='1  2'; alias hi='echo hi'; echo e >&2").text == "e\n"
@@ -173,6 +179,6 @@ def test_an_image_without_bash_has_sh_and_one_without_either_says_so(stripped: o
         assert terminal.run("exit 4").exit_status == 4
         says(terminal, f"echo 'if then (' > {STATE}; trap - EXIT")
         assert says(terminal, "echo still here") == "still here\n"
-    box = CodeBox(SandboxSpec(image=stripped("/usr/bin/bash", "/usr/bin/sh", "/usr/bin/dash")), backend)
+    box = CodeBox(SandboxSpec(image=without_shell), backend)
     with contextlib.closing(box), pytest.raises(InfrastructureError, match="neither bash nor sh"):
         Terminal(box).run("true")

@@ -6,6 +6,7 @@ of one retrieval server on the loopback. Contestants take turns, a process each;
 The peers need environments of their own, since GEM and reasoning-gym want different versions of the latter:
 
     python3.11 -m venv PEERS && PEERS/bin/pip install gem-llm==0.1.0 skyrl-gym==0.4.0 datasets requests pylatexenc
+    PEERS/bin/pip install textarena==0.7.4
     python3.11 -m venv RG && RG/bin/pip install reasoning-gym==0.1.25
 
 GEM's terminal needs more: terminal-bench 0.2.18 (of Python 3.12), Docker's compose, and an image with tmux in it:
@@ -37,7 +38,7 @@ from agentrl.envs.math.answers import show
 from agentrl.envs.math.env import MathEnv
 
 NUM_INPUTS = 10
-SHARES: Mapping[str, int] = {"code": 5, "terminal": 40}
+SHARES: Mapping[str, int] = {"code": 5, "terminal": 40, "games": 4}  # TextArena makes a room of Sokoban in seconds
 """Kind -> what part of the episodes it plays, where one takes long."""
 DATABASE = "shop"
 TERMINAL_IMAGE = "agentrl/terminal-peer:1"
@@ -71,6 +72,15 @@ CONTESTS: Mapping[str, Mapping[str, tuple[str, str, Sequence[str]]]] = {
     "sql": {
         "agentrl": ("agentrl-sql", "", (DATABASE,)),
         "skyrl": ("skyrl-sql", "peers", (DATABASE,)),
+    },
+    "games": {
+        "agentrl_mastermind": ("agentrl-games", "", ("mastermind",)),
+        "textarena_mastermind": ("textarena-games", "peers", ("mastermind",)),
+        "gem_mastermind": ("gem-games", "peers", ("mastermind",)),
+        "agentrl_sokoban": ("agentrl-games", "", ("sokoban",)),
+        "textarena_sokoban": ("textarena-games", "peers", ("sokoban",)),
+        "agentrl_connectfour": ("agentrl-games", "", ("connectfour",)),
+        "textarena_connectfour": ("textarena-games", "peers", ("connectfour",)),
     },
     "terminal": {
         "gem": ("gem-terminal", "peers", (TERMINAL_IMAGE,)),
@@ -126,12 +136,17 @@ def prepared(kind: str, number: int, folder: Path) -> Iterator[tuple[str, Path]]
         with server(documents) as url:
             yield url, path
         return
-    make = {"code": programs, "sql": queries, "terminal": commands}.get(kind, problems)
+    make = {"code": programs, "sql": queries, "terminal": commands, "games": games}.get(kind, problems)
     if kind == "sql":
         database(folder / "spider" / "database" / DATABASE / f"{DATABASE}.sqlite")
     episodes = make(max(2, number // SHARES.get(kind, 1)))
     path.write_text(json.dumps(episodes), encoding="utf-8")
     yield "", path
+
+
+def games(number: int) -> list[Episode]:
+    """Return seeds; what is played depends on the game, four turns each."""
+    return [{"question": f"seed {seed}", "seed": seed} for seed in range(number)]
 
 
 def problems(number: int) -> list[Episode]:

@@ -147,7 +147,7 @@ def _begun(rng: random.Random) -> Board | None:
     for ply in range(2 * rng.randrange(1, 4)):
         taken = stones[0] | stones[1]
         stones[ply % 2] |= drop(taken, rng.choice(columns(taken)))
-    return Board(stones=(stones[0], stones[1]), first=0) if value(stones[0], stones[1], 4) == 0 else None
+    return Board(stones=(stones[0], stones[1]), first=0) if value(stones[0], stones[1], 2) == 0 else None
 
 
 def _seen(observation: str) -> tuple[int, int] | None:

@@ -52,7 +52,9 @@ class TextArenaGame:
 
     def __init__(self, game: str) -> None:
         self._game = game
-        self._env = importlib.import_module("textarena").make(_IDS[game])
+        self._env = self._bare = importlib.import_module("textarena").make(_IDS[game])
+        while hasattr(self._bare, "env"):
+            self._bare = self._bare.env
         self._number = 0
 
     def reset(self, episode: Episode) -> None:
@@ -69,7 +71,7 @@ class TextArenaGame:
         elif self._game == "connectfour":
             move = f"col {self._number}"
         else:
-            move = _free(state.game_state["board"])
+            move = _free(self._bare.room_state, self._bare.player_position)
         self._number += 1
         self._env.step(f"[{move}]")
         return 0.0 if state.error_count else 1 / TURNS
@@ -116,15 +118,7 @@ def _codes(colours: str, secret: str) -> list[str]:
     return [code for code in codes if code != secret]
 
 
-def _free(board: Any) -> str:
-    """Return a direction in which the player of a drawn board can step onto free floor, else one with a box."""
-    rows = [line.split(" ") for line in board.strip().split("\n")]
-    row, column = next((y, x) for y, line in enumerate(rows) for x, cell in enumerate(line) if cell in ("P", "S"))
-    around = {way: rows[row + down][column + right] for way, (down, right) in _WAYS.items()}
-    free = next((way for way, cell in around.items() if cell in ("_", "O")), None)
-    if free is not None:
-        return free
-    beyond = {
-        way: rows[row + 2 * down][column + 2 * right] for way, (down, right) in _WAYS.items() if around[way] != "#"
-    }
-    return next((way for way, cell in beyond.items() if cell in ("_", "O")), "up")
+def _free(room: Any, player: Any) -> str:
+    """Return a direction with free floor (1) or a goal (2); TextArena's drawn board is that of the start."""
+    row, column = map(int, player)
+    return next((way for way, (down, right) in _WAYS.items() if room[row + down][column + right] in (1, 2)), "up")

@@ -65,7 +65,8 @@ def test_an_answer_that_is_right_is_not_enough_where_something_was_broken() -> N
 def test_a_snapshot_in_the_middle_holds_pages_forms_tabs_and_sites(kind: str, level: int) -> None:
     env = BrowseEnv(kind=kind, level=level)
     observation, info = env.reset(seed=2)
-    policy, turns, steps = env.oracle(), [], []
+    policy, turns = env.oracle(), []
+    steps: list[tuple[Any, ...]] = []
     while not steps or not steps[-1][2]:
         turns.append(policy(observation, info))
         steps.append(env.step(turns[-1]))

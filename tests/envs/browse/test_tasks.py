@@ -82,13 +82,14 @@ def test_arguments_that_cannot_work_say_what_there_is() -> None:
 def test_states_are_compared_as_wholes() -> None:
     rows: Any = {"a": {"1": {"x": 1}}, "b": {}}
     assert same_rows(rows, {"a": {"1": {"x": 1}}, "b": {}})
-    for other in (
+    others: list[Any] = [
         {"a": {"1": {"x": 2}}, "b": {}},
         {"a": {}, "b": {}},
         {"a": {"1": {"x": 1}}},
         {"a": {"1": {"x": 1}}, "b": {"+1": {}}},
         {"a": {"1": {"x": True}}, "b": {"+1": {"x": 1}}},
-    ):
+    ]
+    for other in others:
         assert not same_rows(rows, other)
     assert not same_rows({"b": {"+1": {"x": 1}}}, {"b": {"+1": {"x": 1}, "+2": {"x": 1}}})
 

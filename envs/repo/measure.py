@@ -29,7 +29,7 @@ from agentrl.sandboxes import SandboxSpec
 
 __all__ = ["main", "slips"]
 
-EPISODES = 15
+EPISODES = 9
 TASKS = 12
 MUTANTS = 12  # of a task
 FURTHER = 300
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
         env = RepoEnv(backend=name, level=level)
         env.reset(seed=0)
         env.close()
-        figures = [median(_timed(partial(generate, seed, "train", level)) for seed in range(60))]
+        figures = [median(_timed(partial(generate, seed, "train", level)) for seed in range(30))]
         figures.append(median(_timed(partial(_leased, backend)) for _ in range(EPISODES)))
         figures.append(median(_timed(partial(env.reset, seed=seed)) for seed in range(EPISODES)))
         figures.append(median(_timed(partial(_episode, env, seed)) for seed in range(EPISODES)))

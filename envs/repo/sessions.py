@@ -34,7 +34,11 @@ def session(steps: Steps, got: Sequence[Sequence[Any]], wanted: Sequence[Sequenc
 
 
 def called(step: Step, it: str) -> str:
-    """Write one step: a call, an attribute or a command."""
+    """Write one step: a call, an attribute or a command.
+
+    >>> called((".add", ["tea", 2]), "shop"), called(("$shop.cli:main", ["--all", "two words"]), "")
+    ("shop.add('tea', 2)", "python3 -m shop.cli --all 'two words'")
+    """
     where, args = step
     if where.startswith("$"):
         module = where[1:].partition(":")[0]

@@ -56,4 +56,4 @@ def same_text(said: str, wanted: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip().strip("\"'").rstrip(".").strip().casefold()
+    return re.sub(r"\s+", " ", text).strip("\"'. ").casefold()

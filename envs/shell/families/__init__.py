@@ -1,1 +1,3 @@
 """The families of tasks, a module for each kind of work."""
+
+__all__: list[str] = []

@@ -17,11 +17,12 @@ import numpy as np
 from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import UsageError
 from agentrl.envs.protocol import Policy
+from agentrl.envs.repo.cheats import cheat_policies, plain_cheats
 from agentrl.envs.repo.editing import create, edit
 from agentrl.envs.repo.instances import Instance, load
 from agentrl.envs.repo.jobs import BroughtJob, GeneratedJob, Job
 from agentrl.envs.repo.policies import FLAWS
-from agentrl.envs.repo.tasks import generate
+from agentrl.envs.repo.tasks import Task, generate
 from agentrl.envs.repo.trials import TESTS
 from agentrl.envs.splits import tasks_of
 from agentrl.envs.tools import Tool
@@ -228,7 +229,12 @@ class RepoEnv(TextEnv):
 
     def cheats(self) -> dict[str, Policy]:
         """Return the known cheats; each earns 0."""
-        return self._current().cheats()
+        return plain_cheats() if self._data is not None else cheat_policies(self._generated)
+
+    def _generated(self) -> Task:
+        job = self._current()
+        assert isinstance(job, GeneratedJob)
+        return job.task
 
     def _current(self) -> Job:
         if self._job is None:

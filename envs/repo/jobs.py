@@ -14,7 +14,6 @@ from typing import Any
 
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.protocol import Policy
-from agentrl.envs.repo.cheats import cheat_policies, plain_cheats
 from agentrl.envs.repo.copying import Copied, copy_out
 from agentrl.envs.repo.grading import judge
 from agentrl.envs.repo.history import setup, stream
@@ -95,10 +94,6 @@ class Job(ABC):
     def demonstrator(self, rng: random.Random, flaws: Mapping[str, float]) -> Policy:
         """Return a policy that knows the solution and often errs."""
 
-    @abstractmethod
-    def cheats(self) -> dict[str, Policy]:
-        """Return the known cheats, each of which earns 0."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedJob(Job):
@@ -150,10 +145,6 @@ class GeneratedJob(Job):
     def demonstrator(self, rng: random.Random, flaws: Mapping[str, float]) -> Policy:
         """Return a policy that errs as often as `flaws` says."""
         return demonstration(rng, self.task, flaws)
-
-    def cheats(self) -> dict[str, Policy]:
-        """Return every cheat."""
-        return cheat_policies(lambda: self.task)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +202,3 @@ class BroughtJob(Job):
         """Return the oracle, or one that does nothing, in the proportion of `flaws`."""
         flaw = rng.choices(list(flaws), list(flaws.values()))[0]
         return self.oracle() if flaw in ("none", "errs first") else scripted(lambda: [DONE])
-
-    def cheats(self) -> dict[str, Policy]:
-        """Return the cheats that need to know nothing of the repository."""
-        return plain_cheats()

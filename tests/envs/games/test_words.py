@@ -109,13 +109,13 @@ def test_a_guess_must_be_listed_or_fit_where_the_level_says_so() -> None:
     assert "-" in env.step(moved("zzzzz"))[0]  # any letters
     env = WordleEnv(level=3)
     env.reset(seed=1)
-    assert "not in the list of words; did you mean 'crane'?" in env.step(moved("cranz"))[0]
+    assert "is not in the list of words; did you mean " in env.step(moved("cranz"))[0]
     assert "write 5 letters" in env.step(moved("cra"))[0]
     env = WordleEnv(level=4)
     env.reset(seed=1)
     env._secrets = ("stone",)
-    assert env.step(moved("Stale"))[0].startswith("stale ++--+")
-    assert "crane does not fit the marks of stale: ++--+" in env.step(moved("crane"))[0]
+    assert env.step(moved("State"))[0].startswith("state ++--+")
+    assert "crane does not fit the marks of state: ++--+" in env.step(moved("crane"))[0]
     assert env.step(moved("stone"))[4]["success"] is True
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import random
 import secrets
 import signal
 import threading
@@ -140,8 +141,11 @@ class Browser:
         _at_exit(self)
 
     async def _launch(self) -> None:
+        from playwright._impl.isomorphic import trace_utils
         from playwright.async_api import async_playwright
 
+        # It draws names of its calls from the global generator, which is none of ours to touch.
+        vars(trace_utils)["random"] = random.Random()
         self._server = Server()
         await self._server.start()
         self._playwright = await async_playwright().start()

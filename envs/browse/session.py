@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from agentrl.envs.browse.tab import Tab, WalkError
@@ -143,13 +143,14 @@ class Session:
         self._num_dialogs = 0
         if not keep_lines:
             self._first_line = 0
+        known = list(self._tabs)  # one that opens while the action still runs is new, too
         try:
             async with asyncio.timeout(self._action_s):
                 try:
                     await action()
                 except WalkError as error:
                     self._notes.append(refusal(error.told))
-                await self._new_tabs()
+                await self._new_tabs(known)
                 return await self._seen()
         except TimeoutError:
             await self._give_up("did not come to rest in time")
@@ -230,9 +231,8 @@ class Session:
     def _expect(self) -> None:
         self._num_expected += 1
 
-    async def _new_tabs(self) -> None:
-        """Wait for tabs that pages have opened; the last one is then in front."""
-        before = len(self._tabs)
+    async def _new_tabs(self, known: Sequence[Tab]) -> None:
+        """Wait for tabs that pages have opened; the last one that is not known is then in front."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_NEW_TAB_S):
                 while self._num_expected > 0 and len(self._tabs) < MAX_TABS:
@@ -241,8 +241,9 @@ class Session:
         self._num_expected = 0
         if self._setting_up:
             await asyncio.wait(set(self._setting_up))
-        if len(self._tabs) > before:
-            self._tab = self._tabs[-1]
+        new = [tab for tab in self._tabs if tab not in known]
+        if new:
+            self._tab = new[-1]
             await self._tab.rest()
 
     def _opened(self, page: Any) -> None:

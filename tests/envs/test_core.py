@@ -516,16 +516,19 @@ def test_vectors_of_environments_play_what_single_ones_play(env_id: str, mode: d
         assert tuple(observations) == tuple(observation for observation, _ in begun)
         assert [task["id"] for task in _column(infos, "task")] == [info["task"]["id"] for _, info in begun]
         policies = [env.oracle() for env in single]
+        told = [(observation, info) for observation, info in begun]
         ended = [False, False]
         while not all(ended):
-            actions = tuple(policy("", {}) for policy in policies)
+            actions = tuple(
+                "" if over else policy(*seen) for policy, seen, over in zip(policies, told, ended, strict=True)
+            )
             observations, rewards, terminations, truncations, infos = vector.step(actions)
             for index, env in enumerate(single):
                 if not ended[index]:
                     observation, reward, terminated, truncated, info = env.step(actions[index])
                     assert observations[index] == observation
                     assert (rewards[index], terminations[index], truncations[index]) == (reward, terminated, truncated)
-                    ended[index] = terminated or truncated
+                    told[index], ended[index] = (observation, info), terminated or truncated
                     if ended[index]:
                         assert bool(infos["success"][index]) is info["success"] is True
         observations, *_ = vector.step(("", ""))  # both ended, so this begins the next episodes

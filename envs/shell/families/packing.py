@@ -165,10 +165,10 @@ def nested(draw: Draw) -> Case:
         files=files,
         goal=Goal(files={to: content}),
         oracle=(
-            "mkdir /tmp/x",
-            f"tar -xzf {outer} -C /tmp/x",
-            "cd /tmp/x; for f in *.tgz; do tar -xzf $f; done; for f in *.tar; do tar -xf $f; done; cd /work",
-            f"cp $(find /tmp/x -name {name}) {to}",
+            "mkdir .x",
+            f"tar -xzf {outer} -C .x",
+            "cd .x; for f in *.tgz; do tar -xzf $f; done; for f in *.tar; do tar -xf $f; done; cd /work",
+            f"cp $(find .x -name {name}) {to}",
         ),
         wrong=(f"tar -xzf {outer}; cp *.tgz {to}", f"echo {name} > {to}", f"touch {to}"),
     )

@@ -50,6 +50,8 @@ class Service(Connections):
                 reader, writer = await asyncio.open_connection(host, port, limit=CHUNK)
         except TimeoutError:
             return await self._say_down(stream, f"no answer within {CONNECT_S:g} s")
+        except ConnectionResetError:
+            return CUT  # it was there: it took the connection and cut it before this side had looked
         except (OSError, UnicodeError) as error:
             number = error.errno if isinstance(error, OSError) else None
             found = number is not None and number > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -123,6 +124,7 @@ class Waiter(Generic[B]):
     """One lease that waits. `told` is set after `held` or `error`."""
 
     kind: Kind[B]
+    since: float = field(default_factory=time.monotonic)
     told: threading.Event = field(default_factory=threading.Event)
     held: Held[B] | None = None
     error: Exception | None = None

@@ -183,13 +183,14 @@ class Stock(Generic[B]):
                 self.plan()  # whoever it was for has a box that came back, or gave up
                 return
             kind.num_making += 1
+            began = time.monotonic()
         try:
             box = self._make(kind.shape)
         except Exception as error:
             with self.lock:
                 kind.num_making -= 1
                 self.num["failed"] += 1
-                self._not_made(kind, error)
+                self._not_made(kind, error, began)
                 self.plan()
         else:
             with self.lock:
@@ -201,7 +202,7 @@ class Stock(Generic[B]):
                 self.shelve(Held(box, kind, time.monotonic()))
                 self.plan()
 
-    def _not_made(self, kind: Kind[B], error: Exception) -> None:
+    def _not_made(self, kind: Kind[B], error: Exception, began: float) -> None:
         if isinstance(error, HalfMade):
             self.quarantine(error.left)
         if not isinstance(error, SandboxError | OSError):
@@ -212,7 +213,8 @@ class Stock(Generic[B]):
         kind.num_failures += 1
         hopeless = isinstance(error, SandboxUnavailable) or kind.num_failures >= HOPELESS
         if never or (hopeless and not kind.num_made):
-            for waiter in [each for each in self.waiters if each.kind is kind]:
+            # A try from before somebody asked says nothing of what there is now.
+            for waiter in [each for each in self.waiters if each.kind is kind and (never or each.since <= began)]:
                 waiter.error = again(error)
                 self.leave(waiter)
         if never:

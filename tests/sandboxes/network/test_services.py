@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import errno
 import http.client
 import selectors
 import socket
@@ -340,6 +342,18 @@ def test_a_cut_is_told_to_the_worker() -> None:
         server, _ = far.accept()
         server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         server.close()
+        assert box.wait(NET_CLOSE) == [Frame(NET_CLOSE, RUN, CUT)]
+
+
+def test_a_cut_before_the_connection_was_looked_at_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy kernel reports the reset as the result of the connection itself; no test can time that."""
+
+    async def cut(*arguments: object, **options: object) -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+    monkeypatch.setattr(asyncio, "open_connection", cut)
+    with worker(free_port()) as box:
+        box.send(NET_OPEN, OPEN)
         assert box.wait(NET_CLOSE) == [Frame(NET_CLOSE, RUN, CUT)]
 
 

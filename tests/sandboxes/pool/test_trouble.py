@@ -43,6 +43,25 @@ def test_no_engine_from_the_start_is_told_at_once() -> None:
         assert pool.take(SMALL, wait_s=30)
 
 
+def test_a_try_from_before_somebody_asked_does_not_turn_them_away() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(shape: SandboxSpec) -> None:
+        begun.set()
+        go.wait(30)
+        raise SandboxUnavailable("no engine answers; run `dockerd`")
+
+    maker = Maker(on_make=slow)
+    with pool_of(maker, max_boxes=4, warm=1) as pool, ThreadPoolExecutor(1) as executor:
+        pool.prewarm(SMALL, 1)
+        assert begun.wait(30)
+        taken = executor.submit(pool.take, SMALL, wait_s=30)
+        eventually(pool, lambda now: now.waiting == 1)
+        maker.on_make = lambda shape: None
+        go.set()
+        assert taken.result(30)
+
+
 def test_boxes_that_die_at_their_start_are_told_before_the_wait_is_over() -> None:
     def die(shape: SandboxSpec) -> None:
         raise SandboxDied("the worker did not come up")

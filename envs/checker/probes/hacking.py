@@ -30,7 +30,7 @@ def _own_cheats(subject: Subject) -> dict[str, Any]:
             "it ships none; add cheats(), which returns policies by name that score without solving the task"
         )
     num = 0
-    for task, name in _turns_of(subject, names, max(subject.profile.cheats, len(subject.facts.levels))):
+    for task, name in _turns_of(subject, names, subject.profile.cheats):
         _unpaid(subject.play(env, lambda inner, name=name: inner.cheats()[name], task, role=f"the cheat {name!r}"))  # type: ignore[misc]
         num += 1
     return {"cheats": len(names), "episodes": num}

@@ -136,9 +136,12 @@ class ConnectFourEnv(DuelEnv[Board]):
 
 def _engine_move(board: Board, seat: int, depth: int, rng: random.Random) -> int:
     mine, theirs = board.stones[seat], board.stones[1 - seat]
-    found = scores(mine, theirs, depth)
+    taken, found = mine | theirs, scores(mine, theirs, depth)
     best = max(found.values())
-    return rng.choice([column for column, score in sorted(found.items()) if score == best])
+    likely = [column for column, score in sorted(found.items()) if score == best]
+    if best < 0:  # lost whatever it does; it still meets a threat, so that nobody wins by a threat not looked at
+        likely = [column for column in likely if has_four(theirs | drop(taken, column))] or likely
+    return rng.choice(likely)
 
 
 def _begun(rng: random.Random) -> Board | None:

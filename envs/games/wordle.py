@@ -32,7 +32,7 @@ _LEVELS = {
 }
 _WORD = re.compile(r"[A-Za-z]+")
 _LINE = re.compile(r"^([a-z]+) ([+?-]+)(?: ([+?-]+))?$", re.MULTILINE)
-_ASKED = re.compile(r"(One|Two) hidden words? of ([0-9]) letters")
+_ASKED = re.compile(r"(One|Two) hidden words? of ([0-9]) letters\.(?: It begins with ([a-z])\.)?")
 _LISTS = {4: FOUR, 5: FIVE}
 _KNOWN = {length: frozenset(words) for length, words in _LISTS.items()}
 _FIRST = {4: "role", 5: "trace"}  # the guess that leaves the fewest words on average
@@ -40,7 +40,7 @@ _MANY = 80  # words left above which the oracle guesses one of them without a lo
 
 
 class WordleEnv(GameEnv):
-    """Wordle: words of four letters at level 1, two words at once at level 5; see GameEnv."""
+    """Wordle: four letters, the first of them told, at level 1, two words at once at level 5; see GameEnv."""
 
     state: ClassVar[tuple[str, ...]] = ("_secrets", "_level_now", "_guesses")
     most_turns: ClassVar[int] = 8
@@ -83,9 +83,10 @@ class WordleEnv(GameEnv):
         return f"{split}-{level}-{number:016x}"
 
     def opening(self) -> str:
-        """Return how many letters there are."""
+        """Return how many letters there are, at level 1 the first as well."""
         number = "One hidden word" if len(self._secrets) == 1 else "Two hidden words"
-        return f"{number} of {len(self._secrets[0])} letters."
+        first = f" It begins with {self._secrets[0][0]}." if self._level_now == 1 else ""
+        return f"{number} of {len(self._secrets[0])} letters.{first}"
 
     def play(self, move: str) -> Played:
         """Mark a guess."""
@@ -141,11 +142,12 @@ class _Player:
         asked = _ASKED.search(observation)
         if asked:
             self._words = _LISTS[int(asked[2])]
-            self._left = [list(self._words[1:]) for _ in range(1 + (asked[1] == "Two"))]
+            words = [word for word in self._words[1:] if word.startswith(asked[3] or "")]
+            self._left = [list(words) for _ in range(1 + (asked[1] == "Two"))]
         for guess, *shown in _LINE.findall(observation):
             self._said.add(guess)
-            for place, (words, mark) in enumerate(zip(self._left, shown, strict=False)):
-                self._left[place] = [word for word in words if fits(word, guess, mark)]
+            for place, (left, mark) in enumerate(zip(self._left, shown, strict=False)):
+                self._left[place] = [word for word in left if fits(word, guess, mark)]
         return moved(self._chosen(is_strict)) if self._words else "There is nothing to guess."
 
     def _chosen(self, is_strict: bool) -> str:

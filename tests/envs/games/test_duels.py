@@ -15,7 +15,7 @@ from agentrl.envs.errors import UsageError
 from agentrl.envs.games import positions as bank
 from agentrl.envs.games.base import moved, split_of
 from agentrl.envs.games.bitboard import COLUMNS, ROWS, WON, canonical, columns, drop, has_four, mirrored, value
-from agentrl.envs.games.connectfour import ConnectFourEnv
+from agentrl.envs.games.connectfour import Board, ConnectFourEnv
 from agentrl.envs.games.nim import Heaps, NimEnv, best_move, engine_move, nim_sum
 
 
@@ -218,6 +218,26 @@ def self_played(env: Any, seed: int, illegal: bool = False) -> tuple[list[dict[s
         turn = "I pass." if illegal and other else policy(heard, info)
         observation, _, done, _, info = env.step(turn)
     return contexts, info, contexts[0].get("trained", True)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_no_column_said_again_and_again_wins(split: str) -> None:
+    env = ConnectFourEnv(level=1, split=split)
+    for seed in range(150):
+        for column in "1234567":
+            env.reset(seed=seed)
+            info: dict[str, Any] = {}
+            while "success" not in info:
+                info = env.step(moved(column))[4]
+            assert info["success"] is False, (seed, column)
+
+
+@pytest.mark.parametrize("level", range(1, 6))
+def test_an_engine_that_has_lost_still_meets_a_threat(level: int) -> None:
+    env = ConnectFourEnv(level=level)
+    env.reset(seed=1)
+    two_threats = Board(stones=(0b111 | 0b111 << 7, 0b11 << 42), first=0)
+    assert {env.engine(two_threats, 1, random.Random(seed)) for seed in range(20)} == {0, 1}
 
 
 @pytest.mark.parametrize("kind", [NimEnv, ConnectFourEnv])

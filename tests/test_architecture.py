@@ -31,7 +31,6 @@ DOTTED = re.compile(r"agentrl(\.\w+)+(:.*)?")
 # Files that may pass 400 lines, each with its reason. No file of a house is among them.
 LONG = {
     "tests/envs/search/test_env.py": "oracle, cheats, own data and hostile actions of one environment",
-    "tests/envs/test_core.py": "the whole contract of a text environment, clause by clause",
     "tests/envs/test_parsers.py": "five formats, each with what real models write",
     "tests/trainer/test_chat.py": "four chat templates under one set of rules",
     "tests/trainer/test_engine.py": "the conformance suite of an engine",

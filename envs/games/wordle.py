@@ -32,7 +32,7 @@ _LEVELS = {
 }
 _WORD = re.compile(r"[A-Za-z]+")
 _LINE = re.compile(r"^([a-z]+) ([+?-]+)(?: ([+?-]+))?$", re.MULTILINE)
-_ASKED = re.compile(r"(One|Two) hidden words? of ([0-9]) letters\.(?: It begins with ([a-z])\.)?")
+_ASKED = re.compile(r"(One|Two) hidden words? of ([0-9]) letters")
 _LISTS = {4: FOUR, 5: FIVE}
 _KNOWN = {length: frozenset(words) for length, words in _LISTS.items()}
 _FIRST = {4: "role", 5: "trace"}  # the guess that leaves the fewest words on average
@@ -40,14 +40,15 @@ _MANY = 80  # words left above which the oracle guesses one of them without a lo
 
 
 class WordleEnv(GameEnv):
-    """Wordle: four letters, the first of them told, at level 1, two words at once at level 5; see GameEnv."""
+    """Wordle: four letters and a first guess for nothing at level 1, two words at once at level 5; see GameEnv."""
 
-    state: ClassVar[tuple[str, ...]] = ("_secrets", "_level_now", "_guesses")
+    state: ClassVar[tuple[str, ...]] = ("_secrets", "_level_now", "_given", "_guesses")
     most_turns: ClassVar[int] = 8
     example = "solve"
     lists_moves: ClassVar[bool] = False
     _secrets: tuple[str, ...] = ()
     _level_now = 1
+    _given = ""  # a guess that the player need not make
     _guesses: tuple[str, ...] = ()
 
     def instructions(self) -> str:
@@ -79,13 +80,14 @@ class WordleEnv(GameEnv):
             word = words[1 + generator.randrange(len(words) - 1)]
             if split_of(word) == split and word not in found:
                 found.append(word)
+        self._given = generator.choice([word for word in words if word not in found]) if level == 1 else ""
         self._secrets, self._level_now, self._guesses = tuple(found), level, ()
         return f"{split}-{level}-{number:016x}"
 
     def opening(self) -> str:
-        """Return how many letters there are, at level 1 the first as well."""
+        """Return how many letters there are, at level 1 the marks of a first guess as well."""
         number = "One hidden word" if len(self._secrets) == 1 else "Two hidden words"
-        first = f" It begins with {self._secrets[0][0]}." if self._level_now == 1 else ""
+        first = f" A first guess is made for you:\n{self._marked(self._given)}" if self._given else ""
         return f"{number} of {len(self._secrets[0])} letters.{first}"
 
     def play(self, move: str) -> Played:
@@ -102,9 +104,8 @@ class WordleEnv(GameEnv):
                 if not fits(guess, before, shown):
                     raise IllegalMove(f"{guess} does not fit the marks of {before}: {shown}.")
         self._guesses = (*self._guesses, guess)
-        text = " ".join([guess, *(marks(secret, guess) for secret in self._secrets)])
         is_won = set(self._secrets) <= set(self._guesses)
-        return Played(text=text, is_over=is_won, is_won=is_won)
+        return Played(text=self._marked(guess), is_over=is_won, is_won=is_won)
 
     def legal(self) -> Sequence[str]:
         """Return a dozen words of the list, others after each guess."""
@@ -122,6 +123,9 @@ class WordleEnv(GameEnv):
             if both[0] == both[1]
         }
         return len(right) / sum(map(len, self._secrets)) if self._secrets else 0.0
+
+    def _marked(self, guess: str) -> str:
+        return " ".join([guess, *(marks(secret, guess) for secret in self._secrets)])
 
     def oracle(self) -> Policy:
         """Return a policy that guesses what fits the marks, of the list of words."""
@@ -142,8 +146,7 @@ class _Player:
         asked = _ASKED.search(observation)
         if asked:
             self._words = _LISTS[int(asked[2])]
-            words = [word for word in self._words[1:] if word.startswith(asked[3] or "")]
-            self._left = [list(words) for _ in range(1 + (asked[1] == "Two"))]
+            self._left = [list(self._words[1:]) for _ in range(1 + (asked[1] == "Two"))]
         for guess, *shown in _LINE.findall(observation):
             self._said.add(guess)
             for place, (left, mark) in enumerate(zip(self._left, shown, strict=False)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -121,10 +122,14 @@ def test_a_guess_must_be_listed_or_fit_where_the_level_says_so() -> None:
 
 
 @pytest.mark.parametrize("level", range(1, 6))
-def test_only_level_1_tells_the_first_letter(level: int) -> None:
+def test_only_level_1_gives_a_guess_which_earns_nothing(level: int) -> None:
     env = WordleEnv(level=level)
-    observation, _ = env.reset(seed=1)
-    assert (f" It begins with {env._secrets[0][0]}." in observation) is (level == 1)
+    for seed in range(20):
+        observation, _ = env.reset(seed=seed)
+        given = re.findall(r"^([a-z]{4}) ([+?-]{4})$", observation, re.MULTILINE)
+        assert len(given) == (level == 1)
+        assert all(marks(env._secrets[0], guess) == shown != "++++" for guess, shown in given)
+        assert env.progress() == 0
 
 
 def test_two_words_are_marked_side_by_side() -> None:

@@ -130,7 +130,9 @@ def _yaml(path: Path, text: str) -> Any:
     try:
         import yaml  # type: ignore[import-untyped]
     except ImportError:
-        raise DataError(f"{path} is YAML, and pyyaml is not installed; type `pip install pyyaml`") from None
+        raise DataError(
+            f"{path} is YAML, and pyyaml is not installed; type: pip install 'agentrl-gym[terminal-bench]'"
+        ) from None
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:

@@ -2,7 +2,8 @@
 
 The tests run as the task has them, beside the agent's files and in the same user's name, as Harbor itself has it:
 README.md says what is done about that and what is left. Whether it is the agent or the tests that failed is found by
-experiment: a task's first result that is not full is believed after its tests were seen to work on an untouched box.
+experiment: a task's first result that is not full is believed after its tests were seen to work, on an untouched box
+or over the task's solution.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import shlex
 import tarfile
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from agentrl.envs.errors import InfrastructureError
 from agentrl.envs.repo.outcomes import read_outcomes
 from agentrl.envs.shell.harbor.carrying import MOST_BYTES, Carried
 from agentrl.envs.shell.harbor.format import HarborTask
-from agentrl.envs.shell.harbor.images import BASE, GRADING, ROOT, Prepared
+from agentrl.envs.shell.harbor.images import BASE, GRADING, ROOT, SOLUTION, Prepared
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.envs.tools.host import infrastructure
 from agentrl.sandboxes import Backend, ExecResult, Sandbox, SandboxSpec
@@ -30,7 +32,7 @@ from agentrl.sandboxes.errors import SandboxFileError
 __all__ = ["Graded", "fill", "spec_of", "try_out"]
 
 FILL_S = 300.0
-_TESTS_TAR, _CARRIED_TAR = "/tmp/.tests.tar", "/tmp/.carried.tar"
+_TAR = "/tmp/.packed.tar"
 _MOST_REWARD = 65_536
 _FILL = f"""set -e
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH
@@ -45,7 +47,7 @@ _LACKS = re.compile(
     r"unreachable"
 )
 _lock = threading.Lock()
-_sound: dict[tuple[str, str, str], str] = {}  # what was seen of tests: why they do not work, "" where they do
+_sound: set[tuple[str, str, str]] = set()  # tests that were seen to work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,65 +133,84 @@ def _check_tests(backend: Backend, task: HarborTask, image: Prepared, command: s
     """Refuse the result of tests that do not work, which is the fault of nobody who was graded."""
     key = (task.folder, image.id, command or "")
     with _lock:
-        known = _sound.get(key)
-    if known is None:
-        run = _run(backend, task, image, None, command)
-        known = _fault(run)
-        with _lock:
-            _sound[key] = known
-    if known:
+        if key in _sound:
+            return
+    run = _run(backend, task, image, None, command)
+    fault, is_sure = _fault(run)
+    # Work that is not done may have tests hang or end before they write; then they have to work over work that is.
+    if fault and not is_sure and task.solution.is_file():
+        solved = _run(backend, task, image, None, command, solve=True)
+        fault = "" if (solved.reward or 0.0) >= 1.0 else f"{fault}; nor do they pass the task's own solution"
+    if fault:
         raise InfrastructureError(
             f"the tests of task {task.id!r} do not work in a box of {image.called!r} that no agent has touched: "
-            f"{known}; put what they need into the image, or say how they are run with test_command=",
+            f"{fault}; put what they need into the image, or say how they are run with test_command=",
             kind="tests",
             boundary="judge",
         )
+    with _lock:
+        _sound.add(key)
 
 
-def _fault(run: _Run) -> str:
-    """Return what a run over an untouched box says against the tests themselves; "" for nothing."""
-    last = " | ".join(line for line in run.output.strip().splitlines()[-3:])[-300:]
+def _fault(run: _Run) -> tuple[str, bool]:
+    """Return what a run over an untouched box says against the tests themselves, "" for nothing; and whether surely."""
+    last = " | ".join(run.output.strip().splitlines()[-3:])[-300:]
     if run.exit_code in (126, 127):
-        return f"they cannot be started: {last}"
+        return f"they cannot be started: {last}", True
     lacks = _LACKS.search(run.output)
     if lacks is not None:
-        return f"they say {lacks[0]!r}"
+        return f"they say {lacks[0]!r}", True
     if run.status not in ("ok", "nonzero"):
-        return f"they end with {run.status}"
-    return "" if run.reward is not None else f"they write no reward: {last or 'they say nothing'}"
+        return f"they end with {run.status}", False
+    return ("", True) if run.reward is not None else (f"they write no reward: {last or 'they say nothing'}", False)
 
 
-def _run(backend: Backend, task: HarborTask, image: Prepared, packed: bytes | None, command: str | None) -> _Run:
-    """Run the tests in a fresh box, over the image's own files where nothing was carried."""
+def _run(
+    backend: Backend, task: HarborTask, image: Prepared, packed: bytes | None, command: str | None, solve: bool = False
+) -> _Run:
+    """Run the tests in a fresh box: over what was carried, or over the image's own files, with the solution or not."""
     flags: set[str] = set()
-    # Taken at each grading, so that a user who mends a test need not make the environment anew.
-    tests = _packed_tests(task)
     with infrastructure(), backend.lease(spec_of(task, image)) as box:
         if packed is None:
             fill(box, image)
-        else:
-            box.write(_CARRIED_TAR, packed, mode=0o600)
-            result = box.exec(["/bin/sh", "-c", _unpacked(_CARRIED_TAR, ROOT)], timeout_s=FILL_S)
-            flags |= set() if result.ok else {"unwritable"}
-        box.write(_TESTS_TAR, tests, mode=0o600)
-        result = box.exec(["/bin/sh", "-c", _unpacked(_TESTS_TAR, f"{GRADING}/tests")], timeout_s=FILL_S)
-        if not result.ok:
+        elif not _unpack(box, packed, ROOT).ok:
+            flags.add("unwritable")
+        if solve:
+            _unpack(box, _packed_solution(task), SOLUTION)
+            line = f"bash /solution/{task.solution.name}"
+            _bash(box, image, line, timeout_s=task.agent_s, environment=task.solution_environment)
+        # Read at each grading, so that a user who mends a test need not make the environment anew.
+        copied = _unpack(box, _packed_tests(task), f"{GRADING}/tests")
+        if not copied.ok:
             raise InfrastructureError(
-                f"the tests of task {task.id!r} could not be copied ({result.status}): {result.stderr_text[-300:]}",
+                f"the tests of task {task.id!r} could not be copied ({copied.status}): {copied.stderr_text[-300:]}",
                 kind="tests",
                 boundary="sandbox",
             )
-        script = command or f"bash /tests/{task.script.name}"
-        result = box.exec(
-            ["bash", "--norc", "--noprofile", "-c", f"cd {shlex.quote(image.place)} && {script}"],
-            timeout_s=task.tests_s,
-            environment=task.tests_environment,
-        )
+        line = command or f"bash /tests/{task.script.name}"
+        result = _bash(box, image, line, timeout_s=task.tests_s, environment=task.tests_environment)
         output = (result.stdout + b"\n" + result.stderr).decode("utf-8", "replace")
         reward = _reward(box, task, command, result, output, flags)
     return _Run(
         status=result.status, exit_code=result.exit_code, reward=reward, output=output, flags=tuple(sorted(flags))
     )
+
+
+def _bash(box: Sandbox, image: Prepared, line: str, *, timeout_s: float, environment: Mapping[str, str]) -> ExecResult:
+    """Run a line in the image's working folder; what it leaves running is killed with it."""
+    argv = ["bash", "--norc", "--noprofile", "-c", f"cd {shlex.quote(image.place)} && {line}"]
+    return box.exec(argv, timeout_s=timeout_s, environment=environment)
+
+
+def _unpack(box: Sandbox, packed: bytes, folder: str) -> ExecResult:
+    """Unpack a tar stream; before the tests, what was in their place goes, and rewards get their folders."""
+    first = f"rm -rf {GRADING}; mkdir -p {GRADING}/logs/verifier {GRADING}/logs/agent {GRADING}/logs/artifacts\n"
+    box.write(_TAR, packed, mode=0o600)
+    script = (
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n"
+        f"{first if folder.startswith(GRADING) else ''}mkdir -p {folder} && tar -xpf {_TAR} -C {folder} && rm -f {_TAR}"
+    )
+    return box.exec(["/bin/sh", "-c", script], timeout_s=FILL_S)
 
 
 def _reward(
@@ -236,16 +257,24 @@ def _of_json(text: str) -> float:
 
 
 def _packed_tests(task: HarborTask) -> bytes:
-    """Return the tests as a tar stream: files and folders, with what links lead to within the task."""
-    folder = Path(task.folder)
-    root = folder / "tests"
+    root = Path(task.folder, "tests")
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*")} if root.is_dir() else {}
+    return _packed(task, {**files, task.script.name: task.script} if task.is_old else files)
+
+
+def _packed_solution(task: HarborTask) -> bytes:
+    root = task.solution.parent
+    every = [task.solution] if task.is_old else list(root.rglob("*"))
+    return _packed(task, {path.relative_to(root).as_posix(): path for path in every})
+
+
+def _packed(task: HarborTask, files: Mapping[str, Path]) -> bytes:
+    """Return files as a tar stream, those that links lead to within the task among them."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:", format=tarfile.GNU_FORMAT) as packed:
-        for path in sorted(root.rglob("*")) if root.is_dir() else ():
-            if path.is_file() and path.resolve().is_relative_to(folder):
-                _add(packed, path, path.relative_to(root).as_posix())
-        if task.is_old and task.script.is_file():
-            _add(packed, task.script, task.script.name)
+        for name, path in sorted(files.items()):
+            if path.is_file() and path.resolve().is_relative_to(task.folder):
+                _add(packed, path, name)
     return out.getvalue()
 
 
@@ -257,14 +286,5 @@ def _add(packed: tarfile.TarFile, path: Path, name: str) -> None:
     packed.addfile(head, io.BytesIO(content))
     if packed.offset > MOST_BYTES:
         raise InfrastructureError(
-            f"the tests of {path.parent} have more than {MOST_BYTES >> 20} MiB", kind="tests", boundary="judge"
+            f"the files of {path.parent} have more than {MOST_BYTES >> 20} MiB", kind="tests", boundary="judge"
         )
-
-
-def _unpacked(tar: str, folder: str) -> str:
-    """Return what unpacks a tar file; before the tests, what was in their place goes, and rewards get their folders."""
-    first = f"rm -rf {GRADING}; mkdir -p {GRADING}/logs/verifier {GRADING}/logs/agent {GRADING}/logs/artifacts\n"
-    return (
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n"
-        f"{first if folder.startswith(GRADING) else ''}mkdir -p {folder} && tar -xpf {tar} -C {folder} && rm -f {tar}"
-    )

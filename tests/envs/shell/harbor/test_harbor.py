@@ -154,6 +154,15 @@ def test_tests_that_do_not_work_are_nobodys_zero(make: Make, script: str, words:
     assert "test_command=" in info["failure"]["message"]
 
 
+def test_tests_that_hang_without_the_work_are_believed_where_they_pass_the_solution(make: Make) -> None:
+    toml = '[metadata]\nsplit = "train"\n[verifier]\ntimeout_sec = 3.0\n'
+    for number, script in enumerate(("until [ -f /app/sum.txt ]; do sleep 0.1; done", "set -e; cat /app/sum.txt")):
+        env = make(tests_test_sh=f"{script}; echo 1 > /logs/verifier/reward.txt", task_toml=toml)
+        info = played(env, said())
+        assert (info["reward"], info["flags"]) == (0.0, [("timeout", "no_reward")[number]]), info
+        assert played(env, env.oracle())["reward"] == 1.0
+
+
 def test_a_program_that_ruins_its_tests_is_the_agents_zero(make: Make) -> None:
     env = make(task_toml='[metadata]\nsplit = "train"\n[verifier]\ntimeout_sec = 8.0\n')
     for harm, flag in (

@@ -196,7 +196,7 @@ def _may_lead(path: str, target: str, names: tuple[str, ...]) -> bool:
     """
     parts = [part for part in target.split("/") if part not in ("", ".")]
     num_up = next((at for at, part in enumerate(parts) if part != ".."), len(parts))
-    if ".." in parts[num_up:]:
+    if not target or ".." in parts[num_up:]:
         return False
     if target.startswith("/"):
         joined = "/" + "/".join(parts[num_up:])

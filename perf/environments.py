@@ -83,6 +83,7 @@ CONTESTS: Mapping[str, Mapping[str, tuple[str, str, Sequence[str]]]] = {
         "textarena_connectfour": ("textarena-games", "peers", ("connectfour",)),
     },
     "terminal": {
+        "agentrl": ("agentrl-terminal", "", (TERMINAL_IMAGE,)),
         "gem": ("gem-terminal", "peers", (TERMINAL_IMAGE,)),
     },
 }

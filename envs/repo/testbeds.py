@@ -6,11 +6,9 @@ history, and /testbed is a link to a folder that a box can write. A box copies i
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from typing import Any
 
-from agentrl.envs.errors import InfrastructureError
+from agentrl.envs.images import derived, engine, existing
 
 __all__ = ["BASE", "TESTBED", "WRITABLE", "prepared"]
 
@@ -18,7 +16,6 @@ TESTBED = "/testbed"
 BASE = "/testbed.base"
 WRITABLE = "/work/testbed"
 REPOSITORY = "agentrl-testbed"
-MAKE_S = 600.0
 
 _lock = threading.Lock()
 _ids: dict[tuple[str, str], str] = {}
@@ -56,59 +53,14 @@ def prepared(image: str, commit: str) -> str:
     """
     with _lock:
         if (image, commit) not in _ids:
-            _ids[image, commit] = _prepared(image, commit)
+            with engine(f"prepare {image!r}") as client:
+                found = existing(client, image, "name another one with image= or in the row's image_name")
+                _ids[image, commit] = derived(
+                    client,
+                    found["Id"],
+                    _SCRIPT,
+                    environment={"COMMIT": commit},
+                    repository=REPOSITORY,
+                    called=image,
+                )
         return _ids[image, commit]
-
-
-def _prepared(image: str, commit: str) -> str:
-    from docker.errors import DockerException, ImageNotFound, NotFound
-
-    from agentrl.sandboxes.docker.client import agree, open_client
-    from agentrl.sandboxes.docker.engine import Engine
-
-    try:
-        client = open_client(Engine().url, MAKE_S)
-        try:
-            agree(client)
-            try:
-                found = client.inspect_image(image)["Id"]
-            except (ImageNotFound, NotFound):
-                raise _failed(
-                    f"the image {image!r} is not on this machine; type `docker pull {image}`, or name another one with "
-                    "image= or in the row's image_name"
-                ) from None
-            tag = hashlib.sha256(f"{found} {commit} {_SCRIPT}".encode()).hexdigest()[:24]
-            try:
-                return str(client.inspect_image(f"{REPOSITORY}:{tag}")["Id"])
-            except (ImageNotFound, NotFound):
-                return _made(client, found, commit, tag, image)
-        finally:
-            client.close()
-    except (DockerException, OSError) as error:
-        raise _failed(f"the Docker engine did not prepare {image!r}: {error}") from error
-
-
-def _made(client: Any, found: str, commit: str, tag: str, image: str) -> str:
-    made = client.create_container(
-        found,
-        entrypoint=["/bin/sh", "-c", _SCRIPT],
-        command=[],
-        user="0:0",
-        working_dir="/",
-        environment={"COMMIT": commit},
-        network_disabled=True,
-        labels={"agentrl.testbed": tag},
-    )["Id"]
-    try:
-        client.start(made)
-        code = client.wait(made, timeout=MAKE_S)["StatusCode"]
-        if code != 0:
-            said = client.logs(made, tail=5).decode("utf-8", "replace").strip()
-            raise _failed(f"the image {image!r} cannot be used: {said or f'exit code {code}'}")
-        return str(client.commit(made, repository=REPOSITORY, tag=tag)["Id"])
-    finally:
-        client.remove_container(made, force=True, v=True)
-
-
-def _failed(message: str) -> InfrastructureError:
-    return InfrastructureError(message, kind="image", boundary="docker")

@@ -98,6 +98,7 @@ CONTESTANTS: dict[str, tuple[str, str]] = {  # name -> (distribution, where its 
     "agentrl-code": ("agentrl-gym", "ours:ours_code"),
     "agentrl-search": ("agentrl-gym", "ours:ours_search"),
     "agentrl-sql": ("agentrl-gym", "ours:ours_sql"),
+    "agentrl-terminal": ("agentrl-gym", "ours:ours_terminal"),
     "agentrl-games": ("agentrl-gym", "games:ours_games"),
     "gem-games": ("gem-llm", "games:gem_games"),
     "textarena-games": ("textarena", "games:textarena_games"),

@@ -113,3 +113,18 @@ def ours_sql(episodes: Sequence[Episode], folder: Path, url: str, options: list[
     kwargs = {"data": str(path), "compare": "rows"}
     seeds = _seeds("AgentRL/SQL-v0", episodes, **kwargs)
     return lambda: Ours("AgentRL/SQL-v0", seeds, **kwargs)
+
+
+def ours_terminal(episodes: Sequence[Episode], folder: Path, url: str, options: list[str]) -> Callable[[], Player]:
+    """Shell-v0 over the task in Harbor's format, in the image of the options, judged by the same shell test."""
+    task = folder / "ours_terminal" / "task"
+    (task / "tests").mkdir(parents=True)
+    verdict = f"if {episodes[0]['test']}; then echo 1; else echo 0; fi > /logs/verifier/reward.txt\n"
+    files = {"task.toml": "[metadata]\n", "instruction.md": episodes[0]["question"], "tests/test.sh": verdict}
+    for name, content in files.items():
+        (task / name).write_text(content, encoding="utf-8")
+    call = importlib.import_module("agentrl.envs.scripted").call
+    for each in episodes:
+        each["turns"] = [*(call("bash", command=command) for command in each["commands"]), "<answer>done</answer>"]
+    kwargs = {"data": {"train": str(task)}, "image": options[0], "writable": ["/app"]}
+    return lambda: Ours("AgentRL/Shell-v0", {each["question"]: 0 for each in episodes}, **kwargs)

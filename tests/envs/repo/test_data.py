@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from agentrl.envs.scripted import call
 from agentrl.envs.tools.host import close_backends
 from agentrl.sandboxes.images import BASE_IMAGE
 
-TEST_IMAGE = "agentrl-test-instance:1"
+OWNER = uuid.uuid4().hex  # of the images of this process, which are removed by it
+TEST_IMAGE = f"agentrl-test-instance:{OWNER[:12]}"
 UNITTEST = "python3 -m unittest -v {files}"
 SOURCE = "def add(a, b):\n    return a - b\n\n\ndef keep(a):\n    return a\n"
 OLD_TESTS = (
@@ -178,14 +180,15 @@ def commit() -> Iterator[str]:
                 member = archive.extractfile("base")
                 assert member is not None
                 base = member.read().decode().strip()
-            made.commit(repository="agentrl-test-instance", tag="1")
+            repository, _, tag = TEST_IMAGE.partition(":")
+            made.commit(repository=repository, tag=tag, changes=f"LABEL agentrl.test={OWNER}")
         finally:
             made.remove(force=True)
         yield base
         close_backends()  # warm boxes hold the images
-        for image in client.images.list(name="agentrl-testbed"):
+        images = client.images.list(filters={"label": f"agentrl.test={OWNER}"})  # what was made of it has its label too
+        for image in sorted(images, key=lambda image: str(image.attrs["Created"]), reverse=True):
             client.images.remove(image.id, force=True)
-        client.images.remove(TEST_IMAGE, force=True)
     finally:
         client.close()
 

@@ -175,7 +175,7 @@ def test_commands_are_counted_for_the_component(env: ShellEnv) -> None:
     run(env, "ls")
     run(env, task.oracle[0])
     *_, info = env.step("<answer>done</answer>")
-    assert info["rewards"] == {"exact_match": 1.0, "few_commands": 0.5}
+    assert info["rewards"] == {"exact_match": 1.0, "few_commands": 0.5, "score": 1.0}
     assert info["success"] is True
 
 

@@ -73,6 +73,9 @@ def test_an_edit_needs_a_text_that_stands_once(env: RepoEnv, session: Any) -> No
     assert played.edit(path, "def ", "def ").startswith("Error: old and new are the same")
     assert "cannot be read" in played.edit("none.py", "a", "b")
     assert "cannot be written" in played.create(".", "a")
+    for odd in ("a\0b", "a\ud800", "a/" * 3000 + "b", "x" * 5000):
+        assert played.create(odd, "a").startswith("Error: ")
+        assert played.edit(odd, "a", "b").startswith("Error: ")
     assert played.create("new/deep.py", "a = 1\nb = 2\n") == "new/deep.py was written, 2 lines."
     assert played.bash("cat new/deep.py") == "a = 1\nb = 2"
     played.bash("printf '\\377\\376' > odd.py; ln -s /etc/passwd link.py")

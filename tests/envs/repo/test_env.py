@@ -141,6 +141,22 @@ def test_too_many_files_are_flagged_and_end_in_time(env: RepoEnv, session: Any) 
     assert info["reward"] == 0.0
 
 
+def test_what_fills_other_folders_takes_nothing_of_the_repair(env: RepoEnv, session: Any) -> None:
+    played = session(env, seed=4, level=2)
+    mend(played)
+    played.bash("mkdir zlogs; for i in $(seq 500); do echo > zlogs/$i; done")
+    info = played.done()
+    assert (info["reward"], info["flags"]) == (1.0, ["too_much"])
+
+
+def test_a_flood_of_folders_is_not_walked_through(env: RepoEnv, session: Any) -> None:
+    played = session(env, seed=4)
+    mend(played)
+    played.bash("python3 -c 'import os; [os.makedirs(f\"z/{i % 60}/{i}\") for i in range(12000)]'")
+    info = played.done()
+    assert (info["reward"], info["flags"]) == (1.0, ["too_much"]), "a walk through all of them takes minutes"
+
+
 def test_shares_are_measured_where_they_weigh(session: Any) -> None:
     env = RepoEnv(backend="auto", weights={"tests": 0.0, "fixed": 0.5, "kept": 0.5})
     try:

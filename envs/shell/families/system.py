@@ -263,9 +263,10 @@ def backups(draw: Draw) -> Case:
     "mirror",
     4,
     train=(
-        "Make the folder $b a mirror of $a: the same files with the same content, nothing more. Change nothing in $a.",
+        "Make the folder $b a mirror of $a: the same files and folders with the same content, nothing more. Change "
+        "nothing in $a.",
     ),
-    test=("Afterwards $b shall be just as $a is, file by file, with no file that $a does not have.",),
+    test=("Afterwards $b shall be just as $a is, file by file, with no file or folder that $a does not have.",),
 )
 def mirror(draw: Draw) -> Case:
     top, files = tree(draw, 12)
@@ -275,16 +276,22 @@ def mirror(draw: Draw) -> Case:
     for path in list(stale)[::3]:
         stale[path] = stale[path][::-1]
     extra = [f"{other}/{draw.file()}", f"{other}/{draw.folder()}/{draw.file()}"]
+    names = {path.removeprefix(f"{top}/") for path in files}
     return Case(
         params={"a": top, "b": other},
         files=files | stale | dict.fromkeys(extra, b"old\n"),
-        goal=Goal(files=there, gone=[*extra, extra[1].rpartition("/")[0]]),
+        goal=Goal(
+            files=there,
+            gone=[*extra, extra[1].rpartition("/")[0]],
+            then=lambda remains, trial: (remains.files(other) or {}).keys() == names,
+        ),
         oracle=(f"rm -r {other}", f"cp -r {top} {other}"),
         wrong=(
             f"cp -r {top}/. {other}",
             f"cp -rn {top}/. {other}",
             f"rm -r {other}; mv {top} {other}",
             f"rm -r {other}; ln -s {top} {other}",
+            f"rm -r {other}; cp -r {top} {other}; cp -r {top} {other}",
         ),
     )
 

@@ -16,6 +16,7 @@ from agentrl.envs.core import TextEnv, Turn
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.shell.family import reaches
+from agentrl.envs.shell.marks import give_marks, take_marks
 from agentrl.envs.shell.policies import FLAWS, cheat_policies, demonstration, typed
 from agentrl.envs.shell.remains import Remains
 from agentrl.envs.shell.tasks import Task, generate
@@ -116,13 +117,16 @@ class ShellEnv(TextEnv):
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state of the episode, the session's and the files' included; it can be pickled."""
         session = None if self._done or self._terminal is None else self._terminal.snapshot()
-        return {**super().snapshot(), "session": session}
+        marks = None if self._done else take_marks(self.box)
+        return {**super().snapshot(), "session": session, "marks": marks}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go back to a state that `snapshot` gave, in this environment or in one made with the same arguments."""
         super().restore(snapshot)
         if self._terminal is not None and snapshot["session"] is not None:
             self._terminal.restore(snapshot["session"])
+        if snapshot["marks"] is not None:
+            give_marks(self.box, snapshot["marks"])
 
     def _begin(self) -> None:
         super()._begin()

@@ -224,6 +224,19 @@ def test_a_snapshot_takes_session_files_and_history_along(env: ShellEnv) -> None
     other.close()
 
 
+@pytest.mark.parametrize("family", ["older-files", "hard-links", "mend-links", "tighten"])
+def test_a_task_can_be_solved_after_a_snapshot(env: ShellEnv, family: str) -> None:
+    task = begin(env, 3, family=family)
+    run(env, 'mkdir -p "it\'s" $\'odd\\n\\xff\'; touch -d 2001-02-03 "it\'s/x y"; ln "it\'s/x y" "it\'s/z"')
+    run(env, task.oracle[0])
+    before = run(env, "ls -lR --full-time; stat -c '%h %n' it*/*")
+    packed = pickle.dumps(env.snapshot())
+    run(env, "rm -rf /work/*")
+    env.restore(pickle.loads(packed))
+    assert run(env, "ls -lR --full-time; stat -c '%h %n' it*/*") == before
+    assert played(env, typed(task.oracle[1:])) == 1.0
+
+
 def test_commands_are_counted_for_the_component(env: ShellEnv) -> None:
     task = begin(env, 1, family="copy")
     run(env, "ls")

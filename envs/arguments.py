@@ -82,11 +82,13 @@ def checked_weights(weights: Mapping[str, float], known: Mapping[str, float]) ->
     """Return the weight of every known component, those given in place of the defaults.
 
     Raises:
-        UsageError: A component that is not known, or a weight that is no finite number.
+        UsageError: What is no mapping, a component that is not known, or a weight that is no finite number.
 
     >>> checked_weights({"format": 0.5}, {"exact_match": 1.0, "format": 0.0})
     {'exact_match': 1.0, 'format': 0.5}
     """
+    if not isinstance(weights, Mapping):
+        raise UsageError(f"weights={weights!r} must be a dict of components; type weights={dict(known)!r}")
     for name, weight in weights.items():
         if name not in known:
             raise UsageError(f"weights has no component {name!r}{nearest(name, known)}; there are {', '.join(known)}")
@@ -107,11 +109,13 @@ def checked_options(
         levels: That there are.
 
     Raises:
-        UsageError: For an unknown option or value.
+        UsageError: For what is no mapping, an unknown option or value.
 
     >>> checked_options({"level": 3}, split="train", level=1, levels=range(1, 6))
     ('train', 3)
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise UsageError(f"options={options!r} must be a dict; type options={{'split': {split!r}, 'level': {level}}}")
     given = dict(options or {})
     split = checked_choice("split", given.pop("split", split), SPLITS)
     level = checked_choice("level", given.pop("level", level), levels)

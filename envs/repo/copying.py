@@ -19,6 +19,7 @@ __all__ = ["Copied", "MOST_FILES", "MOST_FILE_BYTES", "copy_out", "is_startup", 
 MOST_FILES = 400
 MOST_FILE_BYTES = 256_000
 MOST_BYTES = 4_000_000
+MOST_FOLDERS = 400
 DEEPEST = 12
 _COMPILED = frozenset({".so", ".pyc", ".pyo", ".pyd", ".dll", ".dylib", ".egg", ".whl", ".zip"})
 _STARTUP = frozenset({"sitecustomize.py", "usercustomize.py", "conftest.py", "pytest.ini", "tox.ini"})
@@ -59,13 +60,40 @@ def copy_out(box: CodeBox, place: str, given: Mapping[str, str], *, root: str) -
     Raises:
         InfrastructureError: The box failed.
     """
-    files: dict[str, bytes] = {}
     flags: set[str] = set()
+    sizes = _walked(box, place, given, root, flags)
+    files: dict[str, bytes] = {}
     tests: dict[str, bytes] = {}
     total = 0
-    waiting = [""]
+    first = sorted(sizes, key=lambda path: (path not in given, not path.endswith(".py")))  # nothing crowds these out
+    for path in first:
+        if len(files) + len(tests) >= MOST_FILES or total + sizes[path] > MOST_BYTES:
+            flags.add("too_much")
+            continue
+        try:
+            content = box.read(f"{place}/{path}", max_bytes=MOST_FILE_BYTES)
+        except SandboxFileError:
+            flags.add("unreadable")
+            continue
+        total += len(content)
+        (tests if is_test(path) else files)[path] = content
+    if any(tests.get(path) != text.encode() for path, text in given.items() if is_test(path)):
+        flags.add("tests_changed")
+    return Copied(files=files, flags=tuple(sorted(flags)))
+
+
+def _walked(box: CodeBox, place: str, given: Mapping[str, str], root: str, flags: set[str]) -> dict[str, int]:
+    """Return path and size of what may be copied, in the order of the walk; say in `flags` what may not."""
+    known = {"/".join(path.split("/")[:end]) for path in given for end in range(path.count("/") + 1)}
+    waiting, num_others = [""], 0
+    found: dict[str, int] = {}
     while waiting:
         folder = waiting.pop()
+        if folder not in known:
+            num_others += 1
+            if num_others > MOST_FOLDERS:
+                flags.add("too_much")
+                continue
         try:
             entries = box.list(f"{place}/{folder}".rstrip("/"))
         except SandboxFileError:
@@ -78,19 +106,9 @@ def copy_out(box: CodeBox, place: str, given: Mapping[str, str], *, root: str) -
                 flags |= {flag} - {""}
             elif entry.kind == "folder":
                 waiting.append(path)
-            elif len(files) + len(tests) >= MOST_FILES or total + entry.size > MOST_BYTES:
-                flags.add("too_much")
             else:
-                try:
-                    content = box.read(f"{place}/{path}", max_bytes=MOST_FILE_BYTES)
-                except SandboxFileError:
-                    flags.add("unreadable")
-                    continue
-                total += len(content)
-                (tests if is_test(path) else files)[path] = content
-    if any(tests.get(path) != text.encode() for path, text in given.items() if is_test(path)):
-        flags.add("tests_changed")
-    return Copied(files=files, flags=tuple(sorted(flags)))
+                found[path] = entry.size
+    return found
 
 
 def _left_out(path: str, kind: str, size: int, root: str) -> str | None:

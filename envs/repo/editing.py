@@ -10,6 +10,7 @@ from agentrl.sandboxes.errors import SandboxFileError
 __all__ = ["MOST_BYTES", "create", "edit"]
 
 MOST_BYTES = 1_000_000  # of a file that is edited
+MOST_PATH_BYTES = 4095  # the kernel takes 4,096 with the NUL at the end
 
 
 def edit(box: CodeBox, place: str, path: str, old: str, new: str) -> str:
@@ -19,6 +20,8 @@ def edit(box: CodeBox, place: str, path: str, old: str, new: str) -> str:
         InfrastructureError: The box failed.
     """
     where = _absolute(place, path)
+    if unusable := _unusable(where):
+        return unusable
     if not old:
         return "Error: old is empty. Give the exact text that is to be replaced, or write a new file with create."
     if old == new:
@@ -50,12 +53,24 @@ def create(box: CodeBox, place: str, path: str, text: str) -> str:
     Raises:
         InfrastructureError: The box failed.
     """
-    refused = _written(box, _absolute(place, path), path, text)
+    where = _absolute(place, path)
+    refused = _unusable(where) or _written(box, where, path, text)
     return refused or f"{path} was written, {text.count(chr(10)) + (not text.endswith(chr(10)) and text != '')} lines."
 
 
 def _absolute(place: str, path: str) -> str:
     return posixpath.normpath(posixpath.join(place, path))
+
+
+def _unusable(where: str) -> str:
+    """Say why no file can have this path; empty where one can. A box would not take such a path at all."""
+    if "\0" in where:
+        return "Error: a path cannot hold a NUL character."
+    try:
+        size = len(where.encode())
+    except UnicodeEncodeError:
+        return "Error: a path is text that UTF-8 can write; this one holds half of a surrogate pair."
+    return f"Error: the path has {size} bytes, and {MOST_PATH_BYTES} are the most." if size > MOST_PATH_BYTES else ""
 
 
 def _written(box: CodeBox, where: str, path: str, text: str) -> str:

@@ -87,6 +87,9 @@ class RepoEnv(TextEnv):
             raise UsageError(f"data={str(data)!r} has no kinds; leave out kind={kind!r}")
         if data is not None and self.backend == "bwrap":
             raise UsageError('data= needs the images of its instances; type backend="docker", or "auto"')
+        for name, value in (("image", image), ("test_command", test_command)):
+            if value is not None and not isinstance(value, str):
+                raise UsageError(f"{name}={value!r} must be a text; see envs/repo/README.md")
         if data is not None:
             self.backend = "docker"
         self._kind_asked, self._source = kind, data

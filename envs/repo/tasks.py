@@ -84,7 +84,7 @@ def generate(seed: int, split: str, level: int, *, kind: str | None = None) -> T
     """
     kinds = kinds_of(split, level)
     if kind is not None:
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise UsageError(f"kind={kind!r} does not exist{nearest(str(kind), KINDS)}; see envs/repo/README.md")
         kinds = tuple(each for each in kinds if each.name == kind)
         if not kinds:

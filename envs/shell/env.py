@@ -23,6 +23,7 @@ from agentrl.envs.shell.harbor import HarborTask, load
 from agentrl.envs.shell.harbor.images import checked_folders, checked_template
 from agentrl.envs.shell.harbor.policies import cheats as harbor_cheats
 from agentrl.envs.shell.jobs import BroughtJob, GeneratedJob, Job
+from agentrl.envs.shell.marks import give_marks, take_marks
 from agentrl.envs.shell.policies import FLAWS, cheat_policies
 from agentrl.envs.shell.tasks import Task, generate
 from agentrl.envs.splits import tasks_of
@@ -174,7 +175,8 @@ class ShellEnv(TextEnv):
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state of the episode, the session's and the files' included; it can be pickled."""
         session = None if self._done or self._terminal is None else self._terminal.snapshot()
-        return {**super().snapshot(), "session": session}
+        marks = None if self._done or self._data is not None else take_marks(self.box)
+        return {**super().snapshot(), "session": session, "marks": marks}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go back to a state that `snapshot` gave, in this environment or in one made with the same arguments."""
@@ -182,6 +184,8 @@ class ShellEnv(TextEnv):
         self._has_begun = snapshot["_has_begun"]
         if self._terminal is not None and snapshot["session"] is not None:
             self._terminal.restore(snapshot["session"])
+        if snapshot["marks"] is not None:
+            give_marks(self.box, snapshot["marks"])
 
     def _begin(self) -> None:
         super()._begin()

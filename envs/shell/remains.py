@@ -8,7 +8,7 @@ and what they leave is killed with them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.sandboxes import Entry
@@ -95,13 +95,13 @@ class Remains:
                 self._links[path] = said.stdout_text if said.ok else None
         return self._links[path]
 
-    def num_links(self, path: str) -> int:
-        """Return how many names a regular file has; 0 where there is none."""
-        there = self.entry(path)
-        if there is None or there.kind != "file":
-            return 0
-        said = self._box.exec(["/usr/bin/stat", "-c", "%h", "--", f"/work/{path}"])
-        return int(said.stdout) if said.ok and said.stdout.strip().isdigit() else 0
+    def are_one(self, paths: Sequence[str]) -> bool:
+        """Return whether these are names of one and the same regular file."""
+        if any((there := self.entry(path)) is None or there.kind != "file" for path in paths):
+            return False
+        said = self._box.exec(["/usr/bin/stat", "-c", "%d:%i", "--", *(f"/work/{path}" for path in paths)])
+        lines = said.stdout.split()
+        return said.ok and len(lines) == len(paths) and len(set(lines)) == 1
 
     def tree(self, folder: str) -> dict[str, Entry] | None:
         """Return all that is below a folder, by its path from there; None where that is too much or cannot be seen."""

@@ -31,8 +31,8 @@ ENVIRONMENT: Mapping[str, str] = {
 _OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{38}|pack/pack-[0-9a-f]{40}\.(pack|idx)")
 _REF = re.compile(r"(heads|tags)/[A-Za-z0-9][A-Za-z0-9._/-]*")
 _HASH = re.compile(rb"[0-9a-f]{40}\n?")
-_SYMBOLIC = re.compile(rb"ref: refs/heads/[A-Za-z0-9][A-Za-z0-9._/-]*\n?")
-_PACKED = re.compile(rb"#.*|\^?[0-9a-f]{40}( refs/[A-Za-z0-9._/-]+)?")
+_SYMBOLIC = re.compile(rb"ref: refs/heads/(?!.*\.\.)[^\0- ~^:?*\[\\\x7f]+\n?")
+_PACKED = re.compile(rb"([0-9a-f]{40}) refs/((heads|tags)/[A-Za-z0-9][A-Za-z0-9._/-]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,8 @@ class Trial:
             for command in commands:
                 result = box.exec(["sh", "-c", command], timeout_s=timeout_s)
                 found.append(Run(ok=result.ok, status=result.exit_code, stdout=result.stdout))
-                if result.status == "oom":  # the kernel may have taken the worker along: the agent's doing
+                # After "oom" the kernel may have taken the worker along; and one that hangs would hang every time.
+                if result.exit_code is None or result.status == "oom":
                     break
         return found + [Run(ok=False, status=None, stdout=b"")] * (len(commands) - len(found))
 
@@ -122,9 +123,9 @@ def git_files(remains: Remains, repository: str) -> dict[str, bytes] | None:
     tree, refs = remains.tree(f"{root}/objects"), remains.tree(f"{root}/refs")
     if head is None or tree is None or refs is None or not (_HASH.fullmatch(head) or _SYMBOLIC.fullmatch(head)):
         return None
-    found = {"HEAD": head}
+    found = {"HEAD": b"ref: refs/heads/main\n"}  # the branch that is checked out may have any name
     wanted = [f"objects/{path}" for path in tree if _OBJECT.fullmatch(path)]
-    wanted += [f"refs/{path}" for path, entry in refs.items() if entry.kind == "file" and _REF.fullmatch(path)]
+    wanted += [f"refs/{path}" for path, entry in refs.items() if entry.kind == "file" and _is_reference(path)]
     for path in wanted:
         content = remains.read(f"{root}/{path}")
         if content is None or (path.startswith("refs/") and not _HASH.fullmatch(content)):
@@ -132,10 +133,14 @@ def git_files(remains: Remains, repository: str) -> dict[str, bytes] | None:
         found[path] = content
     packed = remains.read(f"{root}/packed-refs")
     if packed is not None:
-        if not all(_PACKED.fullmatch(line) for line in packed.splitlines()):
-            return None
-        found["packed-refs"] = packed
+        # Branches and tags alone: `refs/replace` among them would show other commits than there are.
+        lines = [match[0] for line in packed.splitlines() if (match := _PACKED.fullmatch(line))]
+        found["packed-refs"] = b"".join(line + b"\n" for line in lines)
     return found
+
+
+def _is_reference(path: str) -> bool:
+    return _REF.fullmatch(path) is not None and not path.endswith(".lock")  # which a git that was stopped leaves
 
 
 def _inside(commands: Sequence[str]) -> list[str]:

@@ -99,6 +99,11 @@ def test_a_right_answer_ends_the_episode_with_reward(env: Number) -> None:
     assert info == {"replies": [], "rewards": {"exact_match": 1.0, "brief": 1.0}, "success": True}
 
 
+def test_weights_that_are_no_dict_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"weights=\[1\] must be a dict of components; type weights=\{'"):
+        Number(weights=[1])  # type: ignore[arg-type]
+
+
 def test_the_reward_is_the_weighted_sum_of_the_components() -> None:
     env = Number(weights={"brief": 0.25, "exact_match": 2})
     env.reset(seed=1)
@@ -276,6 +281,7 @@ def test_arguments_that_cannot_work_name_the_value_and_the_way_out(arguments: di
         ({"split": "trian"}, "did you mean 'train'?"),
         ({"level": 0}, "level=0 does not exist"),
         ({"levle": 2}, "options has no 'levle'; did you mean 'level'?"),
+        ("test", "options='test' must be a dict; type options={'split': 'train', 'level': 1}"),
     ],
 )
 def test_options_that_cannot_work_name_the_near_miss(env: Number, options: dict[str, Any], said: str) -> None:

@@ -40,9 +40,15 @@ def gather(draw: Draw) -> Case:
     return Case(
         params={"top": top, "to": to},
         files=files,
-        goal=Goal(files={f"{to}/{_base(path)}": files[path] for path in logs}, gone=logs),
+        goal=Goal(
+            files={f"{to}/{_base(path)}": files[path] for path in logs}, gone=logs, folders={to: [*map(_base, logs)]}
+        ),
         oracle=(f"mkdir {to}", f"find {top} -name '*.log' -exec mv {{}} {to}/ \\;"),
-        wrong=(f"mkdir {to}; mv {top}/*.log {to}", f"mkdir {to}; find {top} -name '*.log' -exec cp {{}} {to} \\;"),
+        wrong=(
+            f"mkdir {to}; mv {top}/*.log {to}",
+            f"mkdir {to}; find {top} -name '*.log' -exec cp {{}} {to} \\;",
+            f"mkdir {to}; find {top} -type f -exec cp {{}} {to} \\;; find {top} -name '*.log' -delete",
+        ),
     )
 
 

@@ -64,9 +64,9 @@ def asked(repository: str, commands: tuple[str, ...], check: Callable[[list[list
     return then
 
 
-def at(revision: str, form: str = "%T %P %s", more: str = "-1") -> str:
-    """Return the command that tells tree, parents and subject of a commit."""
-    return f"git log {more} --format='{form}' {revision} --"
+def at(branch: str, form: str = "%T %P %s", more: str = "-1") -> str:
+    """Return the command that tells tree, parents and subject of a branch's last commit, whatever else has its name."""
+    return f"git log {more} --format='{form}' refs/heads/{branch} --"
 
 
 @family(
@@ -235,7 +235,7 @@ def tag_commit(draw: Draw) -> Case:
         goal=Goal(
             then=asked(
                 repo,
-                (f"git rev-parse 'refs/tags/{tag}^{{commit}}'", "git rev-parse main"),
+                (f"git rev-parse 'refs/tags/{tag}^{{commit}}'", "git rev-parse refs/heads/main"),
                 lambda said: said == [[past.commits[place]], [past.head]],
             )
         ),
@@ -279,7 +279,7 @@ def recover(draw: Draw) -> Case:
         goal=Goal(
             then=asked(
                 repo,
-                (f"git rev-parse refs/heads/{branch}", "git rev-parse main"),
+                (f"git rev-parse refs/heads/{branch}", "git rev-parse refs/heads/main"),
                 lambda said: said == [[tips[place]], [past.head]],
             )
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import struct
 import tarfile
 import zlib
@@ -16,6 +17,7 @@ from agentrl.envs.shell.words import Draw, text
 __all__ = ["FAMILIES"]
 
 _MOST = 1 << 20  # bytes that an archive may hold
+_TAGGED = re.compile(r"SHA256 \((.*)\) = (\w+)")
 
 
 def packed(files: Mapping[str, bytes], *, compressed: bool = True) -> bytes:
@@ -222,6 +224,14 @@ def merged(draw: Draw) -> Case:
     )
 
 
+def _sum_of(line: str) -> tuple[str, str]:
+    """Return the sum and the path from /work of a line as sha256sum prints it, with --tag too."""
+    tagged = _TAGGED.fullmatch(line)
+    digest, _, path = (tagged[2], "", tagged[1]) if tagged else line.partition(" ")
+    path = path[1:] if tagged is None and path[:1] in (" ", "*") else path
+    return digest.lower(), path.removeprefix("/work/").removeprefix("./")
+
+
 @family(
     "write-checksums",
     2,
@@ -238,8 +248,8 @@ def checksums(draw: Draw) -> Case:
     wanted = {(hashlib.sha256(content).hexdigest(), path) for path, content in files.items()}
 
     def check(found: bytes) -> bool:
-        lines = [line.split(None, 1) for line in found.decode("utf-8", "replace").split("\n") if line.strip()]
-        said = {(line[0], line[-1].lstrip("*").removeprefix("./")) for line in lines}
+        lines = [line for line in found.decode("utf-8", "replace").split("\n") if line.strip()]
+        said = {_sum_of(line) for line in lines}
         return len(lines) == len(files) and said == wanted
 
     return Case(

@@ -166,7 +166,9 @@ def rebase(draw: Draw) -> Case:
         setup=setup(repo),
         stdin=past.past.stream,
         goal=Goal(
-            then=asked(repo, (at("main", "%H"), at(branch, "%T %s", "-9"), f"git rev-parse {branch}~{num}"), check)
+            then=asked(
+                repo, (at("main", "%H"), at(branch, "%T %s", "-9"), f"git rev-parse refs/heads/{branch}~{num}"), check
+            )
         ),
         oracle=(f"cd {repo}", f"git rebase -q main {branch}"),
         wrong=(
@@ -226,7 +228,11 @@ def move(draw: Draw) -> Case:
         setup=setup(repo),
         stdin=past.past.stream,
         goal=Goal(
-            then=asked(repo, (f"git rev-parse refs/heads/{branch}", "git rev-parse main"), lambda said: said == wanted)
+            then=asked(
+                repo,
+                (f"git rev-parse refs/heads/{branch}", "git rev-parse refs/heads/main"),
+                lambda said: said == wanted,
+            )
         ),
         oracle=(f"cd {repo}", f"git branch {branch}", f"git reset -q --hard HEAD~{num}"),
         wrong=(

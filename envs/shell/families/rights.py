@@ -184,7 +184,7 @@ def hard_links(draw: Draw) -> Case:
     content = text(draw.lines(5))
 
     def then(remains: Remains, trial: Trial) -> bool:
-        return all(remains.num_links(name) == 3 for name in names)
+        return remains.are_one(names)
 
     return Case(
         params=dict(zip("abc", names, strict=True)),
@@ -195,6 +195,7 @@ def hard_links(draw: Draw) -> Case:
             f"cp {names[0]} {names[2]}",
             f"ln -sf {names[0]} {names[1]}; ln -s {names[0]} {names[2]}",
             f"ln {names[0]} {names[2]}",
+            f"for n in {' '.join(names)}; do cp {names[0]} $n; ln $n $n.x; ln $n $n.y; done",
         ),
     )
 

@@ -158,18 +158,18 @@ def validate(draw: Draw) -> Case:
     top, script = draw.folder(), draw.file("sh")
     keys = draw.some("stems", 8)
     good = [f"{key}={draw.whole(0, 999)}" for key in keys]
-    files = {"hidden/good": good, "hidden/one": good[:1]}
-    bad = {
-        "hidden/twice": [*good, f"{keys[2]}=5"],
-        "hidden/large": [*good[:3], "Key=4"],
-        "hidden/blank": [*good[:3], f"{keys[5]} = 4"],
-        "hidden/word": [f"{keys[0]}=x1", *good[1:]],
-        "hidden/empty": [*good[:2], "", *good[2:]],
-    }
-    status = f"sh {top}/{script} {{}}; echo $?"
-    commands: list[tuple[str, str | None]] = [(status.format(name), "0") for name in files]
-    commands += [(status.format(name), "1") for name in bad]
-    hidden = {name: text(lines) for name, lines in (files | bad).items()}
+    bad = [
+        [*good, f"{keys[2]}=5"],
+        [*good[:3], "Key=4"],
+        [*good[:3], f"{keys[5]} = 4"],
+        [f"{keys[0]}=x1", *good[1:]],
+        [*good[:2], "", *good[2:]],
+    ]
+    tables = draw.shuffled([(good, "0"), (good[:1], "0"), *((lines, "1") for lines in bad)])
+    hidden = {f"hidden/{number}": text(lines) for number, (lines, _) in enumerate(tables)}  # names tell nothing
+    commands: list[tuple[str, str | None]] = [
+        (f"sh {top}/{script} {name}; echo $?", wanted) for name, (_, wanted) in zip(hidden, tables, strict=True)
+    ]
     lines = [
         "if grep -qvE '^[a-z]+=[0-9]+$' \"$1\"; then exit 1; fi",
         'test -z "$(cut -d= -f1 "$1" | sort | uniq -d)"',
@@ -178,7 +178,7 @@ def validate(draw: Draw) -> Case:
         params={"top": top, "s": script},
         files={},
         folders=(top,),
-        goal=Goal(then=tried(top, draw.shuffled(commands), hidden)),
+        goal=Goal(then=tried(top, commands, hidden)),
         oracle=_written(lines, f"{top}/{script}"),
         wrong=(
             *_written(lines[:1], f"{top}/{script}"),

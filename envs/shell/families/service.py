@@ -46,8 +46,9 @@ with open(config["log"], "a") as file:
 http.server.HTTPServer(("127.0.0.1", int(config["port"])), Handler).serve_forever()
 """
 _START = '#!/bin/sh\ncd "$(dirname "$0")"\nCONFIG=config.json exec python3 server.py\n'
-# Waits until there is an answer: a Python that starts takes long on a busy machine.
-_ASK = """python3 - {urls} <<'END'
+# Waits until there is an answer: a Python that starts takes long on a busy machine. Isolated, since the service may
+# write modules beside it.
+_ASK = """python3 -I - {urls} <<'END'
 import json, os, sys, time, urllib.error, urllib.request
 until, said = time.monotonic() + 6, []
 for url in sys.argv[1:]:

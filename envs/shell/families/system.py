@@ -128,17 +128,22 @@ def disk_use(draw: Draw) -> Case:
         for part in range(2):
             inner = f"{name}/{draw.stem()}" if part else name
             files[f"{top}/{inner}/{draw.stem()}.dat"] = b"x" * (draw.whole(10, 99) + 100 * ((number * 7) % 5) * part)
-    sums = {name: sum(len(each) for path, each in files.items() if path.startswith(f"{top}/{name}/")) for name in names}
-    ranked = sorted(sums.items(), key=lambda each: (-each[1], each[0]))
-    total = f"$(find {top}/$d -type f -printf '%s\\n' | awk '{{ s += $1 }} END {{ print s }}')"
+    sums: dict[str, int] = {}
+    for name in names:  # no two alike: how they would be ranked is not said
+        (path, *_) = inside = [path for path in files if path.startswith(f"{top}/{name}/")]
+        while (total := sum(len(files[each]) for each in inside)) in sums.values():
+            files[path] += b"x"
+        sums[name] = total
+    ranked = sorted(sums.items(), key=lambda each: -each[1])
+    add = f"$(find {top}/$d -type f -printf '%s\\n' | awk '{{ s += $1 }} END {{ print s }}')"
     return Case(
         params={"top": top, "to": to},
         files={**files, f"{top}/{draw.file()}": text(draw.lines(9))},
         goal=Goal(checks={to: fields(f"{size} {name}" for name, size in ranked)}),
-        oracle=(f"for d in $(ls -F {top} | grep / | tr -d /); do echo {total} $d; done | sort -k1,1nr -k2 > {to}",),
+        oracle=(f"for d in $(ls -F {top} | grep / | tr -d /); do echo {add} $d; done | sort -k1,1nr -k2 > {to}",),
         wrong=(
             f"du {top} > {to}",
-            f"for d in $(ls {top}); do echo {total} $d; done | sort -k1,1nr > {to}",
+            f"for d in $(ls {top}); do echo {add} $d; done | sort -k1,1nr > {to}",
             f"for d in {names[0]} {names[1]}; do echo $(cat {top}/$d/*.dat | wc -c) $d; done | sort -rn > {to}",
         ),
     )
@@ -263,9 +268,10 @@ def backups(draw: Draw) -> Case:
     "mirror",
     4,
     train=(
-        "Make the folder $b a mirror of $a: the same files with the same content, nothing more. Change nothing in $a.",
+        "Make the folder $b a mirror of $a: the same files and folders with the same content, nothing more. Change "
+        "nothing in $a.",
     ),
-    test=("Afterwards $b shall be just as $a is, file by file, with no file that $a does not have.",),
+    test=("Afterwards $b shall be just as $a is, file by file, with no file or folder that $a does not have.",),
 )
 def mirror(draw: Draw) -> Case:
     top, files = tree(draw, 12)
@@ -275,16 +281,22 @@ def mirror(draw: Draw) -> Case:
     for path in list(stale)[::3]:
         stale[path] = stale[path][::-1]
     extra = [f"{other}/{draw.file()}", f"{other}/{draw.folder()}/{draw.file()}"]
+    names = {path.removeprefix(f"{top}/") for path in files}
     return Case(
         params={"a": top, "b": other},
         files=files | stale | dict.fromkeys(extra, b"old\n"),
-        goal=Goal(files=there, gone=[*extra, extra[1].rpartition("/")[0]]),
+        goal=Goal(
+            files=there,
+            gone=[*extra, extra[1].rpartition("/")[0]],
+            then=lambda remains, trial: (remains.files(other) or {}).keys() == names,
+        ),
         oracle=(f"rm -r {other}", f"cp -r {top} {other}"),
         wrong=(
             f"cp -r {top}/. {other}",
             f"cp -rn {top}/. {other}",
             f"rm -r {other}; mv {top} {other}",
             f"rm -r {other}; ln -s {top} {other}",
+            f"rm -r {other}; cp -r {top} {other}; cp -r {top} {other}",
         ),
     )
 

@@ -13,7 +13,7 @@ from agentrl.envs.checker import check
 
 # Nothing of these runs in a box: the browser is on this machine and its environment refuses one, games have no code.
 BOXLESS = ("agentrl.envs.browse", "agentrl.envs.games")
-BOXES = {"docker": pytest.mark.docker, "bwrap": pytest.mark.bwrap, "auto": ()}
+BOXES: dict[str, Any] = {"docker": pytest.mark.docker, "bwrap": pytest.mark.bwrap, "auto": ()}
 
 
 def _cases() -> Iterator[Any]:

@@ -129,6 +129,13 @@ def test_arguments_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         RepoEnv(data=path, kind="coins", backend="docker")
     with pytest.raises(UsageError, match="give data=PATH"):
         RepoEnv(image="x", backend="docker")
+    odd_ones: list[Any] = [3, b"x", [], {"train": 3}]
+    for odd in odd_ones:
+        with pytest.raises(UsageError, match="type data=FILE"):
+            RepoEnv(data=odd, backend="docker")
+    for what in ({"image": 3}, {"test_command": 3}):
+        with pytest.raises(UsageError, match="=3 must be a text"):
+            RepoEnv(data=path, backend="docker", **what)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no instance of split 'test'"):
         RepoEnv(data=path, split="test", backend="docker")
 

@@ -73,6 +73,9 @@ def test_an_edit_needs_a_text_that_stands_once(env: RepoEnv, session: Any) -> No
     assert played.edit(path, "def ", "def ").startswith("Error: old and new are the same")
     assert "cannot be read" in played.edit("none.py", "a", "b")
     assert "cannot be written" in played.create(".", "a")
+    for odd in ("a\0b", "a\ud800", "a/" * 3000 + "b", "x" * 5000):
+        assert played.create(odd, "a").startswith("Error: ")
+        assert played.edit(odd, "a", "b").startswith("Error: ")
     assert played.create("new/deep.py", "a = 1\nb = 2\n") == "new/deep.py was written, 2 lines."
     assert played.bash("cat new/deep.py") == "a = 1\nb = 2"
     played.bash("printf '\\377\\376' > odd.py; ln -s /etc/passwd link.py")
@@ -136,6 +139,22 @@ def test_too_many_files_are_flagged_and_end_in_time(env: RepoEnv, session: Any) 
     info = played.done()
     assert "too_much" in info["flags"]
     assert info["reward"] == 0.0
+
+
+def test_what_fills_other_folders_takes_nothing_of_the_repair(env: RepoEnv, session: Any) -> None:
+    played = session(env, seed=4, level=2)
+    mend(played)
+    played.bash("mkdir zlogs; for i in $(seq 500); do echo > zlogs/$i; done")
+    info = played.done()
+    assert (info["reward"], info["flags"]) == (1.0, ["too_much"])
+
+
+def test_a_flood_of_folders_is_not_walked_through(env: RepoEnv, session: Any) -> None:
+    played = session(env, seed=4)
+    mend(played)
+    played.bash("python3 -c 'import os; [os.makedirs(f\"z/{i % 60}/{i}\") for i in range(12000)]'")
+    info = played.done()
+    assert (info["reward"], info["flags"]) == (1.0, ["too_much"]), "a walk through all of them takes minutes"
 
 
 def test_shares_are_measured_where_they_weigh(session: Any) -> None:

@@ -135,6 +135,8 @@ def test_a_kind_that_is_not_there_is_refused() -> None:
         generate(0, "train", 1, kind="coin")
     with pytest.raises(UsageError, match=r"kind='coins' is of split 'train' and levels \[1\]; not of 'train', 3"):
         generate(0, "train", 3, kind="coins")
+    with pytest.raises(UsageError, match=r"kind=\['coins'\] does not exist"):
+        generate(0, "train", 1, kind=["coins"])  # type: ignore[arg-type]
 
 
 def test_edits_make_one_text_of_another() -> None:

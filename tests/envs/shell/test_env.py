@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterator, Sequence
+from string import Template
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from agentrl.envs.shell import ShellEnv
 from agentrl.envs.shell.catalogue import FAMILIES
 from agentrl.envs.shell.policies import SPOILED, TRICKS, spoil, typed
 from agentrl.envs.shell.tasks import Task, generate
+from agentrl.envs.shell.words import Draw
 
 BACKENDS = [pytest.param("docker", marks=pytest.mark.docker), pytest.param("bwrap", marks=pytest.mark.bwrap)]
 STRIDE = int(os.environ.get("AGENTRL_STRIDE", "1"))
@@ -121,6 +123,58 @@ def test_a_judge_of_git_believes_objects_and_references_only(env: ShellEnv) -> N
         assert played(env, typed([*task.oracle, harm])) == 0.0, harm
 
 
+FOUND = "$(git log --all --format='%H %s' | grep -F ' @m' | cut -d' ' -f1)"
+RIGHT = (
+    ("write-checksums", "sha256sum --tag @top/* > @to"),
+    ("write-checksums", "sha256sum -b /work/@top/* > @to"),
+    ("write-checksums", "cd @top; find . -type f -exec sha256sum {} + | sed 's:\\./:./@top/:' > ../@to"),
+    ("hard-links", "rm @b; ln @a @b; ln @b @c; ln @c one-more"),
+    ("mirror", "rm -r @b; mkdir @b; tar -C @a -c . | tar -C @b -x"),
+    ("gather-by-ending", "mkdir -p @to; mv $(find . -name '*.log') @to"),
+    ("tag-commit", f"cd @r; git checkout -qb my+work; git tag -am x @tag {FOUND}; git gc -q; git pack-refs --all"),
+    ("revert-commit", f"cd @r; git show -R {FOUND} | git apply --index; git commit -qm x; : > .git/refs/heads/x.lock"),
+    ("squash-commits", "cd @r; git update-ref refs/heads/main $(git commit-tree 'HEAD^{tree}' -p HEAD~@n -m '@m')"),
+    ("move-commits", "cd @r; git checkout -qb @b; git branch -f main main~@n"),
+    ("cherry-pick", f"cd @r; git format-patch -1 --stdout {FOUND} | git am -q"),
+)
+WRONG = (
+    ("move-commits", "cd @r; git branch @b; git tag main main~@n"),
+    (
+        "squash-commits",
+        "cd @r; git replace main $(git commit-tree 'HEAD^{tree}' -p HEAD~@n -m '@m'); git pack-refs --all; "
+        "echo $(git rev-parse main) > /tmp/m; ls .git/refs/replace; cat .git/packed-refs",
+    ),
+    ("hard-links", "for n in @a @b @c; do cp @a $n; ln $n $n.1; ln $n $n.2; done"),
+    ("mirror", "rm -r @b; cp -r @a @b; cp -r @a @b"),
+    ("gather-by-ending", "mkdir @to; cp $(find @top -type f) @to; rm $(find @top -name '*.log')"),
+    ("static-library", "cd @top; U=$(ls *.c | grep -v main); gcc -c $U; cp ${U%.c}.o @lib; gcc -o @p *.c"),
+    ("static-library", 'cd @top; U=$(ls *.c | grep -v main); gcc -c $U; echo "INPUT(${U%.c}.o)" > @lib; gcc -o @p *.c'),
+    ("static-library", "cd @top; gcc -c *.c; ar rc @lib *.o; gcc -o @p *.c"),
+    ("script-check", "echo 'case $1 in *good|*one) exit 0;; *) exit 1;; esac' > @top/@s"),
+    (
+        "service-settings",
+        "cd @top; cat > start.sh <<'END'\ncat > /work/json.py <<'MODULE'\nimport glob, os, sys\n"
+        "read = lambda name: open(glob.glob(f'/work/@top/*/{name}')[0]).read().strip()\n"
+        "names = [url.rpartition('/')[2] for url in sys.argv[1:]]\n"
+        "said = ['ok', read(names[1]), read(names[2]), '404']\n"
+        "print(str(said).replace(chr(39), chr(34)), flush=True)\nos._exit(0)\nMODULE\nsleep 20\nEND",
+    ),
+)
+
+
+class Filled(Template):
+    delimiter = "@"
+
+
+@pytest.mark.parametrize(("family", "command"), [*RIGHT, *WRONG])
+def test_a_way_counts_by_what_it_leaves(env: ShellEnv, family: str, command: str) -> None:
+    for seed, split in ((2, "test"), (7, "train")):
+        task = begin(env, seed, family=family, split=split)
+        case = FAMILIES[family].make(Draw(seed, split, FAMILIES[family].levels[0]))
+        said = Filled(command).safe_substitute({name: str(value) for name, value in case.params.items()})
+        assert played(env, typed([said])) == float((family, command) in RIGHT), (task.question, said)
+
+
 def test_what_is_left_running_changes_nothing_any_more(env: ShellEnv) -> None:
     task = begin(env, 4, family="sort-into")
     path = next(iter(task.goal.files))
@@ -168,6 +222,19 @@ def test_a_snapshot_takes_session_files_and_history_along(env: ShellEnv) -> None
         assert run(each, "pwd").startswith("/work/")
         assert run(each, "git status --short | wc -l") == "0"
     other.close()
+
+
+@pytest.mark.parametrize("family", ["older-files", "hard-links", "mend-links", "tighten"])
+def test_a_task_can_be_solved_after_a_snapshot(env: ShellEnv, family: str) -> None:
+    task = begin(env, 3, family=family)
+    run(env, 'mkdir -p "it\'s" $\'odd\\n\\xff\'; touch -d 2001-02-03 "it\'s/x y"; ln "it\'s/x y" "it\'s/z"')
+    run(env, task.oracle[0])
+    before = run(env, "ls -lR --full-time; stat -c '%h %n' it*/*")
+    packed = pickle.dumps(env.snapshot())
+    run(env, "rm -rf /work/*")
+    env.restore(pickle.loads(packed))
+    assert run(env, "ls -lR --full-time; stat -c '%h %n' it*/*") == before
+    assert played(env, typed(task.oracle[1:])) == 1.0
 
 
 def test_commands_are_counted_for_the_component(env: ShellEnv) -> None:

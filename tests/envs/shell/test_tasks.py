@@ -13,7 +13,7 @@ import pytest
 from agentrl.envs.shell.catalogue import FAMILIES
 from agentrl.envs.shell.family import Goal, leads, same
 from agentrl.envs.shell.past import Past, setup, tree_of
-from agentrl.envs.shell.tasks import generate
+from agentrl.envs.shell.tasks import Task, generate
 from agentrl.envs.shell.words import POOLS, Draw
 
 WORD = re.compile(r"[a-z]{3,}")
@@ -68,6 +68,35 @@ def test_what_is_asked_for_is_not_there_at_the_beginning() -> None:
             done += [path in task.files and check(task.files[path]) for path, check in goal.checks.items()]
             done += [path not in task.files for path in goal.gone]
             assert not done or not all(done) or goal.then or goal.folders, task.id
+
+
+def test_what_is_ranked_has_no_two_alike() -> None:
+    for family in ("disk-use", "bytes-by-path", "top-callers", "most-frequent", "count-by-ending"):
+        for level in FAMILIES[family].levels:
+            for seed in range(150):
+                for split in ("train", "test"):
+                    sizes = counted(generate(seed, split, level, family=family))
+                    assert len(set(sizes)) == len(sizes), (family, level, seed, split)
+
+
+def counted(task: Task) -> list[int]:
+    """Return the numbers by which a task of a ranking family has things ranked."""
+    sums: Counter[str] = Counter()
+    if task.family == "disk-use":
+        for path, content in task.files.items():
+            if path.count("/") > 1:
+                sums[path.split("/")[1]] += len(content)
+        return list(sums.values())
+    if task.family == "count-by-ending":
+        return list(Counter(path.rpartition(".")[2] for path in task.files).values())
+    (content,) = task.files.values()
+    for line in content.decode().splitlines():
+        words = line.split()
+        if task.family != "bytes-by-path":
+            sums[words[0]] += 1
+        elif words[8] == "200":
+            sums[words[6]] += int(words[9])
+    return list(sums.values())
 
 
 def test_nothing_expected_is_among_the_first_files_by_name() -> None:

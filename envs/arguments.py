@@ -82,15 +82,17 @@ def checked_weights(weights: Mapping[str, float], known: Mapping[str, float]) ->
     """Return the weight of every known component, those given in place of the defaults.
 
     Raises:
-        UsageError: A component that is not known, or a weight that is no finite number.
+        UsageError: No mapping, a component that is not known, or a weight that is no finite number.
 
     >>> checked_weights({"format": 0.5}, {"exact_match": 1.0, "format": 0.0})
     {'exact_match': 1.0, 'format': 0.5}
     """
+    if not isinstance(weights, Mapping):
+        raise UsageError(f"weights={weights!r} must map components to numbers; there are {', '.join(known)}")
     for name, weight in weights.items():
         if name not in known:
             raise UsageError(f"weights has no component {name!r}{nearest(name, known)}; there are {', '.join(known)}")
-        if not isinstance(weight, int | float) or not math.isfinite(weight):
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not math.isfinite(weight):
             raise UsageError(f"the weight of {name} must be a finite number, got {weight!r}")
     return {**known, **weights}
 

@@ -36,13 +36,16 @@ def by_split(
 
     Raises:
         DataError: No such file, no rows in it, a bad row, or a question in both splits.
-        UsageError: The mapping names another split, or none.
+        UsageError: The mapping names another split, or none, or what is given is no path.
     """
     files = dict(source) if isinstance(source, Mapping) else {"": source}
     if not files or (isinstance(source, Mapping) and not set(files) <= set(SPLITS)):
         raise UsageError(
             f"data names the splits {sorted(files)}; type data=FILE or data={{'train': FILE, 'test': FILE}}"
         )
+    for path in files.values():
+        if not isinstance(path, str | PathLike):
+            raise UsageError(f"data={source!r} is no path; type data=FILE or data={{'train': FILE, 'test': FILE}}")
     return sort_rows({split: read_rows(Path(path)) for split, path in files.items()}, read, question)
 
 

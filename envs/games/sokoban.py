@@ -57,9 +57,12 @@ class SokobanEnv(GameEnv):
             if split_of(_canonical(room, state)) != split:
                 continue
             self._limit = len(steps) + 6
-            if (
-                self._limit <= _MOST_TURNS and len(set(route(steps))) > 1
-            ):  # one move, said again and again, is no solution
+            # One move, said again and again, is no solution.
+            if self._limit > _MOST_TURNS or len(set(route(steps))) < 2:
+                continue
+            # The fewest pushes, which the oracle makes, can take longer walks: in 1 room of 600 too long ones.
+            fewest = solve(room, state)
+            if fewest is not None and len(route(fewest)) <= self._limit:
                 self._room, self._now = room, state
                 return f"{split}-{level}-{number:016x}"
 

@@ -92,7 +92,7 @@ def checked_weights(weights: Mapping[str, float], known: Mapping[str, float]) ->
     for name, weight in weights.items():
         if name not in known:
             raise UsageError(f"weights has no component {name!r}{nearest(name, known)}; there are {', '.join(known)}")
-        if not isinstance(weight, int | float) or not math.isfinite(weight):
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not math.isfinite(weight):
             raise UsageError(f"the weight of {name} must be a finite number, got {weight!r}")
     return {**known, **weights}
 

@@ -46,13 +46,13 @@ class InfrastructureError(EnvError):
         return (_rebuild, (str(self), self.kind, self.boundary))
 
 
-def nearest(value: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the closest known name, or an empty string.
+def nearest(value: object, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the closest known name, or an empty string, as for what is no text.
 
     >>> nearest("tset", ["train", "test"])
     "; did you mean 'test'?"
     """
-    match = difflib.get_close_matches(value, list(known), n=1)
+    match = difflib.get_close_matches(value, list(known), n=1) if isinstance(value, str) else []
     return f"; did you mean {match[0]!r}?" if match else ""
 
 

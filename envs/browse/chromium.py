@@ -45,9 +45,10 @@ def find(browser: str | None) -> str:
         UsageError: There is none.
     """
     if browser is not None:
-        if not isinstance(browser, str) or shutil.which(browser) is None:
+        given = shutil.which(browser) if isinstance(browser, str) else None
+        if given is None:
             raise UsageError(f"browser={browser!r} is no program that can be run; give the path of a Chromium")
-        return browser
+        return os.path.abspath(given)  # Playwright looks for no command
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     if path is None:
         raise UsageError(

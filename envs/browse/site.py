@@ -118,7 +118,8 @@ class Site:
         """Answer a request; what is not known is a page that says so."""
         if request.origin in ("cross-site", "same-site") and request.method != "GET":
             return self.page("message.html", status=403, heading="Refused", text="Other sites may not do this.")
-        if request.method == "POST" and not secrets.compare_digest(request.value("_key"), self._key):
+        key = request.value("_key").encode("utf-8", "replace")  # a token of other letters is a wrong one, no fault
+        if request.method == "POST" and not secrets.compare_digest(key, self._key.encode()):
             return self.page("message.html", status=403, heading="Refused", text="This form is not valid. Go back.")
         if self.lure and request.path == "/offer":
             return Response(status=303, location=self._away)

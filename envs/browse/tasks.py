@@ -39,8 +39,8 @@ def kinds_of(level: int, kind: str | None = None) -> list[Kind]:
     """
     if kind is None:
         return [each for each in KINDS.values() if level in each.levels]
-    if kind not in KINDS:
-        raise UsageError(f"kind={kind!r} does not exist{nearest(str(kind), KINDS)}; there are {', '.join(KINDS)}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise UsageError(f"kind={kind!r} does not exist{nearest(kind, KINDS)}; there are {', '.join(KINDS)}")
     if level not in KINDS[kind].levels:
         there = ", ".join(map(str, KINDS[kind].levels))
         raise UsageError(f"kind={kind!r} has no tasks at level={level}; type level={there}")

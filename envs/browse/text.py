@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from agentrl.envs.browse.tab import Look
 
@@ -49,12 +49,15 @@ def address(url: str, hosts: Mapping[str, str]) -> str:
 
     >>> address("http://abc.localhost/lamps?page=2", {"abc.localhost": "shop"})
     'shop/lamps?page=2'
+    >>> address("http://abc.localhost/a%0A%00b%20c", {"abc.localhost": "shop"})
+    'shop/a%0A%00b c'
     """
     host, _, path = url.removeprefix("http://").partition("/")
     name = hosts.get(host)
     if name is None:
         return "no page" if url.startswith(("about:", "chrome-error:")) else url.partition(":")[0][:20] + ":…"
-    return f"{name}/{unquote(path)}"[:_MAX_URL]
+    read = "".join(each if each.isprintable() else quote(each) for each in unquote(path))  # a line stays one
+    return f"{name}/{read}"[:_MAX_URL]
 
 
 def notes_of(notes: Sequence[str]) -> str:

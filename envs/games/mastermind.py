@@ -24,8 +24,8 @@ from agentrl.envs.protocol import Policy
 __all__ = ["MastermindEnv", "feedback"]
 
 _COLOURS = "RGBYOPWKC"
-# Level -> pegs, colours, guesses, whether a colour may come twice.
-_SIZES = {1: (3, 6, 8, False), 2: (4, 6, 8, False), 3: (4, 6, 8, True), 4: (5, 8, 10, True), 5: (6, 9, 11, True)}
+# Level -> pegs, colours, guesses, whether all colours are different.
+_SIZES = {1: (3, 6, 8, True), 2: (4, 6, 8, True), 3: (4, 6, 8, False), 4: (5, 8, 10, False), 5: (6, 9, 11, False)}
 _FEW = 60  # guesses that the oracle weighs, against as many as four times that many codes
 _HEARD = re.compile(r"([A-Z]+): ([0-9]+) placed, ([0-9]+) misplaced")
 _ASKED = re.compile(r"([0-9]+) pegs of the colours ([A-Z]+)(, all different)?")

@@ -174,6 +174,8 @@ def _terms(question: str, allowed: Sequence[str]) -> Terms:
             continue
         is_denied = part.startswith("not ")
         name = part.removeprefix("not ")
+        if re.sub("^(the|an?) ", "", name) in TABLE:
+            raise IllegalMove(f"{quoted(name)} is no property; to name a thing write {moved('it is the owl')}.")
         if name not in allowed:
             raise IllegalMove(f"{quoted(name)} is no property here{nearest(name, allowed)}.")
         found.append((word, is_denied, name))

@@ -58,9 +58,8 @@ class SokobanEnv(GameEnv):
                 continue
             # The fewest pushes may take a longer walk than the solution that the room was made by.
             self._limit = max(len(steps), len(route(solve(room, state) or []))) + 6
-            if (
-                self._limit <= _MOST_TURNS and len(set(route(steps))) > 1
-            ):  # one move, said again and again, is no solution
+            # One move, said again and again, is no solution.
+            if self._limit <= _MOST_TURNS and len(set(route(steps))) > 1:
                 self._room, self._now = room, state
                 return f"{split}-{level}-{number:016x}"
 

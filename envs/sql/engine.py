@@ -28,12 +28,13 @@ FUNCTIONS = frozenset(
 )
 """The functions that a query may call; none is random, tells the time or knows of files."""
 
+_MOST_COLUMNS = 128  # of a generated database; files of others may have wide tables, up to what SQLite was built for
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _CLOCKED = ("date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff")
 _FIRST = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*(\w*)", re.DOTALL)
 _EVERY = 1000  # steps between two looks at the count
 _CAPS = {
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
-    sqlite3.SQLITE_LIMIT_COLUMN: 128,
     sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 32,
     sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 128,
     sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 32,
@@ -80,6 +81,8 @@ class _Guard:
             if (second or "").lower() in FUNCTIONS:
                 return sqlite3.SQLITE_OK
             self.reason = f"the function {second} is not allowed here"
+        elif action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":  # how SQLite takes in such a function
+            self.reason = "only the tables of the schema can be read, no table-valued function: it is read-only"
         else:
             self.reason = "only a SELECT query is allowed: the database is read-only"
         return sqlite3.SQLITE_DENY
@@ -102,6 +105,9 @@ def query(database: bytes | str, sql: str, limits: Limits) -> dict[str, Any]:
     Returns:
         {"columns": names, "rows": lists of values, "more": whether rows were left out}, or {"error": why, in words}.
         A blob is {"blob": hexadecimal digits}.
+
+    Raises:
+        sqlite3.Error: The database cannot be opened or is damaged, which is not the query's fault.
     """
     first = _FIRST.match(sql)
     word = first[1].lower() if first else ""
@@ -123,6 +129,8 @@ def query(database: bytes | str, sql: str, limits: Limits) -> dict[str, Any]:
         except MemoryError:
             return {"error": "the query needs too much memory: it was stopped"}
         except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
+            if isinstance(database, str) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN:
+                raise  # the file itself, on a page that this query was the first to need
             return {"error": guard.reason or _worded(error)}
     finally:
         connection.close()
@@ -136,6 +144,8 @@ def _opened(database: bytes | str) -> sqlite3.Connection:
         connection.deserialize(database)
     for limit, value in _CAPS.items():
         connection.setlimit(limit, value)
+    if isinstance(database, bytes):
+        connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, _MOST_COLUMNS)
     connection.text_factory = _decoded
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
@@ -175,18 +185,29 @@ def _stop_the_clock(connection: sqlite3.Connection, guard: _Guard, names: Sequen
 
     def of(name: str) -> Any:
         def function(*values: object) -> object:
-            texts = [value.strip().lower() for value in values if isinstance(value, str)]
+            texts = [_read(value) for value in values]
             least = 1 if name == "strftime" else 0
-            if len(values) <= least or any(text in ("now", "localtime", "utc") for text in texts):
+            times = texts[least : least + (2 if name == "timediff" else 1)]
+            if not times or set(texts) & {"now", "localtime", "utc"} or set(times) & {"subsec", "subsecond"}:
                 guard.reason = f"{name} cannot tell the present time here: give it a date of the tables"
                 raise ValueError(name)
             marks = ", ".join("?" * len(values))
-            return own.execute(f"SELECT {name}({marks})", values).fetchone()[0]
+            try:
+                return own.execute(f"SELECT {name}({marks})", values).fetchone()[0]
+            except sqlite3.Error as error:  # a function that this SQLite lacks, say
+                guard.reason = _worded(error)
+                raise
 
         return function
 
     for name in names:
         connection.create_function(name, -1, of(name), deterministic=True)
+
+
+def _read(value: object) -> str:
+    """Return a value as SQLite's functions of dates read it: bytes as a text, and a text up to its first NUL."""
+    text = _decoded(value) if isinstance(value, bytes) else value if isinstance(value, str) else ""
+    return text.partition("\0")[0].strip().lower()
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:

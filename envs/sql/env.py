@@ -40,7 +40,7 @@ _ASK = (
     "the order in which they are asked for, and nothing else."
 )
 _LOOK = " Look at the database with the tools first; your query will be run on other rows, too."
-_FENCE = re.compile(r"```(?:sql|sqlite)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
+_LANGUAGE = re.compile(r"(?:sqlite3?|sql)\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=32)
@@ -88,7 +88,9 @@ class SqlEnv(TextEnv):
             raise UsageError("databases= and compare= belong to questions of your own; add data=FILE")
         if data is not None and family is not None:
             raise UsageError(f"family={family!r} is one of generated tasks; leave it out with data=")
-        if compare is not None and compare not in COMPARISONS:
+        if databases is not None and not isinstance(databases, str | Path):
+            raise UsageError(f"databases={databases!r} is no path; type databases=FOLDER")
+        if compare is not None and (not isinstance(compare, str) or compare not in COMPARISONS):
             raise UsageError(
                 f"compare={compare!r} does not exist{nearest(compare, COMPARISONS)}; there are {', '.join(COMPARISONS)}"
             )
@@ -151,8 +153,7 @@ class SqlEnv(TextEnv):
 
     def answer(self, text: str, turn: str) -> Turn:
         """Run the query on every database; the components are described at the class."""
-        fenced = _FENCE.fullmatch(text)
-        sql = fenced[1] if fenced else text
+        sql = _unfenced(text)
         if self._own is not None and self._entry is not None:
             executes, same = self._own.judge(self._entry, sql)
         else:
@@ -200,3 +201,12 @@ class SqlEnv(TextEnv):
         if self._task is None:
             raise UsageError("there is no generated task; call reset() first, and leave out data=")
         return self._task
+
+
+def _unfenced(text: str) -> str:
+    """Return an answer without the fence around it; no pattern, for one would go back over long runs of spaces."""
+    if len(text) < 6 or not (text.startswith("```") and text.endswith("```")):
+        return text
+    inner = text[3:-3].lstrip()
+    language = _LANGUAGE.match(inner)
+    return (inner[language.end() :] if language else inner).strip()

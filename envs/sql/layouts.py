@@ -40,6 +40,7 @@ _LIMITS = Limits(
     memory_mb=1024,
     has_clock=True,
 )
+_MOST_NAME = 240  # bytes of the name of a folder; file systems take 255, and ".sqlite" is added
 _MOST_KEPT = 64  # results of references that are kept, since a group of episodes asks the same
 Rows = Sequence[Sequence[Any]]
 
@@ -128,7 +129,7 @@ class OwnQuestions:
 
     def _databases(self, row: Row, name: str) -> tuple[str, ...]:
         if name not in self._found:
-            if name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+            if name in (".", "..") or "/" in name or "\\" in name or "\0" in name or len(name.encode()) > _MOST_NAME:
                 raise row.error("db_id", "the name of a folder", name)
             folder = self._where(row.path.parent) / name
             first = folder / f"{name}.sqlite"

@@ -341,7 +341,7 @@ class Wording:
         if expr.kind == "days":
             assert expr.other is not None
             return f"number of days from {name} to {self._expr(expr.other)}"
-        return f"year of {name}" if expr.kind == "year" else f"month (as YYYY-MM) of {name}"
+        return f"year (a whole number) of {name}" if expr.kind == "year" else f"month (as YYYY-MM) of {name}"
 
     def _literal(self, value: Value) -> str:
         return f"'{value}'" if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)

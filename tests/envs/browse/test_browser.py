@@ -42,7 +42,9 @@ def test_without_a_browser_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch,
         BrowseEnv()
     (tmp_path / "chromium").write_text("#!/bin/sh\n")
     (tmp_path / "chromium").chmod(0o755)
-    assert find(None) == str(tmp_path / "chromium")
+    assert find(None) == find("chromium") == str(tmp_path / "chromium")  # a command, too, becomes a path
+    monkeypatch.chdir(tmp_path)
+    assert find("./chromium") == str(tmp_path / "chromium")
 
 
 def test_a_program_that_is_no_browser_is_a_failure_of_the_infrastructure() -> None:

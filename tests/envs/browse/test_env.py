@@ -130,6 +130,7 @@ def test_level_1_is_short() -> None:
         ({"browser": "/no/such/thing"}, "browser='/no/such/thing' is no program that can be run"),
         ({"action_timeout_s": 0}, "action_timeout_s=0 must be a number of seconds from 0.1 to 60"),
         ({"distractions": "yes"}, "distractions='yes' must be True or False"),
+        ({"kind": ["two-shops"]}, "kind=['two-shops'] does not exist; there are press-button"),
         ({"kind": "two-shops"}, "kind='two-shops' has no tasks at level=1; type level=5"),
     ],
 )

@@ -117,13 +117,6 @@ def test_the_search_needs_the_fewest_pushes(seed: int) -> None:
     assert 3 <= best <= num_pushes(room, state, steps)
 
 
-def test_the_turns_suffice_for_the_fewest_pushes() -> None:
-    env = SokobanEnv(level=3)
-    for seed in [*range(60), 202]:  # 202: few pushes, but a long walk between them
-        env.reset(seed=seed)
-        assert len(route(solve(env._room, env._now) or [])) + 6 <= env.limit
-
-
 def test_a_room_without_a_way_has_no_solution() -> None:
     rows = "#####\n#$_@#\n#__.#\n#####"
     seen = _seen(rows)
@@ -142,6 +135,20 @@ def test_rooms_read_as_they_are_shown(level: int) -> None:
         other = _seen("\n".join(turned))
         assert other is not None
         assert _canonical(*other) == _canonical(*seen)
+
+
+@pytest.mark.parametrize(
+    ("level", "split", "seed"),
+    [(2, "test", 72), (3, "train", 202), (4, "train", 56), (4, "train", 409), (4, "test", 74), (5, "test", 308)],
+)
+def test_the_fewest_pushes_fit_into_the_turns(level: int, split: str, seed: int) -> None:
+    env = SokobanEnv(level=level, split=split)  # of these seeds the first room needed longer walks than turns
+    observation, info = env.reset(seed=seed)
+    oracle, reward, done = env.oracle(), 0.0, False
+    while not done:
+        observation, reward, terminated, truncated, info = env.step(oracle(observation, info))
+        done = terminated or truncated
+    assert reward == 1.0
 
 
 def test_steps_go_as_far_as_there_is_way() -> None:

@@ -151,6 +151,17 @@ def test_codes_may_be_written_with_blanks_and_small() -> None:
 
 
 @pytest.mark.parametrize("level", range(1, 6))
+def test_colours_come_twice_from_level_3_on(level: int) -> None:
+    env, repeats = MastermindEnv(level=level), 0
+    for seed in range(40):
+        observation, _ = env.reset(seed=seed)
+        repeats += len(set(env._code)) < len(env._code)
+        assert ("all different" in observation) == (level < 3)
+    assert (repeats > 10) == (level > 2)
+    assert repeats == 0 or level > 2
+
+
+@pytest.mark.parametrize("level", range(1, 6))
 def test_the_oracle_finds_codes_in_time(level: int) -> None:
     env = MastermindEnv(level=level)
     for seed in range(30 if level < 5 else 8):

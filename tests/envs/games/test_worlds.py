@@ -53,6 +53,7 @@ def test_level_1_tells_what_it_shows_and_takes_one_property_a_turn() -> None:
     shown = next(iter(sorted(set().union(*env._shown.values()))))
     hidden = next(each for each in PROPERTIES if all(each not in known for known in env._shown.values()))
     assert "is no property here" in env.step(moved(f"is it {hidden}?"))[0]
+    assert "to name a thing write <answer>it is the owl</answer>" in env.step(moved("is it a canary?"))[0]
     assert "ask about one property" in env.step(moved(f"is it {shown} and {shown}?"))[0]
     assert env.step(moved(f"is it {shown}?"))[0].startswith(f"Is it {shown}? ")
 

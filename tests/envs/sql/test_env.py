@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -150,6 +151,38 @@ def test_any_query_with_the_right_rows_is_right() -> None:
     assert answer(env, f"WITH a AS (SELECT * FROM {table} WHERE {where}) SELECT COUNT(1) FROM a")["success"] is True
 
 
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "```{}```",
+        "```sql\n{};\n```",
+        "``` SQL\n{}\n``` ",
+        "```sqlite\n{}\n```",
+        "```sqlite3\n{}\n```",
+        "-- so:\n{} -- that is all",
+    ],
+)
+def test_a_fence_around_an_answer_is_left_out(env: SqlEnv, wrapped: str) -> None:
+    assert answer(env, wrapped.format(current(env).sql))["success"]
+
+
+def test_a_long_run_of_spaces_in_an_answer_takes_no_time(env: SqlEnv) -> None:
+    begin = time.process_time()
+    for answered in (f"```{' ' * 20_000}x", f"```sql{chr(10) * 20_000}`", f"```{' ' * 20_000}x{' ' * 20_000}``"):
+        env.reset(seed=3)
+        assert not answer(env, answered)["success"]
+    assert time.process_time() - begin < 2.0, "a pattern went back over every way to share out the spaces"
+
+
+def test_a_year_is_asked_for_as_a_number() -> None:
+    env = SqlEnv(level=3, family="months")
+    for seed in range(12):
+        observation, _ = env.reset(seed=seed)
+        if "%Y'" in current(env).sql:
+            assert "year (a whole number) of" in observation
+    env.close()
+
+
 def test_demonstrations_err_and_solve() -> None:
     env = SqlEnv(level=2)
     earned = []
@@ -189,6 +222,13 @@ def test_nothing_of_the_reference_or_the_hidden_rows_is_told(env: SqlEnv) -> Non
         ({"databases": "x"}, "belong to questions of your own; add data=FILE"),
         ({"compare": "bird"}, "belong to questions of your own; add data=FILE"),
         ({"data": "x.json", "compare": "brid"}, "compare='brid' does not exist; did you mean 'bird'?"),
+        ({"family": 5}, "family=5 has no tasks at level 1; there are filter"),
+        ({"data": "x.json", "compare": 3}, "compare=3 does not exist; there are rows"),
+        ({"data": "x.json", "compare": ["bird"]}, "compare=['bird'] does not exist; there are rows"),
+        ({"data": "x.json", "databases": 5}, "databases=5 is no path; type databases=FOLDER"),
+        ({"data": 5}, "data=5 must be a path of text; type data=FILE"),
+        ({"data": {"train": 5}}, "data={'train': 5} must be a path of text; type data=FILE"),
+        ({"weights": 3}, "weights=3 must be a dict of components; type weights={'exact_match'"),
         ({"data": "x.json", "family": "join"}, "leave it out with data="),
     ],
 )

@@ -158,6 +158,31 @@ def test_a_database_that_goes_away_is_a_failure_and_no_reward(tmp_path: Path) ->
     assert made.step(call("tables"))[4]["failure"]["boundary"] == "sql"
 
 
+def test_a_damaged_page_is_a_failure_and_no_reward(tmp_path: Path) -> None:
+    path = tmp_path / "dev_databases" / "races" / "races.sqlite"
+    database(path, [(number, "Ada" * 99, 5) for number in range(200)])
+    made = env(tmp_path, "bird", row("bird", FIVE))
+    raw = bytearray(path.read_bytes())
+    raw[4096 * 3 :] = b"\xff" * (len(raw) - 4096 * 3)
+    path.write_bytes(raw)
+    for turn in (call("query", sql=FIVE), f"<answer>{FIVE}</answer>"):
+        made.reset(seed=1)
+        info = made.step(turn)[4]
+        assert info["failure"]["kind"] == "database"
+        assert "a database cannot be read: database disk image is malformed" in info["failure"]["message"]
+        assert "success" not in info
+
+
+def test_wide_tables_of_public_sets_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "dev_databases" / "races" / "races.sqlite"
+    database(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TABLE wide ({', '.join(f'c{number}' for number in range(300))})")
+    made = env(tmp_path, "bird", row("bird", FIVE))
+    assert made.step(call("rows", table="wide"))[0].endswith("(0 rows)")
+    assert verdict(made, FIVE)["exact_match"] == 1
+
+
 def test_a_large_file_is_not_loaded(tmp_path: Path) -> None:
     path = tmp_path / "dev_databases" / "races" / "races.sqlite"
     database(path)
@@ -184,6 +209,7 @@ def test_files_of_splits_and_levels(tmp_path: Path) -> None:
     [
         ({"db_id": "nowhere"}, "field 'db_id': expected a database; there is none at"),
         ({"db_id": "../races"}, "field 'db_id': expected the name of a folder"),
+        ({"db_id": "races" * 99}, "field 'db_id': expected the name of a folder"),
         ({"db_id": 3}, "field 'db_id': expected a string"),
         ({"SQL": ""}, "field 'SQL': expected a string that is not empty"),
         ({"question": None}, "field 'question': expected a string"),

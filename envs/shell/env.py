@@ -46,6 +46,7 @@ class ShellEnv(TextEnv):
     left of a task of `data=` stands in the last step's `info["flags"]`.
 
     Args:
+        shared_wordings: Ask tasks of the test split in training's wordings, too; names and words stay apart.
         data: Tasks of your own: a folder in the format of Harbor or of terminal-bench, a folder of such folders, or one
             for each split: {"train": FOLDER, "test": FOLDER}. The backend is Docker.
         image: With data: the name of an image on this machine, `{task}` in it for the task's name; by default the
@@ -75,6 +76,7 @@ class ShellEnv(TextEnv):
     def __init__(
         self,
         *,
+        shared_wordings: bool = False,
         data: _Path | Mapping[str, _Path] | None = None,
         image: str | None = None,
         build: bool = False,
@@ -84,6 +86,11 @@ class ShellEnv(TextEnv):
         **kwargs: Any,
     ) -> None:
         super().__init__(max_turns=max_turns, **kwargs)
+        if not isinstance(shared_wordings, bool):
+            raise UsageError(f"shared_wordings={shared_wordings!r} must be True or False")
+        if data is not None and shared_wordings:
+            raise UsageError("shared_wordings=True is about generated tasks; leave it out with data=")
+        self._shared_wordings = shared_wordings
         if data is None and (build or (image, test_command, writable) != (None, None, None)):
             raise UsageError("image=, build=, test_command= and writable= are about tasks of data=; give data=FOLDER")
         self._source, self._data = data, None
@@ -216,7 +223,7 @@ class ShellEnv(TextEnv):
         if self._drawn is None:
             raise UsageError("there is no task yet; call reset() first")
         if self._made is None or self._made[0] != self._drawn:
-            self._made = (self._drawn, generate(*self._drawn))
+            self._made = (self._drawn, generate(*self._drawn, shared_wordings=self._shared_wordings))
         return self._made[1]
 
     def _brought(self, split: str, level: int) -> Sequence[HarborTask]:

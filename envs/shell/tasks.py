@@ -33,7 +33,9 @@ class Task:
     family: str
 
 
-def generate(seed: int, split: str = "train", level: int = 1, *, family: str | None = None) -> Task:
+def generate(
+    seed: int, split: str = "train", level: int = 1, *, family: str | None = None, shared_wordings: bool = False
+) -> Task:
     """Make one task.
 
     Args:
@@ -41,11 +43,12 @@ def generate(seed: int, split: str = "train", level: int = 1, *, family: str | N
         split: "train" or "test".
         level: 1 to 5.
         family: The name of one of `FAMILIES` that is asked at this level; drawn when None.
+        shared_wordings: Ask tasks of the test split in training's wordings, too.
 
     >>> generate(3, "test", 1).id == generate(3, "test", 1).id != generate(4, "test", 1).id
     True
     """
-    draw = Draw(seed, split, level)
+    draw = Draw(seed, split, level, shared_wordings=shared_wordings)
     there = [each for each in FAMILIES.values() if level in each.levels]
     chosen = draw.pick(there) if family is None else FAMILIES[family]
     case = chosen.make(draw)

@@ -51,6 +51,10 @@ def text(lines: Sequence[object]) -> bytes:
 class Draw(Choices):
     """Every random choice of a task, from one seed, with the words and wordings of its split alone."""
 
+    def __init__(self, seed: int, split: str, level: int, *, shared_wordings: bool = False) -> None:
+        super().__init__(seed, split, level)
+        self._worded = "train" if shared_wordings else split
+
     @property
     def split(self) -> str:
         """The split whose words are drawn."""
@@ -98,5 +102,5 @@ class Draw(Choices):
         return EPOCH + datetime.timedelta(seconds=self.whole(0, days * 86_400 - 1))
 
     def wording(self, train: Sequence[str], test: Sequence[str]) -> str:
-        """Draw one of the wordings of this split."""
-        return self.pick(test if self._split == "test" else train)
+        """Draw one of the wordings of this split, or of training where the splits share them."""
+        return self.pick(test if self._worded == "test" else train)

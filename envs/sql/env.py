@@ -44,9 +44,10 @@ _LANGUAGE = re.compile(r"(?:sqlite3?|sql)\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=32)
-def _drawn(number: int, split: str, level: int, family: str | None) -> Task:
+def _drawn(number: int, split: str, level: int, family: str | None, shared: bool) -> Task:
     """Return the task of a number; a group of episodes asks for the same one again and again."""
-    return draw_task(random.Random(number), split, level, f"{split}-{level}-{number:016x}", family)
+    task_id = f"{split}-{level}-{number:016x}"
+    return draw_task(random.Random(number), split, level, task_id, family, shared_wordings=shared)
 
 
 class SqlEnv(TextEnv):
@@ -57,6 +58,7 @@ class SqlEnv(TextEnv):
 
     Args:
         family: Name of one family of questions, to play only that; None: drawn by the seed.
+        shared_wordings: Ask tasks of the test split in training's wordings, too; domains and names stay apart.
         data: Questions in the layout of BIRD or Spider, a JSON file, or one for each split: {"train": FILE, "test":
             FILE}.
         databases: Folder with DB_ID/DB_ID.sqlite; by default it is looked for beside the questions.
@@ -78,6 +80,7 @@ class SqlEnv(TextEnv):
         self,
         *,
         family: str | None = None,
+        shared_wordings: bool = False,
         data: Source | None = None,
         databases: str | Path | None = None,
         compare: str | None = None,
@@ -88,6 +91,10 @@ class SqlEnv(TextEnv):
             raise UsageError("databases= and compare= belong to questions of your own; add data=FILE")
         if data is not None and family is not None:
             raise UsageError(f"family={family!r} is one of generated tasks; leave it out with data=")
+        if not isinstance(shared_wordings, bool):
+            raise UsageError(f"shared_wordings={shared_wordings!r} must be True or False")
+        if data is not None and shared_wordings:
+            raise UsageError("shared_wordings=True is about generated tasks; leave it out with data=")
         if databases is not None and not isinstance(databases, str | Path):
             raise UsageError(f"databases={databases!r} is no path; type databases=FOLDER")
         if compare is not None and (not isinstance(compare, str) or compare not in COMPARISONS):
@@ -102,6 +109,7 @@ class SqlEnv(TextEnv):
                 f"{', '.join(known)}"
             )
         self._only = family
+        self._shared_wordings = shared_wordings
         self._own = OwnQuestions(data, databases, compare) if data is not None else None
         if self._own is not None:
             self._own.tasks(self._split, self._level)  # an empty one is found now
@@ -122,7 +130,7 @@ class SqlEnv(TextEnv):
             return self._entry.id
         number = int(rng.integers(2**63))
         only = self._only if self._only in FAMILIES[level] else None
-        self._task = _drawn(number, split, level, only)
+        self._task = _drawn(number, split, level, only, self._shared_wordings)
         self._explores = level > 1
         return self._task.id
 

@@ -86,7 +86,15 @@ def draw_draft(rng: random.Random, split: str, level: int, family: str | None = 
         return Draft(schema=schema, query=query, hints=hints, family=name, level=level, split=split)
 
 
-def draw_task(rng: random.Random, split: str, level: int, task_id: str, family: str | None = None) -> Task:
+def draw_task(
+    rng: random.Random,
+    split: str,
+    level: int,
+    task_id: str,
+    family: str | None = None,
+    *,
+    shared_wordings: bool = False,
+) -> Task:
     """Draw a task.
 
     Args:
@@ -95,6 +103,7 @@ def draw_task(rng: random.Random, split: str, level: int, task_id: str, family: 
         level: 1 to 5.
         task_id: What it is called.
         family: One of `FAMILIES[level]`; None: drawn.
+        shared_wordings: Ask tasks of the test split in training's wordings, too.
     """
     name = family or rng.choice(FAMILIES[level])
     while True:
@@ -105,7 +114,8 @@ def draw_task(rng: random.Random, split: str, level: int, task_id: str, family: 
                 break
         finally:
             databases.close()
-    question = Wording(rng, draft.schema, split).question(draft.query)
+    worded = "train" if shared_wordings else split
+    question = Wording(rng, draft.schema, worded).question(draft.query)
     if level == 1:
         question = f"{draft.schema.text()}\n{question}"
     return Task(

@@ -246,6 +246,15 @@ def test_commands_are_counted_for_the_component(env: ShellEnv) -> None:
     assert info["success"] is True
 
 
+def test_the_test_split_may_be_asked_in_the_wordings_of_training(env: ShellEnv) -> None:
+    shared = ShellEnv(backend=env.backend, split="test", shared_wordings=True)
+    asked = shared.reset(seed=5)[0]
+    assert asked != env.reset(seed=5, options={"split": "test"})[0]
+    assert shared._current().oracle == env._current().oracle
+    assert played(shared, shared.oracle()) == 1.0
+    shared.close()
+
+
 def test_code_never_runs_here() -> None:
     with pytest.raises(UsageError, match="docker"):
         ShellEnv(backend="local")

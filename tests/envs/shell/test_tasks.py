@@ -59,6 +59,16 @@ def test_train_and_test_share_no_word_of_their_worlds_and_no_wording() -> None:
     assert all(not set(family.train) & set(family.test) for family in FAMILIES.values())
 
 
+def test_shared_wordings_are_those_of_training_and_all_words_are_of_the_split() -> None:
+    for seed in range(40):
+        own, shared = (generate(seed, "test", 1, shared_wordings=each) for each in (False, True))
+        assert own.question != shared.question
+        assert (own.family, own.files, own.oracle) == (shared.family, shared.files, shared.oracle)
+        asked = [re.sub(r"\\\$[a-z]+", r"\\S+", re.escape(each)) for each in FAMILIES[own.family].train]
+        assert any(re.fullmatch(each, shared.question) for each in asked), shared.question
+        assert generate(seed, "train", 1).id == generate(seed, "train", 1, shared_wordings=True).id
+
+
 def test_what_is_asked_for_is_not_there_at_the_beginning() -> None:
     for family in FAMILIES.values():
         for seed in range(10):

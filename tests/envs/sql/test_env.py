@@ -71,6 +71,16 @@ def test_level_1_shows_the_schema_and_offers_one_tool() -> None:
     assert [tool["function"]["name"] for tool in info["tools"]] == ["tables", "rows", "query"]
 
 
+def test_the_test_split_may_be_asked_in_the_wordings_of_training() -> None:
+    plain, shared = SqlEnv(split="test"), SqlEnv(split="test", shared_wordings=True)
+    asked = [(plain.reset(seed=seed)[0], shared.reset(seed=seed)[0]) for seed in range(10)]
+    assert all(one.partition("\n")[0] == two.partition("\n")[0] for one, two in asked)
+    assert all(one != two for one, two in asked)
+    assert played(shared, shared.oracle(), 3) == (1.0, 1)
+    plain.close()
+    shared.close()
+
+
 def test_the_tools_show_the_visible_database(env: SqlEnv) -> None:
     task = current(env)
     tables = said(env, call("tables"))
@@ -230,6 +240,7 @@ def test_nothing_of_the_reference_or_the_hidden_rows_is_told(env: SqlEnv) -> Non
         ({"data": {"train": 5}}, "data={'train': 5} must be a path of text; type data=FILE"),
         ({"weights": 3}, "weights=3 must be a dict of components; type weights={'exact_match'"),
         ({"data": "x.json", "family": "join"}, "leave it out with data="),
+        ({"data": "x.json", "shared_wordings": True}, "shared_wordings=True is about generated tasks"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], why: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import zlib
 from contextlib import closing
 
 import pytest
@@ -178,6 +179,20 @@ def test_the_splits_share_no_domain_no_name_and_no_wording() -> None:
         }
         assert len(said["test"]) == 1
         assert not said["train"] & said["test"], key
+
+
+def test_shared_wordings_are_those_of_training_and_all_else_is_of_the_split() -> None:
+    for level in FAMILIES:
+        for seed in range(6):
+            own, shared = (
+                draw_task(random.Random(seed), "test", level, "task", shared_wordings=each) for each in (False, True)
+            )
+            assert own.question != shared.question
+            assert (own.sql, own.databases, own.results) == (shared.sql, shared.databases, shared.results)
+    counts = [draw_task(random.Random(seed), "test", 1, "task", "count", shared_wordings=True) for seed in range(40)]
+    held = PHRASES["count"][zlib.crc32(b"count") % len(PHRASES["count"])].partition("{")[0]
+    assert not [task.question for task in counts if f"\n{held}" in task.question]
+    assert task(3, "train", 1) == draw_task(random.Random(3), "train", 1, task(3, "train", 1).id, shared_wordings=True)
 
 
 def test_identifiers_are_spelt_in_several_ways_and_are_no_keywords() -> None:

@@ -30,7 +30,7 @@ Message = dict[str, Any]
 
 _FLAWS: Mapping[str, Mapping[str, float]] = {
     "shell": {"does nothing": 0.5, "none": 0.3, "does it wrong": 0.2},
-    "sql": {"wrong query": 0.6, "none": 0.4},
+    "sql": {"wrong query": 0.5, "none": 0.5},
 }
 _IDS: Mapping[str, str] = {"shell": "AgentRL/Shell-v0", "sql": "AgentRL/SQL-v0"}
 _KEPT = 0.2  # of the conversations as they were played
@@ -68,7 +68,8 @@ def played(
     for seed in range(count):
         observation, info = env.reset(seed=seed, options={"split": "train", "level": 1})
         tools, done = info["tools"], False
-        policy = env.unwrapped.demonstrator(np.random.default_rng(seed), flaws=flaws)  # type: ignore[attr-defined]
+        # A stream of its own: from the seed of the task, the mistake would follow from the task.
+        policy = env.unwrapped.demonstrator(np.random.default_rng([seed, 1]), flaws=flaws)  # type: ignore[attr-defined]
         messages: list[Message] = [{"role": "user", "content": observation}]
         while not done:
             messages.append({"role": "assistant", "content": policy(observation, info)})
@@ -106,7 +107,7 @@ def renamed(messages: Sequence[Message], find: Callable[[str], set[str]], rng: r
 
 def shell_words(question: str) -> set[str]:
     """Return the names and words of a task of Shell-v0."""
-    return set(_STEMS) & set(re.findall(r"[a-z]+", question))
+    return set(re.findall(r"[a-z]+", question)) & _STEMS
 
 
 def sql_words(question: str) -> set[str]:

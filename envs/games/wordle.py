@@ -17,7 +17,7 @@ import numpy as np
 
 from agentrl.envs.errors import nearest
 from agentrl.envs.games.base import GameEnv, IllegalMove, Played, moved, quoted, split_of
-from agentrl.envs.games.words import FIVE, FOUR
+from agentrl.envs.games.words import FIVE, FOUR, MORE_FIVE
 from agentrl.envs.protocol import Policy
 
 __all__ = ["WordleEnv", "fits", "marks"]
@@ -34,7 +34,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 _LINE = re.compile(r"^([a-z]+) ([+?-]+)(?: ([+?-]+))?$", re.MULTILINE)
 _ASKED = re.compile(r"(One|Two) hidden words? of ([0-9]) letters")
 _LISTS = {4: FOUR, 5: FIVE}
-_KNOWN = {length: frozenset(words) for length, words in _LISTS.items()}
+_KNOWN = frozenset(FIVE + MORE_FIVE)  # that a guess must be of, where it must be of a list
 _FIRST = {4: "role", 5: "trace"}  # the guess that leaves the fewest words on average
 _MANY = 80  # words left above which the oracle guesses one of them without a look at the whole list
 
@@ -96,7 +96,7 @@ class WordleEnv(GameEnv):
         _, _, _, is_listed, is_strict = _LEVELS[self._level_now]
         if not _WORD.fullmatch(move) or len(move) != length:
             raise IllegalMove(f"{quoted(move)} is no guess; write {length} letters, such as {_LISTS[length][0]}.")
-        if is_listed and guess not in _KNOWN[length]:
+        if is_listed and guess not in _KNOWN:
             raise IllegalMove(f"{quoted(guess)} is not in the list of words{nearest(guess, _LISTS[length])}.")
         if is_strict:
             for before in self._guesses:

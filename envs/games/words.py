@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["FIVE", "FOUR"]
+__all__ = ["FIVE", "FOUR", "MORE_FIVE"]
 
 FOUR: Final = tuple(
     """
@@ -78,3 +78,76 @@ FIVE: Final = tuple(
     """.split()
 )
 """Of five letters."""
+
+MORE_FIVE: Final = tuple(
+    """
+    abide abode abort abuse abyss acorn acres acrid acted added adept adieu adobe adore aglow alibi alien align
+    aloft aloof aloud amble amiss ample amuse angel annex annoy anvil aphid apply aroma arose array arrow arson
+    ashes asked askew atlas atone attic avail avert await awash awoke axiom badly bagel balls banal bands baron
+    basil basis bathe baton beads beans bears began begun bells belly birch birds bison bland blare bleat bleed
+    blimp blink bliss bloke blond blown bluff blunt blurb blurt blush boats books bored bough bound bowel boxer
+    brace braid brash brass brawl brawn braze breed bribe brine brink brisk broil broke brood brook broth brunt
+    brute buddy budge buggy built bulge bulky bully bunny burly burnt bushy butte buyer bylaw cacao cache cadet
+    cakes cameo canon caper carat cards carol caste cater cease champ chant chaos chasm cheat chick chide chili
+    chime chimp china chirp choke chord chore chose chuck chunk churn cider cigar cinch civil clamp clang clank
+    clash clasp cleft click cling cloak clone clout clove clump cocoa colon color comic comma condo corny covet
+    cramp crank crate crave craze creak creed creep crept crest crimp croak crock crook crumb crush crypt cubic
+    cumin curly curry curse cynic dandy dates datum deals dealt death debit debut decal decor decoy defer deity
+    delta delve denim dense depot derby desks deter dingo dingy disco ditto ditty diver dodge dogma doing dolly
+    donut doors dowel drake drank drape drawl drawn dread dried droll drone droop drove drown druid drunk dryer
+    ducks dully dummy dumpy dunce dusky dusty duvet dwarf dwell dwelt dying easel eaten ebony edict eight eject
+    elite elope elude email ember enact endow ensue envoy epoch equip erase erect erode erupt ether ethic evade
+    evict evoke exalt excel exert exile expel extol exult faces facet facts faint fairy farce farms fatal fatty
+    fauna feign fetch fetus fiend fiery files filet filly filmy filth finch fires first fishy fixer fizzy fjord
+    flack flair flake flaky flank flare flask fleck flick flies fling flint flirt flora floss flown fluff fluke
+    flung flunk flush foamy focal foggy foist folio folly foray forgo forth foyer frail frank freak freed freer
+    friar fried frill frisk frock frond froth frown froze fully fungi funky furor furry fussy fuzzy games gamma
+    gates gauge gaunt gauze gavel gawky geese genie genre giddy gifts giver glade gland glare glaze gleam glean
+    glide glint gloat gloss gnash gnome goals going golem goner goods goofy gorge gouge gourd graft grasp grate
+    gravy graze greed grime grimy grind gripe groin groom grope gross grout growl grown gruel gruff grunt guava
+    guild guile guilt guise gulch gully gumbo gummy gusto gusty hairy hands handy hardy hasty hatch haunt haven
+    heads heard heath heave hefty heist hence heron hills hinge hippo hitch hoard hobby hoist homes horde horns
+    hotly hound hours hover howdy humid humus hunch husky hyena hymns icing ideas idiom idiot igloo imply inane
+    incur inept inert infer ingot inlay inlet inter intro irate irony issue itchy items jaunt jazzy jerky jetty
+    joist joker jolly juicy jumbo jumpy juror kebab khaki kings kiosk kitty knack knead kneel knelt knoll known
+    koala laden ladle lakes lance lanky lapel lapse larva lasso latch latex lathe latte leach leafy leaky lease
+    leash least leave ledge legal leggy lemur libel liken lilac limbo limbs liner lines lingo links lions lists
+    lithe llama loamy loath lobby lodge lofty looks lorry loser louse lousy lover lowly lucid lumen lumpy lunge
+    lurch lurid lying lymph lyric macaw macho macro madly mafia magma maize maker makes mambo mangy mania manor
+    marks marry matte maxim meals means meant meaty medic melee merry metro micro midst miles mimic mince minty
+    minus mirth miser modem moist molar moldy moody moose moron mossy motel motif motto mound mourn mover moves
+    mower mucus muddy mulch mummy munch mural murky mushy musky musty myrrh nadir nails naive names nanny nasal
+    naval navel needs needy nerdy newer newly nicer niche niece ninja ninth noisy nomad notch notes nudge nutty
+    nylon nymph oaken occur octet oddly offal omega onset opium optic ounce outdo ovary overt owing oxide ozone
+    paddy pagan pages pairs pansy papal parka parts paste patio patty payee pecan penal pence perch peril perky
+    pesky petal petty phase phony picky piety pinch pinky pinto pious piper pique pithy pivot pixel pixie plaid
+    plait plank plans plays plead pleat plied pluck plumb plume plump plunk plush poise poker polka polyp poppy
+    posse pouch pouty prank prawn preen prick prior prism privy probe prone prong prose prove prowl prune psalm
+    pulpy punch puppy puree purge putty quack quail quake qualm quart quasi quest queue quill quirk quite rabbi
+    rabid racer radii rainy rally rates ratio rayon razor react reads rebus rebut recap recur reedy regal rehab
+    reign relay relic remit renew repay repel rerun resin retro retry reuse revel rhino rhyme rides rings rinse
+    ripen risen riser roach roads rocks rodeo rogue roles rooms roomy roost roots ropes rotor rouge rouse rover
+    rowdy rugby rules rumba rumor rusty sadly safer saint salsa salve sandy saner satin saucy sauna saute savor
+    savvy scald scalp scant scary scoff scold scone scoop scorn scowl scram scrap scrub seeds seedy seize sepia
+    serum setup sever shady shaft shaky shale shall shame shank shard shave shawl shear sheen sheer shied shiny
+    ships shirk shoal shoes shone shook shoot shops shorn shove shown showy shred shrew shrub shuck shunt shush
+    shyly sieve silky sinew singe siren sixth sixty sized skate skimp skulk skunk slack slain slang slant slash
+    sleek sleet slept slick slime slimy sling slosh sloth slump slung slunk slurp slush smash smear smelt smirk
+    smith smock smoky snail snare snarl sneak sneer snide sniff snipe snoop snore snort snout snowy snuff soapy
+    sober soggy sonar songs sonic soups spade spark spasm spawn speck spent spicy spied spiel spill spiny spire
+    spite splat split spoil spoke spoof spook spool spore spout spree sprig spunk spurn spurt squat squid stack
+    staff staid stain stale stalk stall stare stark stars stash stave stead steak steed steer steps stern stiff
+    stilt sting stink stint stock stoic stoke stole stomp stony stood stoop stork stout strap stray strut stuck
+    stump stung stunk stunt suave suite sulky surge surly sushi swath swear swell swept swill swirl swish swoon
+    swoop swore sworn swung taboo tacit tacky taffy taint taken taker tally talon tango tangy taper tapir tardy
+    tarot tasty taunt tawny tears teary tease teddy tempo tenet tenor tense tenth tepid terra tests their there
+    these thigh thong those threw throb thrum thump tidal timer times timid tipsy titan tonic tools topaz torso
+    totem towns tract trait tramp trawl tread trees triad tried tripe trite troll trope trout trove truce truly
+    trump truss tumor tunic turns twang tweak tweed tweet twine twirl tying udder ulcer ultra undue unfit unify
+    unity unlit usage usher utter vague valet valve vegan venom venue verge vicar vigil vigor villa vinyl viola
+    viper viral visor vista vodka vogue vouch vowel wacky wafer wager waive waltz warty waver weave wedge weedy
+    weeks welsh wharf whiff whine whirl whisk widen wider wield windy wiser wispy witch witty woken women woody
+    words worse worst woven wrath wreak wreck wrest wring wrote yearn years yeast zesty
+    """.split()
+)
+"""Also of five letters: taken as guesses, and never hidden."""

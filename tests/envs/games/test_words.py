@@ -13,7 +13,7 @@ from agentrl.envs.errors import UsageError
 from agentrl.envs.games.base import moved, split_of
 from agentrl.envs.games.mastermind import MastermindEnv, feedback
 from agentrl.envs.games.wordle import WordleEnv, fits, marks
-from agentrl.envs.games.words import FIVE, FOUR
+from agentrl.envs.games.words import FIVE, FOUR, MORE_FIVE
 
 words = st.text(alphabet="abc", min_size=5, max_size=5)
 
@@ -130,6 +130,16 @@ def test_only_level_1_gives_a_guess_which_earns_nothing(level: int) -> None:
         assert len(given) == (level == 1)
         assert all(marks(env._secrets[0], guess) == shown != "++++" for guess, shown in given)
         assert env.progress() == 0
+
+
+def test_common_words_are_guesses_though_they_are_never_hidden() -> None:
+    assert not set(MORE_FIVE) & set(FIVE)
+    assert len(set(MORE_FIVE)) == len(MORE_FIVE)
+    assert all(len(word) == 5 and word.isalpha() and word.islower() for word in MORE_FIVE)
+    env = WordleEnv(level=3)
+    env.reset(seed=1)
+    for word in ("their", "years", "stare"):
+        assert env.step(moved(word))[0].startswith(f"{word} ")
 
 
 def test_two_words_are_marked_side_by_side() -> None:

@@ -66,24 +66,15 @@ def earns(env: ShellEnv, seed: int, family: str, commands: Sequence[str] | None,
     return played(env, typed(task.oracle if commands is None else commands))
 
 
-@pytest.mark.parametrize("family", NAMES)
-def test_the_oracle_is_paid_and_a_wrong_way_is_not(env: ShellEnv, family: str) -> None:
-    if NAMES.index(family) % 2 == (env.backend == "docker"):
-        return  # each family on one of the backends here; on both in the check and in the slow test below
-    seed = len(family)
-    assert earns(env, seed, family, None, ("train", "test")[seed % 2]) == 1.0
-    if not family.startswith("service"):  # whose judge waits for a service that does not come
-        task = begin(env, seed + 1, family=family)
-        assert played(env, typed([task.wrong[seed % len(task.wrong)]])) == 0.0
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("family", NAMES)
-def test_what_looks_right_and_is_not_earns_nothing(env: ShellEnv, family: str) -> None:
-    for seed in range(20, 22):
-        assert earns(env, seed, family, None) == 1.0
-        for wrong in ("true", *begin(env, seed, family=family).wrong):
-            assert earns(env, seed, family, [wrong]) == 0.0, wrong
+def test_the_oracle_is_paid_and_what_looks_right_and_is_not_earns_nothing(env: ShellEnv, family: str) -> None:
+    seed, split = (21, "test") if env.backend == "docker" else (20, "train")
+    assert earns(env, seed, family, None, split) == 1.0
+    if family.startswith("service") and env.backend == "docker":
+        return  # its judge waits for a service that does not come: once is enough
+    for wrong in ("true", *begin(env, seed, family=family, split=split).wrong):
+        assert earns(env, seed, family, [wrong], split) == 0.0, wrong
 
 
 @pytest.mark.parametrize("harm", SPOILED)

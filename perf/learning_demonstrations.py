@@ -33,6 +33,11 @@ _FLAWS: Mapping[str, Mapping[str, float]] = {
     "sql": {"wrong query": 0.5, "none": 0.5},
 }
 _IDS: Mapping[str, str] = {"shell": "AgentRL/Shell-v0", "sql": "AgentRL/SQL-v0"}
+# In capitals they take a token a letter, since the tokenizer's pattern cuts there; SQL reads small ones as well.
+_KEYWORDS = re.compile(
+    r"\b(?:SELECT|DISTINCT|FROM|WHERE|COUNT|SUM|AVG|MIN|MAX|BETWEEN|AND|OR|IN|IS|NOT|NULL|LIKE|ORDER|BY|DESC|ASC|LIMIT|AS)\b"
+)
+_NUMBER = re.compile(r"(?<![\w'-])[0-9]+(?![\w'-])")
 _KEPT = 0.2  # of the conversations as they were played
 _ASKED = frozenset(re.findall(r"[a-z]+", " ".join(each for family in FAMILIES.values() for each in family.train)))
 _STEMS = frozenset(word for kind in ("stems", "folders") for word in POOLS[kind]) - _ASKED
@@ -57,6 +62,8 @@ def main() -> None:
         for messages, tools in played(_IDS[arguments.env], arguments.played, _FLAWS[arguments.env], kwargs):
             for _ in range(arguments.copies):
                 told = messages if rng.random() < _KEPT else renamed(messages, find, rng)
+                if arguments.env == "sql":
+                    told = renumbered(told, rng)
                 file.write(json.dumps({"messages": told, "tools": tools}) + "\n")
 
 
@@ -72,8 +79,11 @@ def played(
         policy = env.unwrapped.demonstrator(np.random.default_rng([seed, 1]), flaws=flaws)  # type: ignore[attr-defined]
         messages: list[Message] = [{"role": "user", "content": observation}]
         while not done:
-            messages.append({"role": "assistant", "content": policy(observation, info)})
-            observation, _, terminated, truncated, info = env.step(messages[-1]["content"])
+            turn = policy(observation, info)
+            if env_id == _IDS["sql"]:
+                turn = _KEYWORDS.sub(lambda found: found[0].lower(), turn)
+            messages.append({"role": "assistant", "content": turn})
+            observation, _, terminated, truncated, info = env.step(turn)
             done = terminated or truncated
             if not done:
                 messages += info.get("replies") or [{"role": "user", "content": observation}]
@@ -103,6 +113,20 @@ def renamed(messages: Sequence[Message], find: Callable[[str], set[str]], rng: r
     return [
         {**message, "content": pattern.sub(lambda found: forms[found[0]], message["content"])} for message in messages
     ]
+
+
+def renumbered(messages: Sequence[Message], rng: random.Random) -> list[Message]:
+    """Return a conversation with other numbers of as many digits in place of those of the question; dates stay."""
+    asked = messages[0]["content"].partition("\n")[2]
+    numbers = {each: _number(len(each), rng) for each in _NUMBER.findall(asked)}
+    return [
+        {**message, "content": _NUMBER.sub(lambda found: numbers.get(found[0], found[0]), message["content"])}
+        for message in messages
+    ]
+
+
+def _number(digits: int, rng: random.Random) -> str:
+    return str(rng.randint(10 ** (digits - 1), 10**digits - 1))
 
 
 def shell_words(question: str) -> set[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import doctest
+import functools
 import importlib
+import io
 import itertools
 import os
 import re
@@ -15,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from agentrl.cli.main import main
+
 ROOT = Path(__file__).parents[1]
 HOUSES = ("bench", "cli", "envs", "sandboxes", "trainer")
-AGENTRL = Path(sys.executable).with_name("agentrl")
 GUIDES = (
     "README.md",
     "CONTRIBUTING.md",
@@ -69,7 +73,6 @@ def _named(program: str) -> list[list[str]]:
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    environment |= {"COLUMNS": "240", "NO_COLOR": "1"}
     return subprocess.run(
         command,
         cwd=ROOT,
@@ -91,15 +94,27 @@ def test_the_guides_name_the_main_commands() -> None:
     }
 
 
+@functools.cache
+def _help(*words: str) -> tuple[int, str]:
+    """Return the exit status of `agentrl WORDS --help` and what it prints; in this process, as it imports torch."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+        patch.setenv("COLUMNS", "240")
+        patch.setenv("NO_COLOR", "1")
+        try:
+            status: object = main([*words, "--help"])
+        except SystemExit as end:
+            status = end.code or 0
+    return (status if isinstance(status, int) else 1), out.getvalue()
+
+
 @pytest.mark.parametrize("words", _named("agentrl"), ids=shlex.join)
 def test_every_command_named_exists(words: list[str]) -> None:
-    positional = list(itertools.takewhile(lambda word: not word.startswith("-"), words[1:]))
-    done = _run([str(AGENTRL), *positional, "--help"])
-    assert done.returncode == 0, done.stderr
+    status, printed = _help(*itertools.takewhile(lambda word: not word.startswith("-"), words[1:]))
+    assert status == 0
     options = {option for word in words[1:] for option in OPTION.findall(word.partition("=")[0])}
     options = {re.sub(r"^(--env-kwargs\.).+", r"\1NAME", option) for option in options}  # an environment's own
-    missing = {option for option in options if not re.search(re.escape(option) + r"(?![\w.-])", done.stdout)}
-    assert missing == set(), done.stdout
+    missing = {option for option in options if not re.search(re.escape(option) + r"(?![\w.-])", printed)}
+    assert missing == set(), printed
 
 
 @pytest.mark.parametrize("words", _named("make"), ids=shlex.join)
@@ -110,7 +125,7 @@ def test_every_make_target_named_exists(words: list[str]) -> None:
 
 
 def test_a_missing_command_would_be_seen() -> None:
-    assert _run([str(AGENTRL), "no-such-command", "--help"]).returncode != 0
+    assert _help("no-such-command")[0] != 0
     assert _run(["make", "--dry-run", "no-such-target"]).returncode != 0
 
 

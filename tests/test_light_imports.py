@@ -1,7 +1,8 @@
 """Importing has no effect: it prints, reads, writes, starts and connects nothing, and loads nothing heavy.
 
-Each import runs in a fresh interpreter. A read of the environment is ours when the innermost module then being imported
-is ours, whoever's function does the reading; a dependency that reads while it is imported itself is not our doing.
+Imports run in fresh interpreters; the packages one by one, in forks of one that has loaded Gymnasium only. A read of
+the environment is ours when the innermost module then being imported is ours, whoever's function does the reading; a
+dependency that reads while it is imported itself is not our doing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ HEAVY = ("torch", "docker", "vllm", "transformers", "tokenizers", "trl", "datase
 
 PROBE = '''
 import json, os, sys, threading, _thread
-ROOT, OUT, *NAMES = sys.argv[1:]
+ROOT, OUT, EACH, *NAMES = sys.argv[1:]
 NAMES_OF_HOUSES = ("bench", "cli", "envs", "sandboxes", "trainer", "planted")
 FOLDERS = tuple(os.path.join(ROOT, house) + os.sep for house in NAMES_OF_HOUSES)
 reads, effects = [], []
@@ -73,20 +74,43 @@ for module in (_thread, threading):
 os.environ.__class__ = Recording
 os.environb.__class__ = Recording
 sys.addaudithook(audit)
-for name in NAMES:
-    __import__(name)
-found = {"reads": reads, "effects": list(effects), "modules": sorted(sys.modules)}
-os.write(int(OUT), json.dumps(found).encode())
+
+def load(names):
+    for name in names:
+        __import__(name)
+    seen = {"names": names, "reads": reads, "effects": list(effects), "modules": sorted(sys.modules)}
+    os.write(int(OUT), json.dumps(seen).encode() + b"\\n")
+
+if EACH == "together":
+    load(NAMES)
+elif EACH == "in turn":
+    for name in NAMES:
+        load(name.split(","))
+else:
+    import gymnasium
+    for name in NAMES:
+        if (child := os.fork()) == 0:
+            effects.clear()
+            load([name])
+            sys.stdout.flush()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0, name
 '''
 
 
 def probe(names: list[str], folder: Path, root: Path = ROOT) -> tuple[dict[str, Any], str]:
     """Import `names` in a fresh interpreter with an empty home; what was seen, and all that was printed."""
+    (found,), printed = _probe("together", names, folder, root)
+    return found, printed
+
+
+def _probe(each: str, names: list[str], folder: Path, root: Path = ROOT) -> tuple[list[dict[str, Any]], str]:
+    """Import "together", "in turn" (commas join what is imported at once) or "alone"; what was seen after each."""
     result = folder / "result.json"
     home = folder / "home"
     home.mkdir()
     with result.open("wb") as out:
-        command = [sys.executable, "-B", "-c", PROBE, str(root), str(out.fileno()), *names]
+        command = [sys.executable, "-B", "-c", PROBE, str(root), str(out.fileno()), each, *names]
         environment = {
             "HOME": str(home),
             "PATH": "/usr/bin:/bin",
@@ -107,29 +131,19 @@ def probe(names: list[str], folder: Path, root: Path = ROOT) -> tuple[dict[str, 
         )
     assert done.returncode == 0, done.stdout
     assert list(home.iterdir()) == []
-    found: dict[str, Any] = json.loads(result.read_text())
-    return found, done.stdout
+    return [json.loads(line) for line in result.read_text().splitlines()], done.stdout
 
 
-@pytest.mark.parametrize("name", LIGHT)
-def test_importing_a_package_has_no_effect(name: str, tmp_path: Path) -> None:
-    found, printed = probe([name], tmp_path)
-    assert name in found["modules"]
+def test_importing_a_package_has_no_effect(tmp_path: Path) -> None:
+    seen, printed = _probe("alone", LIGHT, tmp_path)
+    assert [found["names"] for found in seen] == [[name] for name in LIGHT]
     assert printed == ""
-    assert found["reads"] == []
-    assert found["effects"] == []
-    assert [module for module in HEAVY if module in found["modules"]] == []
-
-
-@pytest.mark.parametrize("house", ["agentrl.trainer", "agentrl.trainer.engines"])
-def test_the_trainer_loads_no_environment(house: str, tmp_path: Path) -> None:
-    found, _ = probe([name for name in PACKAGES if name.startswith(house)], tmp_path)
-    assert [module for module in found["modules"] if module.startswith("agentrl.envs")] == []
-
-
-def test_no_module_of_the_trainer_loads_an_environment(tmp_path: Path) -> None:
-    found, _ = probe([name for name in MODULES if name.startswith("agentrl.trainer")], tmp_path)
-    assert [module for module in found["modules"] if module.startswith(("agentrl.envs", "agentrl.cli"))] == []
+    for found in seen:
+        (name,) = found["names"]
+        assert name in found["modules"]
+        assert (name, found["reads"]) == (name, [])
+        assert (name, found["effects"]) == (name, [])
+        assert (name, [module for module in HEAVY if module in found["modules"]]) == (name, [])
 
 
 def test_no_module_of_the_environments_loads_torch_or_the_trainer(tmp_path: Path) -> None:
@@ -144,10 +158,12 @@ def test_no_module_of_the_bench_loads_torch_or_the_trainer(tmp_path: Path) -> No
     assert "scipy" not in found["modules"]  # a second, which a bench spends when it counts
 
 
-def test_no_module_reads_the_environment_or_prints(tmp_path: Path) -> None:
-    found, printed = probe(MODULES, tmp_path)
-    assert set(MODULES) <= set(found["modules"])
-    assert found["reads"] == []
+def test_no_module_reads_the_environment_or_prints_and_the_trainers_load_no_environment(tmp_path: Path) -> None:
+    trainers = [name for name in MODULES if name.startswith("agentrl.trainer")]
+    (first, last), printed = _probe("in turn", [",".join(trainers), ",".join(MODULES)], tmp_path)
+    assert [name for name in first["modules"] if name.startswith(("agentrl.envs", "agentrl.cli"))] == []
+    assert set(MODULES) <= set(last["modules"])
+    assert last["reads"] == []
     assert printed == ""
 
 
@@ -174,6 +190,17 @@ def _plant(folder: Path, source: str) -> Path:
     (folder / "planted" / "module.py").write_text(source)
     (folder / "site").symlink_to(folder / "planted")
     return folder
+
+
+def test_what_is_planted_is_seen_in_forks_as_well(tmp_path: Path) -> None:
+    root = _plant(tmp_path, f"{PLANTED['get']}\n{EFFECTS['mkdir']}\nimport sqlite3\nprint('loud')")
+    (tmp_path / "planted" / "other.py").write_text("")
+    (found, other), printed = _probe("alone", ["module", "other"], tmp_path, root)
+    assert found["reads"] != []
+    assert "os.mkdir" in found["effects"]
+    assert "sqlite3" in found["modules"]
+    assert (other["reads"], other["effects"], "sqlite3" in other["modules"]) == ([], [], False)
+    assert printed == "loud\n"
 
 
 @pytest.mark.parametrize("source", PLANTED.values(), ids=PLANTED.keys())

@@ -60,15 +60,13 @@ class Tab:
         self._numbers = numbers
         self._frame = ""
         self._world: int | None = None
-        self._is_loading = False
-        self._rest = asyncio.Event()
+        self._rest = asyncio.Event()  # set while no page is being loaded
         self._rest.set()
         cdp.on("Page.windowOpen", lambda event: opened())
         cdp.on("Page.frameRequestedNavigation", self._requested)
         cdp.on("Page.frameStartedLoading", lambda event: self._loading(event, True))
         cdp.on("Page.frameStoppedLoading", lambda event: self._loading(event, False))
         cdp.on("Page.frameNavigated", self._navigated)
-        cdp.on("Page.frameDetached", lambda event: None)
 
     async def begin(self) -> None:
         """Listen to the page."""
@@ -78,11 +76,10 @@ class Tab:
 
     async def goto(self, url: str) -> None:
         """Go to an address and wait."""
-        self._is_loading = True
         self._rest.clear()
         answer = await self.cdp.send("Page.navigate", {"url": url})
         if answer.get("errorText"):
-            self._at_rest()
+            self._rest.set()
             return
         await self.rest()
 
@@ -92,8 +89,7 @@ class Tab:
         index, entries = history["currentIndex"], history["entries"]
         if index < 1 or not entries[index - 1]["url"].startswith("http://"):
             return False
-        self._is_loading = "#" not in entries[index]["url"] and "#" not in entries[index - 1]["url"]
-        if self._is_loading:
+        if not any("#" in each["url"] for each in entries[index - 1 : index + 1]):
             self._rest.clear()
         await self.cdp.send("Page.navigateToHistoryEntry", {"entryId": entries[index - 1]["id"]})
         await self.settle()
@@ -145,10 +141,9 @@ class Tab:
 
     async def look(self) -> Look:
         """Read the page."""
-        while True:
-            found = await self._ask("look", self._numbers[0])
-            self._numbers[0] = max(self._numbers[0], found["next"])
-            return Look(title=found["title"], url=found["url"], lines=tuple(found["lines"]), full=found["full"])
+        found = await self._ask("look", self._numbers[0])
+        self._numbers[0] = max(self._numbers[0], found["next"])
+        return Look(title=found["title"], url=found["url"], lines=tuple(found["lines"]), full=found["full"])
 
     async def settle(self) -> None:
         """Wait until what an action began has come to rest."""
@@ -166,20 +161,14 @@ class Tab:
         # An address of another scheme is refused by the browser, which then loads nothing and says no more.
         here = event.get("disposition", "currentTab") == "currentTab" and event["url"].startswith("http")
         if event["frameId"] == self._frame and here:
-            self._is_loading = True
             self._rest.clear()
 
     def _loading(self, event: dict[str, Any], begun: bool) -> None:
         if event["frameId"] == self._frame:
-            self._is_loading = begun
             if begun:
                 self._rest.clear()
             else:
                 self._rest.set()
-
-    def _at_rest(self) -> None:
-        self._is_loading = False
-        self._rest.set()
 
     def _navigated(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self._frame or not event["frame"].get("parentId"):

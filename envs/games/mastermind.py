@@ -27,6 +27,7 @@ _COLOURS = "RGBYOPWKC"
 # Level -> pegs, colours, guesses, whether all colours are different.
 _SIZES = {1: (3, 6, 8, True), 2: (4, 6, 8, True), 3: (4, 6, 8, False), 4: (5, 8, 10, False), 5: (6, 9, 11, False)}
 _FEW = 60  # guesses that the oracle weighs, against as many as four times that many codes
+_MANY = 20_000  # codes left above which it weighs none: it says colours in pairs first, then any code that fits
 _HEARD = re.compile(r"([A-Z]+): ([0-9]+) placed, ([0-9]+) misplaced")
 _ASKED = re.compile(r"([0-9]+) pegs of the colours ([A-Z]+)(, all different)?")
 
@@ -109,6 +110,8 @@ class _Player:
         if asked:
             self._colours = asked[2]
             self._left = _all_codes(int(asked[1]), len(asked[2]), bool(asked[3]))
+            if len(self._left) > _MANY:
+                return moved("".join(self._colours[place // 2] for place in range(int(asked[1]))))
         for guess, placed, misplaced in _HEARD.findall(observation):
             pegs = np.array([self._colours.index(peg) for peg in guess], dtype=np.int8)
             fits = _feedback_of(self._left, pegs, len(self._colours)) == 10 * int(placed) + int(misplaced)
@@ -119,10 +122,10 @@ class _Player:
 
     def _chosen(self) -> list[int]:
         """Return the code of those left that leaves the fewest on average."""
+        if len(self._left) > _MANY:
+            return [int(peg) for peg in self._left[len(self._left) // 7]]
         step = max(1, len(self._left) // _FEW)
         guesses, codes = self._left[::step][:_FEW], self._left[:: max(1, step // 4)]
-        if len(self._left) > 20_000:  # before the first answer: any code with two colours twice, or all different
-            return [int(peg) for peg in self._left[len(self._left) // 7]]
         sizes = [np.sum(np.bincount(_feedback_of(codes, each, len(self._colours))) ** 2) for each in guesses]
         return [int(peg) for peg in guesses[int(np.argmin(sizes))]]
 

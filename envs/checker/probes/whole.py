@@ -137,6 +137,8 @@ def _judge(episode: Episode, what: str) -> None:
 
 def _call_tools(subject: Subject, env: Env, task: Task) -> int:
     _, info = subject.reset(env, task)
+    if not boxes_of(env.unwrapped):  # nor will there be one after the next reset to it
+        return 0
     rng = np.random.default_rng(task.seed)
     told = 0
     for tool in info.get("tools", ()) if isinstance(info, dict) else ():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +23,7 @@ from agentrl.envs.repo.jobs import BroughtJob, GeneratedJob, Job
 from agentrl.envs.repo.policies import FLAWS
 from agentrl.envs.repo.tasks import Task, generate
 from agentrl.envs.repo.trials import TESTS
-from agentrl.envs.splits import tasks_of
+from agentrl.envs.splits import Source, tasks_of
 from agentrl.envs.tools import Tool
 from agentrl.envs.tools.host import BACKENDS, shared_backend
 from agentrl.envs.tools.terminal import Terminal, told
@@ -32,7 +31,6 @@ from agentrl.sandboxes import SandboxSpec
 
 __all__ = ["RepoEnv"]
 
-_Path = str | PathLike[str]
 _COMMAND_S = 30.0
 _TIME = re.compile(r"^(Ran \d+ tests?) in [\d.]+s$", re.MULTILINE)
 _BROUGHT_COMMAND_S = 600.0  # the tests of a large repository take minutes
@@ -74,7 +72,7 @@ class RepoEnv(TextEnv):
         self,
         *,
         kind: str | None = None,
-        data: _Path | Mapping[str, _Path] | None = None,
+        data: Source | None = None,
         image: str | None = None,
         test_command: str | None = None,
         max_turns: int = 30,

@@ -11,7 +11,6 @@ import random
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
-from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,15 +25,13 @@ from agentrl.envs.shell.jobs import BroughtJob, GeneratedJob, Job
 from agentrl.envs.shell.marks import give_marks, take_marks
 from agentrl.envs.shell.policies import FLAWS, cheat_policies
 from agentrl.envs.shell.tasks import Task, generate
-from agentrl.envs.splits import tasks_of
+from agentrl.envs.splits import Source, tasks_of
 from agentrl.envs.tools import Tool
 from agentrl.envs.tools.host import BACKENDS, shared_backend
 from agentrl.envs.tools.terminal import Terminal, told
 from agentrl.sandboxes import SandboxSpec
 
 __all__ = ["ShellEnv"]
-
-_Path = str | PathLike[str]
 
 
 class ShellEnv(TextEnv):
@@ -77,7 +74,7 @@ class ShellEnv(TextEnv):
         self,
         *,
         shared_wordings: bool = False,
-        data: _Path | Mapping[str, _Path] | None = None,
+        data: Source | None = None,
         image: str | None = None,
         build: bool = False,
         test_command: str | None = None,

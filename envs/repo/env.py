@@ -98,7 +98,6 @@ class RepoEnv(TextEnv):
         self._terminal: Terminal | None = None
         self._has_begun = False  # whether the shell is in the repository
         self._shell_state: dict[str, Any] | None = None
-        self._flags: list[str] = []
         if not self._rows(self._split, self._level) and kind is not None:  # what is not there is refused now
             generate(0, self._split, self._level, kind=kind)
 
@@ -193,17 +192,8 @@ class RepoEnv(TextEnv):
             rng=random.Random(int(self.np_random.integers(2**62))),
             shares=bool(self.weights["fixed"] or self.weights["kept"]),
         )
-        self._flags = list(graded.flags)
         rewards = {"tests": float(graded.passed), "fixed": graded.fixed, "kept": graded.kept}
-        return Turn(rewards=rewards, terminated=True, success=graded.passed)
-
-    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Take the assistant's turn; where grading saw something, the last `info` has its `flags`."""
-        self._flags = []
-        observation, reward, terminated, truncated, info = super().step(action)
-        if self._flags:
-            info["flags"] = self._flags
-        return observation, reward, terminated, truncated, info
+        return Turn(rewards=rewards, terminated=True, success=graded.passed, flags=graded.flags)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state of the episode, that of the shell included."""

@@ -75,7 +75,7 @@ def test_the_protocol_over_whole_episodes(env_id: str, split: str, level: int) -
     env = gym.make(env_id, split=split, level=level, render_mode="ansi")
     inner = env.unwrapped
     assert isinstance(inner, TextEnv)
-    for seed in range(3):
+    for seed in range(1 if env_id in FEW else 3):
         observation, info = env.reset(seed=seed)
         assert set(info) <= {"system", "tools", "task"}
         assert info["task"]["split"] == split
@@ -124,9 +124,6 @@ def test_global_generators_are_left_alone(env_id: str) -> None:
     for seed in (None, 1):
         observation, info = env.reset(seed=seed)
         played(env, env.oracle(), observation, info)
-    for cheat in env.cheats().values():
-        observation, info = env.reset(seed=1)
-        played(env, cheat, observation, info)
     assert (random.getstate(), pickle.dumps(np.random.get_state())) == before
 
 
@@ -261,7 +258,7 @@ def test_close_may_be_called_again(env_id: str) -> None:
 def test_the_floor_earns_nothing(env_id: str) -> None:
     for level in range(1, 6):
         env = bare(env_id, level=level)
-        for seed in range(5):
+        for seed in range(1 if env_id in FEW else 5):
             observation, info = env.reset(seed=seed)
             steps = played(env, env.noop(), observation, info)
             assert sum(step[1] for step in steps) == 0
@@ -270,6 +267,8 @@ def test_the_floor_earns_nothing(env_id: str) -> None:
 
 @every
 def test_there_are_cheats_and_they_earn_nothing(env_id: str) -> None:
+    """Also: they leave the global generators alone."""
+    before = random.getstate(), pickle.dumps(np.random.get_state())
     env = bare(env_id)
     assert len(env.cheats()) >= 5
     for level in range(1, 6):
@@ -279,3 +278,4 @@ def test_there_are_cheats_and_they_earn_nothing(env_id: str) -> None:
                 steps = played(env, env.cheats()[name], observation, info)
                 assert sum(step[1] for step in steps) == 0, name
                 assert steps[-1][4]["success"] is False, name
+    assert (random.getstate(), pickle.dumps(np.random.get_state())) == before

@@ -222,6 +222,8 @@ class TextEnv(gymnasium.Env[str, str], ABC):
         info: dict[str, Any] = {"replies": list(turn.replies), "rewards": rewards}
         if self._done:
             info["success"] = bool(turn.success)
+        if turn.flags:
+            info["flags"] = list(turn.flags)
         if self._traps is not None and self._traps.touched:
             info["tamper"] = list(self._traps.touched)
         self._transcript += [(reply["name"] or reply["role"], reply["content"]) for reply in turn.replies]

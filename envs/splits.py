@@ -16,7 +16,7 @@ from agentrl.envs.errors import DataError, UsageError
 from agentrl.envs.protocol import SPLITS
 from agentrl.envs.rows import Row, read_rows
 
-__all__ = ["LEVELS", "Source", "by_split", "sort_rows", "tasks_of"]
+__all__ = ["LEVELS", "Source", "by_split", "paths_of", "sort_rows", "tasks_of"]
 
 LEVELS = range(1, 6)
 Source = str | PathLike[str] | Mapping[str, str | PathLike[str]]
@@ -38,14 +38,27 @@ def by_split(
         DataError: No such file, no rows in it, a bad row, or a question in both splits.
         UsageError: The mapping names another split, or none, or what is given is no path.
     """
-    files = dict(source) if isinstance(source, Mapping) else {"": source}
-    typed = "type data=FILE or data={'train': FILE, 'test': FILE}"
-    if not files or (isinstance(source, Mapping) and not set(files) <= set(SPLITS)):
-        raise UsageError(f"data names the splits {sorted(files, key=str)}; {typed}")
-    for path in files.values():
+    return sort_rows({split: read_rows(path) for split, path in paths_of(source).items()}, read, question)
+
+
+def paths_of(source: Source, *, noun: str = "FILE") -> dict[str, Path]:
+    """Return the path for each split, or one for "" where it is for both.
+
+    Args:
+        source: As it was given.
+        noun: What is at a path, for the message.
+
+    Raises:
+        UsageError: The mapping names another split, or none, or what is given is no path.
+    """
+    paths = dict(source) if isinstance(source, Mapping) else {"": source}
+    typed = f"type data={noun} or data={{'train': {noun}, 'test': {noun}}}"
+    if not paths or (isinstance(source, Mapping) and not set(paths) <= set(SPLITS)):
+        raise UsageError(f"data names the splits {sorted(paths, key=str)}; {typed}")
+    for path in paths.values():
         if not isinstance(path, str | PathLike):
             raise UsageError(f"data={source!r:.200} must be a path of text; {typed}")
-    return sort_rows({split: read_rows(Path(path)) for split, path in files.items()}, read, question)
+    return {split: Path(path) for split, path in paths.items()}
 
 
 def sort_rows(

@@ -23,6 +23,7 @@ class Turn:
     rewards: Mapping[str, float] = field(default_factory=dict)  # raw components, each in [0, 1]
     terminated: bool = False  # the task is over
     success: bool | None = None  # whether the ground truth holds; set at the last step
+    flags: tuple[str, ...] = ()  # what judging saw that may be an attempt to cheat; in `info` where there is some
 
 
 def final_answers(text: str) -> list[str]:

@@ -89,7 +89,6 @@ class CodeEnv(TextEnv):
         self._family, self._topic = family, topic
         self._task: Task | None = None
         self._with_tools = False
-        self._flags: list[str] = []
         if not self._rows(self._split, self._level):  # an empty split or level is refused now
             families_of(self._level, family, topic)
 
@@ -163,13 +162,12 @@ class CodeEnv(TextEnv):
             rng=random.Random(int(self.np_random.integers(2**62))),
             fraction=self.weights["fraction"] != 0,
         )
-        self._flags = list(verdict.flags)
         rewards = {
             "tests": float(verdict.passed),
             "fraction": verdict.fraction,
             "format": float(looks_written(task, source) and not verdict.flags),
         }
-        return Turn(rewards=rewards, terminated=True, success=verdict.passed)
+        return Turn(rewards=rewards, terminated=True, success=verdict.passed, flags=verdict.flags)
 
     def _respond(self, action: str) -> Turn:
         """Take a source with answer tags in its texts as the one answer that it is; all else is the core's matter."""
@@ -178,14 +176,6 @@ class CodeEnv(TextEnv):
         if inner and not (self._tools and parse(text, self._tools)):
             return self.answer(inner, text)
         return super()._respond(action)
-
-    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Take the assistant's turn; where grading saw something, the last `info` has its `flags`."""
-        self._flags = []
-        observation, reward, terminated, truncated, info = super().step(action)
-        if self._flags:
-            info["flags"] = self._flags
-        return observation, reward, terminated, truncated, info
 
     # -- scripted players ----------------------------------------------------------------------------------------
 

@@ -8,9 +8,7 @@ that takes long on many inputs ends at a deadline for all of them.
 
 from __future__ import annotations
 
-import os
 import random
-import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,18 +17,14 @@ from agentrl.envs.code.checks import Check
 from agentrl.envs.code.source import whole
 from agentrl.envs.code.tasks import Task, large_check
 from agentrl.envs.tools.host import infrastructure
+from agentrl.envs.tools.slots import grading_slot
 from agentrl.sandboxes import Backend, Case, SandboxSpec, grade
 
 __all__ = ["MOST_CHARS", "Verdict", "judge", "spec_for"]
 
 MOST_CHARS = 200_000  # of a candidate's source; the longest reference has 2,000
-# Answers that one process grades at once. With 64 at once on two cores each took a minute, and boxes missed heartbeats.
-MOST_AT_ONCE = max(8, 4 * (os.cpu_count() or 1))
 WALL = 6.0  # seconds of wall time for each second of processor time
 DEADLINE_S = 120.0  # for all inputs of one answer, from when its box is there; a right one takes about 0.2 s (README)
-
-_lock = threading.Lock()
-_slots: dict[int, threading.Semaphore] = {}  # by process: after a fork, the child has its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +71,10 @@ def judge(
     large = large_check(task)
     if large is not None:
         checks.append(large)
-    with _slot():
+    with grading_slot():
         if task.kind == "program":
             return _programs(backend, task, checks, text, rng, fraction)
         return _function(backend, task, checks, (text, function), rng, fraction, deadline_s or DEADLINE_S)
-
-
-def _slot() -> threading.Semaphore:
-    with _lock:
-        return _slots.setdefault(os.getpid(), threading.Semaphore(MOST_AT_ONCE))
 
 
 def _function(

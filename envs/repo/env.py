@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +23,7 @@ from agentrl.envs.repo.jobs import BroughtJob, GeneratedJob, Job
 from agentrl.envs.repo.policies import FLAWS
 from agentrl.envs.repo.tasks import Task, generate
 from agentrl.envs.repo.trials import TESTS
-from agentrl.envs.splits import tasks_of
+from agentrl.envs.splits import Source, tasks_of
 from agentrl.envs.tools import Tool
 from agentrl.envs.tools.host import BACKENDS, shared_backend
 from agentrl.envs.tools.terminal import Terminal, told
@@ -32,7 +31,6 @@ from agentrl.sandboxes import SandboxSpec
 
 __all__ = ["RepoEnv"]
 
-_Path = str | PathLike[str]
 _COMMAND_S = 30.0
 _TIME = re.compile(r"^(Ran \d+ tests?) in [\d.]+s$", re.MULTILINE)
 _BROUGHT_COMMAND_S = 600.0  # the tests of a large repository take minutes
@@ -74,7 +72,7 @@ class RepoEnv(TextEnv):
         self,
         *,
         kind: str | None = None,
-        data: _Path | Mapping[str, _Path] | None = None,
+        data: Source | None = None,
         image: str | None = None,
         test_command: str | None = None,
         max_turns: int = 30,
@@ -100,7 +98,6 @@ class RepoEnv(TextEnv):
         self._terminal: Terminal | None = None
         self._has_begun = False  # whether the shell is in the repository
         self._shell_state: dict[str, Any] | None = None
-        self._flags: list[str] = []
         if not self._rows(self._split, self._level) and kind is not None:  # what is not there is refused now
             generate(0, self._split, self._level, kind=kind)
 
@@ -195,17 +192,8 @@ class RepoEnv(TextEnv):
             rng=random.Random(int(self.np_random.integers(2**62))),
             shares=bool(self.weights["fixed"] or self.weights["kept"]),
         )
-        self._flags = list(graded.flags)
         rewards = {"tests": float(graded.passed), "fixed": graded.fixed, "kept": graded.kept}
-        return Turn(rewards=rewards, terminated=True, success=graded.passed)
-
-    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Take the assistant's turn; where grading saw something, the last `info` has its `flags`."""
-        self._flags = []
-        observation, reward, terminated, truncated, info = super().step(action)
-        if self._flags:
-            info["flags"] = self._flags
-        return observation, reward, terminated, truncated, info
+        return Turn(rewards=rewards, terminated=True, success=graded.passed, flags=graded.flags)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state of the episode, that of the shell included."""

@@ -6,15 +6,14 @@ programs left elsewhere. The order is drawn anew; the first use that fails ends 
 
 from __future__ import annotations
 
-import os
 import random
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agentrl.envs.repo.loading import DRIVER
 from agentrl.envs.repo.tasks import PLACE, Task
 from agentrl.envs.tools.host import infrastructure
+from agentrl.envs.tools.slots import grading_slot
 from agentrl.sandboxes import Backend, Case, SandboxSpec, grade
 
 __all__ = ["Verdict", "judge"]
@@ -22,10 +21,6 @@ __all__ = ["Verdict", "judge"]
 CPU_S = 4.0  # for one use; the slowest takes a tenth of a second
 WALL_S = 24.0
 DEADLINE_S = 120.0  # for all uses, from when the box is there
-MOST_AT_ONCE = max(8, 4 * (os.cpu_count() or 1))  # boxes that grade at once in one process; see Code-v0
-
-_lock = threading.Lock()
-_slots: dict[int, threading.Semaphore] = {}  # by process: after a fork, the child has its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +52,7 @@ def judge(
     root = f"{PLACE}/{task.root}".rstrip("/")
     cases = [Case(args=(root, check.steps), expected=check.expected) for check in checks]
     spec = SandboxSpec(cpu_s=CPU_S, wall_s=WALL_S, files={f"{PLACE}/{path}": text for path, text in files.items()})
-    with _slot(), infrastructure():
+    with grading_slot(), infrastructure():
         given = grade(
             backend,
             DRIVER,
@@ -74,8 +69,3 @@ def judge(
     num = len(task.failing)
     fixed, kept = given.passed[:num], given.passed[num:]
     return Verdict(passed=passed, fixed=sum(fixed) / len(fixed), kept=sum(kept) / len(kept), flags=given.flags)
-
-
-def _slot() -> threading.Semaphore:
-    with _lock:
-        return _slots.setdefault(os.getpid(), threading.Semaphore(MOST_AT_ONCE))

@@ -111,10 +111,8 @@ def demonstration(rng: random.Random, task: Task, flaws: Mapping[str, float] = F
         if flaw == "repairs half" and len(changes) > 1:
             changes = changes[:1]
         elif flaw == "repairs half":
-            path, old, new = changes[0]
-            changes = [(path, old, f"{new}  # TODO" if "\n" not in new else old)]
-            changes = changes if changes[0][1] != changes[0][2] else []
-            changes = [(path, old, f"{old}  # FIXME")] if "\n" not in old else changes
+            path, old, _ = changes[0]
+            changes = [(path, old, f"{old}  # FIXME")] if "\n" not in old else []
         wrong = [_turn((changes[0][0], f"{changes[0][1]} ", ""))] if flaw == "errs first" else []
         return [*begin, *wrong, *map(_turn, changes), call("bash", command=task.command), DONE]
 

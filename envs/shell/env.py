@@ -11,7 +11,6 @@ import random
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
-from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,15 +25,13 @@ from agentrl.envs.shell.jobs import BroughtJob, GeneratedJob, Job
 from agentrl.envs.shell.marks import give_marks, take_marks
 from agentrl.envs.shell.policies import FLAWS, cheat_policies
 from agentrl.envs.shell.tasks import Task, generate
-from agentrl.envs.splits import tasks_of
+from agentrl.envs.splits import Source, tasks_of
 from agentrl.envs.tools import Tool
 from agentrl.envs.tools.host import BACKENDS, shared_backend
 from agentrl.envs.tools.terminal import Terminal, told
 from agentrl.sandboxes import SandboxSpec
 
 __all__ = ["ShellEnv"]
-
-_Path = str | PathLike[str]
 
 
 class ShellEnv(TextEnv):
@@ -77,7 +74,7 @@ class ShellEnv(TextEnv):
         self,
         *,
         shared_wordings: bool = False,
-        data: _Path | Mapping[str, _Path] | None = None,
+        data: Source | None = None,
         image: str | None = None,
         build: bool = False,
         test_command: str | None = None,
@@ -107,7 +104,6 @@ class ShellEnv(TextEnv):
         self._terminal: Terminal | None = None
         self._num_commands = 0
         self._has_begun = False  # whether the shell is in the task's folder
-        self._flags: list[str] = []
         self._brought(self._split, self._level)  # what is not there is refused now
 
     @property
@@ -154,18 +150,9 @@ class ShellEnv(TextEnv):
     def answer(self, text: str, turn: str) -> Turn:
         """Judge what is left in the box; the episode is over, whatever the answer says."""
         graded = self._job().judge(self.box, self.part_with_box, shared_backend(BACKENDS[self.backend]))
-        self._flags = list(graded.flags)
         few = graded.passed / max(1, self._num_commands)
         rewards = {"exact_match": float(graded.passed), "few_commands": few, "score": graded.score}
-        return Turn(rewards=rewards, terminated=True, success=graded.passed)
-
-    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Take the assistant's turn; where judging saw something, the last `info` has its `flags`."""
-        self._flags = []
-        observation, reward, terminated, truncated, info = super().step(action)
-        if self._flags:
-            info["flags"] = self._flags
-        return observation, reward, terminated, truncated, info
+        return Turn(rewards=rewards, terminated=True, success=graded.passed, flags=graded.flags)
 
     def oracle(self) -> Policy:
         """Return a policy that types the commands that solve the current task."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 import shlex
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from agentrl.envs.canaries import ANSWER, VERDICT
 from agentrl.envs.protocol import Policy
-from agentrl.envs.scripted import call
+from agentrl.envs.scripted import call, scripted
 from agentrl.envs.shell.tasks import Task
 
 __all__ = ["DONE", "FLAWS", "SPOILED", "TRICKS", "cheat_policies", "demonstration", "spoil", "typed"]
@@ -96,15 +95,7 @@ def cheat_policies(current: Callable[[], Task]) -> dict[str, Policy]:
     """
 
     def late(make: Callable[[Task], Sequence[str]]) -> Policy:
-        script: Iterator[str] | None = None
-
-        def play(observation: str, info: dict[str, Any]) -> str:
-            nonlocal script
-            if script is None:
-                script = iter([*(call("bash", command=each) for each in make(current())), DONE])
-            return next(script, DONE)
-
-        return play
+        return scripted(lambda: [*(call("bash", command=each) for each in make(current())), DONE])
 
     def wrong(place: int) -> Policy:
         return late(lambda task: task.wrong[place::3])

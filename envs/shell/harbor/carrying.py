@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agentrl.envs.repo.copying import is_startup
-from agentrl.envs.shell.harbor.images import BASE, ROOT, Prepared
+from agentrl.envs.shell.harbor.images import BASE, PROGRAMS, ROOT, Prepared, is_in
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.sandboxes.errors import SandboxFileError
 
@@ -33,7 +33,7 @@ _RUNNERS = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "py", "nose", 
 _SHELLS = frozenset({".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshenv", ".zshrc", ".inputrc"})
 # The agent's folder is packed from inside it, so that a folder that became a link packs as what it is. What is in /tmp
 # is lost with the box anyway, and would take the room.
-_PACK = f"""PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH
+_PACK = f"""{PROGRAMS}
 rm -rf /tmp/* /tmp/.[!.]* 2>/dev/null
 cd {ROOT} || exit 9
 tar -cf {_PACKED} "$@"
@@ -165,7 +165,7 @@ def _left_out(path: str, member: tarfile.TarInfo, names: tuple[str, ...], links:
     """Return why a member is not carried, whatever is in it; None where it may be."""
     above = path.split("/")[:-1]
     behind_link = any("/".join(above[:end]) in links for end in range(1, len(above) + 1))
-    if path.startswith(("/", "..")) or behind_link or not any(_is_in(path, name) for name in names):
+    if path.startswith(("/", "..")) or behind_link or not any(is_in(path, name) for name in names):
         return "odd_name"
     if member.issym():
         return None if _may_lead(path, member.linkname, names) else "link"
@@ -203,8 +203,4 @@ def _may_lead(path: str, target: str, names: tuple[str, ...]) -> bool:
     else:
         joined = posixpath.normpath(f"{ROOT}/{posixpath.dirname(path)}/{target}")
     leads = (*(_LEADS if target.startswith("/") else ()), *(f"/{name}" for name in names))
-    return any(_is_in(joined, each) for each in (*leads, *(f"{ROOT}/{name}" for name in names)))
-
-
-def _is_in(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")
+    return any(is_in(joined, each) for each in (*leads, *(f"{ROOT}/{name}" for name in names)))

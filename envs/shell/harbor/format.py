@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentrl.envs.errors import DataError, UsageError
-from agentrl.envs.protocol import SPLITS
+from agentrl.envs.errors import DataError
 from agentrl.envs.rows import Row, clean
 from agentrl.envs.shell.harbor.network import reaches_out
-from agentrl.envs.splits import Source, sort_rows
+from agentrl.envs.splits import Source, paths_of, sort_rows
 
 __all__ = ["HarborTask", "load"]
 
@@ -73,14 +72,9 @@ def load(source: Source, *, test_command: str | None = None) -> dict[tuple[str, 
 
     Raises:
         DataError: No such folder, no task in it, a task that is malformed or cannot be run here, or one in both splits.
-        UsageError: The mapping names another split.
+        UsageError: The mapping names another split, or none, or what is given is no path.
     """
-    folders = dict(source) if isinstance(source, Mapping) else {"": source}
-    if not folders or (isinstance(source, Mapping) and not set(folders) <= set(SPLITS)):
-        raise UsageError(
-            f"data names the splits {sorted(folders)}; type data=FOLDER or data={{'train': FOLDER, 'test': FOLDER}}"
-        )
-    rows = {split: list(_rows(Path(path))) for split, path in folders.items()}
+    rows = {split: list(_rows(path)) for split, path in paths_of(source, noun="FOLDER").items()}
     found = sort_rows(rows, lambda row: _Reader(row).task(test_command), lambda task: task.id)
     return {key: tuple(sorted(tasks, key=lambda task: task.id)) for key, tasks in found.items()}
 

@@ -19,7 +19,18 @@ from agentrl.envs.images import ENGINE_S, built, derived, engine, existing, fail
 from agentrl.envs.shell.harbor.format import HarborTask
 from agentrl.sandboxes.docker.args import PATH
 
-__all__ = ["BASE", "GRADING", "ROOT", "SOLUTION", "Prepared", "checked_folders", "checked_template", "prepared"]
+__all__ = [
+    "BASE",
+    "GRADING",
+    "PROGRAMS",
+    "ROOT",
+    "SOLUTION",
+    "Prepared",
+    "checked_folders",
+    "checked_template",
+    "is_in",
+    "prepared",
+]
 
 REPOSITORY = "agentrl-harbor"
 BASE = "/.agentrl-base"
@@ -27,6 +38,8 @@ ROOT = "/work/.root"
 """Where the writable folders of the image are in a box: /app is ROOT/app."""
 GRADING = "/work/.grading"
 SOLUTION = "/work/.solution"
+PROGRAMS = f"PATH={PATH}; export PATH"
+"""First line of our own scripts in a box: programs are the image's, whatever the task's variables say."""
 USER = 1000  # that of a box's jobs; see SandboxSpec.user
 _OWN = ("/work", "/tmp", "/proc", "/sys", "/dev", "/run", "/tests", "/logs", "/solution", BASE)
 _SYSTEM = (
@@ -87,7 +100,7 @@ def checked_folders(writable: Sequence[str] | None) -> tuple[str, ...] | None:
         if reason is not None:
             raise UsageError(f"writable: {folder!r} {reason}")
     folders = sorted(set(writable))
-    return tuple(each for each in folders if not any(_is_in(each, other) for other in folders if other != each))
+    return tuple(each for each in folders if not any(is_in(each, other) for other in folders if other != each))
 
 
 def checked_template(image: str | None) -> None:
@@ -178,7 +191,7 @@ def _environment(given: Sequence[str] | None, folders: Sequence[str]) -> dict[st
     """Return the variables of an image that mean something in a box."""
     found = dict(each.split("=", 1) for each in given or () if "=" in each)
     parts = [each for each in found.get("PATH", PATH).split(":") if each]
-    late = [each for each in parts if any(_is_in(each, folder) for folder in folders)]
+    late = [each for each in parts if any(is_in(each, folder) for folder in folders)]
     found["PATH"] = ":".join([*(each for each in parts if each not in late), *late])
     return {name: text for name, text in found.items() if name not in ("HOME", "TMPDIR", "FOLDERS", "HOSTNAME")}
 
@@ -192,12 +205,13 @@ def _unfit(folder: str) -> str | None:
         return "has a name that cannot be printed"
     if folder in _FIXED:
         return "holds programs and settings of the system, which stay as the image has them; name one below it"
-    if any(_is_in(folder, each) for each in _SYSTEM):
+    if any(is_in(folder, each) for each in _SYSTEM):
         return "holds programs of the system, which stay as the image has them"
-    if any(_is_in(folder, each) for each in _OWN):
+    if any(is_in(folder, each) for each in _OWN):
         return "is a place that a box has for itself"
     return None
 
 
-def _is_in(path: str, folder: str) -> bool:
+def is_in(path: str, folder: str) -> bool:
+    """Say whether a path is a folder or lies below it."""
     return path == folder or path.startswith(f"{folder}/")

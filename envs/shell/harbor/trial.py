@@ -23,7 +23,7 @@ from agentrl.envs.errors import InfrastructureError
 from agentrl.envs.repo.outcomes import read_outcomes
 from agentrl.envs.shell.harbor.carrying import MOST_BYTES, Carried
 from agentrl.envs.shell.harbor.format import HarborTask
-from agentrl.envs.shell.harbor.images import BASE, GRADING, ROOT, SOLUTION, Prepared
+from agentrl.envs.shell.harbor.images import BASE, GRADING, PROGRAMS, ROOT, SOLUTION, Prepared
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.envs.tools.host import infrastructure
 from agentrl.sandboxes import Backend, ExecResult, Sandbox, SandboxSpec
@@ -35,7 +35,7 @@ FILL_S = 300.0
 _TAR = "/tmp/.packed.tar"
 _MOST_REWARD = 65_536
 _FILL = f"""set -e
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH
+{PROGRAMS}
 for folder in "$@"; do
   mkdir -p "{ROOT}${{folder%/*}}"
   cp -a "{BASE}$folder" "{ROOT}$folder"
@@ -207,8 +207,8 @@ def _unpack(box: Sandbox, packed: bytes, folder: str) -> ExecResult:
     first = f"rm -rf {GRADING}; mkdir -p {GRADING}/logs/verifier {GRADING}/logs/agent {GRADING}/logs/artifacts\n"
     box.write(_TAR, packed, mode=0o600)
     script = (
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n"
-        f"{first if folder.startswith(GRADING) else ''}mkdir -p {folder} && tar -xpf {_TAR} -C {folder} && rm -f {_TAR}"
+        f"{PROGRAMS}\n{first if folder.startswith(GRADING) else ''}"
+        f"mkdir -p {folder} && tar -xpf {_TAR} -C {folder} && rm -f {_TAR}"
     )
     return box.exec(["/bin/sh", "-c", script], timeout_s=FILL_S)
 

@@ -15,7 +15,7 @@ import pytest
 from agentrl.envs.errors import DataError, InfrastructureError, UsageError
 from agentrl.envs.protocol import Policy
 from agentrl.envs.repo import RepoEnv
-from agentrl.envs.repo.instances import IMAGE, load, touched
+from agentrl.envs.repo.instances import load, touched
 from agentrl.envs.repo.outcomes import read_outcomes
 from agentrl.envs.repo.policies import DONE
 from agentrl.envs.scripted import call
@@ -97,7 +97,6 @@ def test_images_are_called_as_the_row_the_argument_or_swe_bench_says(tmp_path: P
     path = written(tmp_path, row(), row(instance_id="b", image_name="own:2"))
     first, second = load(path)["train", 1]
     assert (first.image, second.image) == ("swebench/sweb.eval.x86_64.acme_1776_calc-1:latest", "own:2")
-    assert IMAGE.format(id_1776="x") in "swebench/sweb.eval.x86_64.x:latest"
     first, second = load(path, image="my/{repo}.{version}:{instance_id}")["train", 1]
     assert (first.image, second.image) == ("my/acme__calc.1.0:acme__calc-1", "my/acme__calc.1.0:b")
     with pytest.raises(UsageError, match=r"image='\{name\}' names 'name'; there are \{instance_id\}"):

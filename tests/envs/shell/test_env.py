@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from string import Template
 from typing import Any
 
@@ -15,6 +15,7 @@ from agentrl.envs.protocol import Policy
 from agentrl.envs.scripted import call
 from agentrl.envs.shell import ShellEnv
 from agentrl.envs.shell.catalogue import FAMILIES
+from agentrl.envs.shell.jobs import GeneratedJob
 from agentrl.envs.shell.policies import SPOILED, TRICKS, spoil, typed
 from agentrl.envs.shell.tasks import Task, generate
 from agentrl.envs.shell.words import Draw
@@ -22,6 +23,16 @@ from agentrl.envs.shell.words import Draw
 BACKENDS = [pytest.param("docker", marks=pytest.mark.docker), pytest.param("bwrap", marks=pytest.mark.bwrap)]
 STRIDE = int(os.environ.get("AGENTRL_STRIDE", "1"))
 NAMES = list(FAMILIES)[::STRIDE]
+FIRST = list({family.make.__module__: name for name, family in reversed(list(FAMILIES.items()))}.values())
+"""A family of each module of the catalogue."""
+
+
+def mostly_bwrap(name: str, cases: Sequence[Any], docker: Collection[Any]) -> pytest.MarkDecorator:
+    """Play all cases in bubblewrap, and a few in Docker: what is judged on the host is the same for both."""
+    marks = {"docker": pytest.mark.docker, "bwrap": pytest.mark.bwrap}
+    played = [("docker", case) for case in docker] + [("bwrap", case) for case in cases]
+    params = [pytest.param(backend, case, marks=marks[backend]) for backend, case in played]
+    return pytest.mark.parametrize(("env", name), params, indirect=["env"])
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -67,23 +78,24 @@ def earns(env: ShellEnv, seed: int, family: str, commands: Sequence[str] | None,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", NAMES)
+@mostly_bwrap("family", NAMES, FIRST)
 def test_the_oracle_is_paid_and_what_looks_right_and_is_not_earns_nothing(env: ShellEnv, family: str) -> None:
-    seed, split = (21, "test") if env.backend == "docker" else (20, "train")
+    seed, split, other = (21, "test", "train") if env.backend == "docker" else (20, "train", "test")
     assert earns(env, seed, family, None, split) == 1.0
+    assert earns(env, seed, family, None, other) == 1.0
     if family.startswith("service") and env.backend == "docker":
         return  # its judge waits for a service that does not come: once is enough
     for wrong in ("true", *begin(env, seed, family=family, split=split).wrong):
         assert earns(env, seed, family, [wrong], split) == 0.0, wrong
 
 
-@pytest.mark.parametrize("harm", SPOILED)
+@mostly_bwrap("harm", list(SPOILED), ["a link to the result", "a pipe in its place", "nobody may read it"])
 def test_a_result_that_cannot_be_read_or_is_more_earns_nothing(env: ShellEnv, harm: str) -> None:
     for family in ("sort-into", "count-lines"):
         assert earns(env, 5, family, spoil(begin(env, 5, family=family), harm)) == 0.0
 
 
-@pytest.mark.parametrize("trick", TRICKS)
+@mostly_bwrap("trick", list(TRICKS), ["a library before all others", "programs of its own"])
 def test_what_would_sway_a_trusting_judge_neither_pays_nor_harms(env: ShellEnv, trick: str) -> None:
     for family in ("tag-commit", "copy"):
         task = begin(env, 6, family=family)
@@ -157,13 +169,14 @@ class Filled(Template):
     delimiter = "@"
 
 
-@pytest.mark.parametrize(("family", "command"), [*RIGHT, *WRONG])
-def test_a_way_counts_by_what_it_leaves(env: ShellEnv, family: str, command: str) -> None:
+@mostly_bwrap("way", [*RIGHT, *WRONG], [RIGHT[0], RIGHT[6], WRONG[2]])
+def test_a_way_counts_by_what_it_leaves(env: ShellEnv, way: tuple[str, str]) -> None:
+    family, command = way
     for seed, split in ((2, "test"), (7, "train")):
         task = begin(env, seed, family=family, split=split)
         case = FAMILIES[family].make(Draw(seed, split, FAMILIES[family].levels[0]))
         said = Filled(command).safe_substitute({name: str(value) for name, value in case.params.items()})
-        assert played(env, typed([said])) == float((family, command) in RIGHT), (task.question, said)
+        assert played(env, typed([said])) == float(way in RIGHT), (task.question, said)
 
 
 def test_what_is_left_running_changes_nothing_any_more(env: ShellEnv) -> None:
@@ -182,12 +195,14 @@ def test_files_that_were_not_to_be_touched_are_looked_at(env: ShellEnv) -> None:
         assert played(env, typed([*task.oracle, harm.format(first)])) == 0.0, harm
 
 
-def test_the_session_lasts_and_its_end_is_told(env: ShellEnv) -> None:
+def test_the_session_lasts_and_its_end_is_told(env: ShellEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(env, 1, family="copy")
     assert run(env, "mkdir -p a/b; cd a/b; export X=5") == "(no output)"
     assert run(env, "pwd; echo $X; exit 3") == "/work/a/b\n5\n[exit status 3]"
     assert len(run(env, "seq 100000")) <= env.max_reply_chars
+    monkeypatch.setattr(GeneratedJob, "command_s", 2.0)
     assert "did not end in time" in run(env, "sleep 60")
+    monkeypatch.undo()
     assert "a command cannot hold a NUL" in run(env, "echo \0")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentrl.envs.shell.catalogue import FAMILIES
-from agentrl.envs.shell.family import Goal, leads, same
+from agentrl.envs.shell.family import leads, same
 from agentrl.envs.shell.past import Past, setup, tree_of
 from agentrl.envs.shell.tasks import Task, generate
 from agentrl.envs.shell.words import POOLS, Draw
@@ -155,4 +155,3 @@ def test_words_are_halves() -> None:
         assert train | test == set(POOLS[kind])
         assert len(train) >= 15
         assert len(test) >= 15
-    assert Goal() == Goal()

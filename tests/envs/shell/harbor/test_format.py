@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,10 @@ def test_splits_are_disjoint_and_the_same_everywhere(tmp_path: Path) -> None:
     assert set(load({"train": tmp_path / "t1", "test": tmp_path / "t2"})) == {("train", 1), ("test", 1)}
     with pytest.raises(UsageError, match="data names the splits"):
         load({"dev": tmp_path})
+    odd: Any
+    for odd in (3, {"train": 3}):
+        with pytest.raises(UsageError, match="must be a path of text; type data=FOLDER"):
+            load(odd)
 
 
 @pytest.mark.parametrize(

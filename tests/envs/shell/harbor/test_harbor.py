@@ -14,7 +14,7 @@ from agentrl.envs.scripted import call
 from agentrl.envs.shell import ShellEnv
 from agentrl.envs.shell.harbor.policies import CHEATS
 from agentrl.envs.shell.policies import DONE
-from tests.envs.shell.harbor.conftest import TEST_SH, TOTAL, played, said, written
+from tests.envs.shell.harbor.conftest import TOTAL, played, said, written
 
 pytestmark = pytest.mark.docker
 Make = Callable[..., ShellEnv]
@@ -275,9 +275,7 @@ def test_an_image_that_has_gone_is_made_again(make: Make) -> None:
     assert played(env, said(*SOLVED))["reward"] == 1.0
 
 
-@pytest.mark.parametrize("shown", [TEST_SH])
-def test_tests_are_not_in_the_box_before_the_end(env: ShellEnv, shown: str) -> None:
+def test_tests_are_not_in_the_box_before_the_end(env: ShellEnv) -> None:
     env.reset(seed=1)
-    word = shown.split()[-1].rpartition("/")[2]
-    found = bash(env, f"grep -rl -e '{word}' -e test_program / --include=*.sh --include=*.py 2>/dev/null | head")
+    found = bash(env, "grep -rl -e reward.txt -e test_program / --include=*.sh --include=*.py 2>/dev/null | head")
     assert found == "(no output)"

@@ -154,7 +154,7 @@ class Site:
 
     def add(self, table: str, **row: Any) -> str:
         """Add a row; return its key."""
-        number = 1 + sum(key.startswith("+") for key in self.rows[table])
+        number = 1 + max((int(key) for key in self.rows[table] if key.startswith("+")), default=0)
         self.rows[table][f"+{number}"] = row
         return f"+{number}"
 

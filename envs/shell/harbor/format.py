@@ -73,13 +73,16 @@ def load(source: Source, *, test_command: str | None = None) -> dict[tuple[str, 
 
     Raises:
         DataError: No such folder, no task in it, a task that is malformed or cannot be run here, or one in both splits.
-        UsageError: The mapping names another split.
+        UsageError: The mapping names another split, or something is no path.
     """
     folders = dict(source) if isinstance(source, Mapping) else {"": source}
     if not folders or (isinstance(source, Mapping) and not set(folders) <= set(SPLITS)):
         raise UsageError(
             f"data names the splits {sorted(folders)}; type data=FOLDER or data={{'train': FOLDER, 'test': FOLDER}}"
         )
+    for path in folders.values():
+        if not isinstance(path, str | Path):
+            raise UsageError(f"data: {path!r:.80} is no path; type data=FOLDER or data={{'train': FOLDER, ...}}")
     rows = {split: list(_rows(Path(path))) for split, path in folders.items()}
     found = sort_rows(rows, lambda row: _Reader(row).task(test_command), lambda task: task.id)
     return {key: tuple(sorted(tasks, key=lambda task: task.id)) for key, tasks in found.items()}
@@ -99,7 +102,9 @@ def _rows(path: Path) -> Iterator[Row]:
         settings = settings or folder / "task.toml"
         value = _parsed(settings)
         metadata = value.get("metadata", {}) if settings.suffix == ".toml" else value
-        says = {name: metadata[name] for name in ("split", "level") if isinstance(metadata, dict) and name in metadata}
+        if not isinstance(metadata, dict):
+            raise DataError(f"{settings}, field 'metadata': expected a table; got {metadata!r:.80}")
+        says = {name: metadata[name] for name in ("split", "level") if name in metadata}
         yield Row(path=settings, unit="task", number=num, start=0, length=0, value={**says, "settings": value})
     if not num:
         raise DataError(

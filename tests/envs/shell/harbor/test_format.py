@@ -41,6 +41,9 @@ def test_splits_are_disjoint_and_the_same_everywhere(tmp_path: Path) -> None:
     assert set(load({"train": tmp_path / "t1", "test": tmp_path / "t2"})) == {("train", 1), ("test", 1)}
     with pytest.raises(UsageError, match="data names the splits"):
         load({"dev": tmp_path})
+    for source in (5, [str(tmp_path)], {"train": None}):
+        with pytest.raises(UsageError, match="is no path; type data=FOLDER"):
+            load(source)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +66,7 @@ def test_splits_are_disjoint_and_the_same_everywhere(tmp_path: Path) -> None:
         ("[solution]\nenv = 3\n", "field 'solution.env'"),
         ("[metadata]\nsplit = 'dev'\n", "field 'split'"),
         ("[metadata]\nlevel = 9\n", "field 'level'"),
+        ("metadata = ['split']\n", "field 'metadata': expected a table"),
     ],
 )
 def test_a_bad_field_is_refused_with_its_name(tmp_path: Path, toml: str, said: str) -> None:

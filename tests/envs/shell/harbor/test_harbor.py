@@ -271,6 +271,9 @@ def test_images_are_named_built_or_missed(owner: str, tmp_path: Path) -> None:
         with pytest.raises(InfrastructureError, match=words):
             env.reset(seed=1)
         env.close()
+    bare = written(tmp_path / "bare", environment_Dockerfile=None)
+    with pytest.raises(InfrastructureError, match="names no docker_image and has no Dockerfile to build it of; name"):
+        ShellEnv(data=bare, build=True).reset(seed=1)
     written(folder, environment_Dockerfile="FROM agentrl/base:1\nNONSENSE\n")
     env = ShellEnv(data=folder, build=True)
     with pytest.raises(InfrastructureError, match=r"Dockerfile cannot be built: .*NONSENSE"):

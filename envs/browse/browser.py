@@ -21,6 +21,7 @@ from agentrl.envs.browse.chromium import flags
 from agentrl.envs.browse.server import Server
 from agentrl.envs.browse.session import Session
 from agentrl.envs.browse.site import Serves
+from agentrl.envs.browse.text import first_line
 from agentrl.envs.errors import InfrastructureError, UsageError
 from agentrl.envs.eventloop import LoopThread
 
@@ -212,7 +213,7 @@ class Visit:
                 raise
             late = isinstance(error, TimeoutError)
             raise InfrastructureError(
-                f"the browser failed: {type(error).__name__}: {str(error)[:300]}",
+                f"the browser failed: {type(error).__name__}: {first_line(error)}",
                 kind="timeout" if late else "crash",
                 boundary="browser",
             ) from error

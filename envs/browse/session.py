@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from agentrl.envs.browse.tab import Tab, WalkError
-from agentrl.envs.browse.text import notes_of, refusal, shown
+from agentrl.envs.browse.text import first_line, notes_of, refusal, shown
 from agentrl.envs.errors import InfrastructureError
 
 __all__ = ["MAX_TABS", "Session"]
@@ -164,7 +164,9 @@ class Session:
                 return await self._seen()
         except Exception as error:
             raise InfrastructureError(
-                f"no page could be opened after one was closed: {error}", kind="timeout", boundary="browser"
+                f"no page could be opened after one was closed: {first_line(error)}",
+                kind="timeout",
+                boundary="browser",
             ) from error
 
     async def _on(self, ref: int, action: Callable[[Tab], Awaitable[None]]) -> None:
@@ -215,13 +217,13 @@ class Session:
             except Exception as error:
                 await self._check_browser(error)
                 raise InfrastructureError(
-                    f"no page could be opened: {error}", kind="timeout", boundary="browser"
+                    f"no page could be opened: {first_line(error)}", kind="timeout", boundary="browser"
                 ) from error
 
     async def _check_browser(self, error: Exception | None) -> None:
         if not await self._alive():
             raise InfrastructureError(
-                f"the browser is gone or does not answer{f': {error}' if error else ''}",
+                f"the browser is gone or does not answer{f': {first_line(error)}' if error else ''}",
                 kind="crash",
                 boundary="browser",
             ) from error

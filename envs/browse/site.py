@@ -154,7 +154,7 @@ class Site:
 
     def add(self, table: str, **row: Any) -> str:
         """Add a row; return its key."""
-        number = 1 + sum(key.startswith("+") for key in self.rows[table])
+        number = 1 + max((int(key) for key in self.rows[table] if key.startswith("+")), default=0)
         self.rows[table][f"+{number}"] = row
         return f"+{number}"
 
@@ -228,11 +228,11 @@ def _source(name: str) -> str:
 
 @functools.cache
 def _policy() -> str:
-    """Allow the script and the style of the frame, by their digests, and nothing else."""
+    """Allow the script and the style of the frame, by their digests, its empty icon, and nothing else."""
     script, style = (
         base64.b64encode(hashlib.sha256(_source(name).encode()).digest()).decode() for name in ("site.js", "site.css")
     )
     return (
-        f"default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; img-src data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 from agentrl.envs.browse.tab import Look
 
-__all__ = ["address", "notes_of", "refusal", "shown"]
+__all__ = ["address", "first_line", "notes_of", "refusal", "shown"]
 
 _MAX_URL = 120
 _REFUSALS: Mapping[str, str] = {
@@ -80,6 +80,15 @@ def refusal(told: Mapping[str, Any]) -> str:
         options = ", ".join(map(repr, told.get("options", ())))
         return f"There is no such option that can be chosen. There are {options}."
     return _REFUSALS.get(error, "That could not be done.")
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says of itself, without the browser's log behind it, which tells of other episodes.
+
+    >>> first_line(RuntimeError("closed\\nBrowser logs:\\nhttp://abc.localhost/secret"))
+    'closed'
+    """
+    return str(error).strip().partition("\n")[0][:300]
 
 
 def _hushed(text: str, hosts: Mapping[str, str]) -> str:

@@ -91,7 +91,7 @@ def reaches(goal: Goal, first: Mapping[str, bytes], remains: Remains, trial: Tri
         InfrastructureError: A box failed.
     """
     for path in goal.gone:
-        if remains.entry(path) is not None:
+        if not remains.is_gone(path):
             return False
     for path, names in goal.folders.items():
         if not remains.is_folder(path) or set(remains.names(path)) != set(names):

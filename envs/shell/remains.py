@@ -53,6 +53,16 @@ class Remains:
         folder, _, name = path.rpartition("/")
         return self.names(folder).get(name)
 
+    def is_gone(self, path: str) -> bool:
+        """Return whether surely nothing is at a path; a folder that cannot be listed says nothing, nor does a link."""
+        above = path.rpartition("/")[0]
+        if self.is_folder(above):
+            return self.entry(path) is None
+        if not above or self.is_gone(above):
+            return bool(above)
+        there = self.entry(above)
+        return there is not None and there.kind == "file"
+
     def read(self, path: str) -> bytes | None:
         """Return a regular file's content, None where there is no such one."""
         if path not in self._files:

@@ -1,8 +1,9 @@
 """Whether two results are the same: rows as a multiset, or in order; values by type, numbers by value.
 
-An integer and a real number are equal where their values are, within a relative 1e-9 (sums of reals depend on the order
-in which they are added up). A text is never a number, and a missing value equals only a missing value. Columns stand in
-the order that was asked for; their names do not count.
+A real number equals another number where their values are the same within a relative 1e-9 (sums of reals depend on the
+order in which they are added up); two integers, which may be keys or telephone numbers, are the same or not. A text is
+never a number, and a missing value equals only a missing value. Columns stand in the order that was asked for; their
+names do not count.
 """
 
 from __future__ import annotations
@@ -57,6 +58,6 @@ def _rank(value: Any) -> tuple[int, Any]:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, int | float) and isinstance(other, int | float):
+    if {type(one), type(other)} in ({float}, {float, int}):
         return one == other or math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE)
     return type(one) is type(other) and bool(one == other)

@@ -185,9 +185,12 @@ def run(databases: Sequence[bytes | str], sql: str, limits: Limits) -> list[dict
     images = [each for each in databases if isinstance(each, bytes)]
     pool = _pools.setdefault(limits.memory_mb, _Pool(limits.memory_mb))
     told = pool.run(b"\n".join([line, b"".join(images)]))
-    broken = next((each["broken"] for each in told if "broken" in each), None)
-    if broken is not None:
-        raise InfrastructureError(f"a database cannot be read: {broken}", kind="database", boundary="sql")
+    if "broken" in told[-1]:
+        database = databases[len(told) - 1]
+        where = f" ({database.partition('?')[0]})" if isinstance(database, str) else ""
+        raise InfrastructureError(
+            f"a database cannot be read: {told[-1]['broken']}{where}", kind="database", boundary="sql"
+        )
     return told
 
 

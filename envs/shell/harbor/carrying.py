@@ -31,12 +31,16 @@ _MOST_ORIGINAL = 4 << 20
 _LEADS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/opt", "/dev/null")  # where a link may lead, below them
 _RUNNERS = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "py", "nose", "hypothesis"})
 _SHELLS = frozenset({".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshenv", ".zshrc", ".inputrc"})
+_REPAIRED = 77  # exit status: all was packed, once its owner had the right to read it
 # The agent's folder is packed from inside it, so that a folder that became a link packs as what it is. What is in /tmp
-# is lost with the box anyway, and would take the room.
+# is lost with the box anyway, and would take the room. What may not be read is not gone, and must not pass for it.
 _PACK = f"""{PROGRAMS}
 rm -rf /tmp/* /tmp/.[!.]* 2>/dev/null
 cd {ROOT} || exit 9
-tar -cf {_PACKED} "$@"
+tar -cf {_PACKED} "$@" && exit 0
+chmod -R u+rwX "$@"
+tar -cf {_PACKED} "$@" && exit {_REPAIRED}
+exit 1
 """
 
 
@@ -61,8 +65,10 @@ def carry(box: CodeBox, image: Prepared) -> Carried:
     names = [folder.lstrip("/") for folder in image.folders]
     flags: set[str] = set()
     result = box.exec(["/bin/sh", "-c", _PACK, "sh", *(f"./{name}" for name in names)], timeout_s=PACK_S)
-    if not result.ok:
-        flags.add("unreadable" if result.status == "nonzero" else result.status)
+    if result.exit_code == _REPAIRED:
+        flags.add("unreadable")
+    elif not result.ok:  # a stream that breaks off may do so between two files, and the rest would pass for gone
+        return Carried(packed=None, flags=("unreadable" if result.status == "nonzero" else result.status,))
     try:
         packed = box.read(_PACKED, max_bytes=MOST_BYTES)
     except SandboxFileError:
@@ -76,7 +82,7 @@ def carry(box: CodeBox, image: Prepared) -> Carried:
 
     try:
         clean, seen = rewritten(packed, tuple(names), image.place.lstrip("/"), original=original)
-    except tarfile.TarError:  # tar ran out of room while it wrote
+    except tarfile.TarError:
         return Carried(packed=None, flags=tuple(sorted({*flags, "too_much"})))
     return Carried(packed=clean, flags=tuple(sorted({*flags, *seen})))
 

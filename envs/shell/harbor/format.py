@@ -93,7 +93,9 @@ def _rows(path: Path) -> Iterator[Row]:
         settings = settings or folder / "task.toml"
         value = _parsed(settings)
         metadata = value.get("metadata", {}) if settings.suffix == ".toml" else value
-        says = {name: metadata[name] for name in ("split", "level") if isinstance(metadata, dict) and name in metadata}
+        if not isinstance(metadata, dict):
+            raise DataError(f"{settings}, field 'metadata': expected a table; got {metadata!r:.80}")
+        says = {name: metadata[name] for name in ("split", "level") if name in metadata}
         yield Row(path=settings, unit="task", number=num, start=0, length=0, value={**says, "settings": value})
     if not num:
         raise DataError(

@@ -180,7 +180,8 @@ def _found(client: Any, task: HarborTask, image: str | None, build: bool) -> tup
     ways += ["build it with build=True"] if dockerfile else []
     ways = ([f"type `docker pull {task.image}`"] if task.image else []) + ways
     lacks = f"the image {task.image!r} of task {task.id!r} is not on this machine" if task.image else ""
-    raise failed(f"{lacks or f'task {task.id!r} names no docker_image'}; {', or '.join(ways)}")
+    none = f"task {task.id!r} names no docker_image{'' if dockerfile else ' and has no Dockerfile to build it of'}"
+    raise failed(f"{lacks or none}; {', or '.join(ways)}")
 
 
 def _named(image: str, task: str) -> str:

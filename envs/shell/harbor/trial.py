@@ -70,6 +70,9 @@ class _Run:
     flags: tuple[str, ...]
 
 
+_UNWRITABLE = _Run(status="nonzero", exit_code=None, reward=None, output="", flags=("unwritable",))
+
+
 def spec_of(task: HarborTask, image: Prepared) -> SandboxSpec:
     """Return the box of a task: its limits, and the variables that its image and its file say."""
     return SandboxSpec(
@@ -173,14 +176,16 @@ def _run(
     with infrastructure(), backend.lease(spec_of(task, image)) as box:
         if packed is None:
             fill(box, image)
-        elif not _unpack(box, packed, ROOT).ok:
-            flags.add("unwritable")
+        elif not _is_unpacked(box, packed):  # a part of it says nothing: what is missing would pass for deleted
+            return _UNWRITABLE
         if solve:
             _unpack(box, _packed_solution(task), SOLUTION)
             line = f"bash /solution/{task.solution.name}"
             _bash(box, image, line, timeout_s=task.agent_s, environment=task.solution_environment)
         # Read at each grading, so that a user who mends a test need not make the environment anew.
         copied = _unpack(box, _packed_tests(task), f"{GRADING}/tests")
+        if not copied.ok and packed is not None:  # no room is left beside the files; whether there would be is tried
+            return _UNWRITABLE
         if not copied.ok:
             raise InfrastructureError(
                 f"the tests of task {task.id!r} could not be copied ({copied.status}): {copied.stderr_text[-300:]}",
@@ -211,6 +216,14 @@ def _unpack(box: Sandbox, packed: bytes, folder: str) -> ExecResult:
         f"mkdir -p {folder} && tar -xpf {_TAR} -C {folder} && rm -f {_TAR}"
     )
     return box.exec(["/bin/sh", "-c", script], timeout_s=FILL_S)
+
+
+def _is_unpacked(box: Sandbox, packed: bytes) -> bool:
+    """Unpack what an agent left; say whether all of it is there. That it does not fit is the agent's doing."""
+    try:
+        return _unpack(box, packed, ROOT).ok
+    except SandboxFileError:
+        return False
 
 
 def _reward(

@@ -72,6 +72,7 @@ def test_a_browser_that_dies_ends_the_episode_and_the_next_one_has_another() -> 
     with pytest.raises(InfrastructureError) as caught:
         visit.wait(visit.session.click(1))
     assert (caught.value.kind, caught.value.boundary) == ("crash", "browser")
+    assert "\n" not in str(caught.value)  # not the browser's log, which tells of all episodes
     visit.close()
     again = browser.visit({"page": Pages({"/": "<button>Go</button>"})}, "page", action_s=5, lines=9)
     assert '[1] button "Go"' in again.wait(again.session.begin())

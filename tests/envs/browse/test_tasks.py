@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentrl.envs.browse.case import Case, right_state, same_text
-from agentrl.envs.browse.site import Request, page_of, same_rows
+from agentrl.envs.browse.site import Request, Site, page_of, same_rows
 from agentrl.envs.browse.sites.forum import Forum
 from agentrl.envs.browse.tasks import KINDS, generate, kinds_of
 from agentrl.envs.browse.words import POOLS, Draw
@@ -126,3 +126,11 @@ def test_pages_of_a_list_are_within_it() -> None:
     for wrong in ("", "0", "-1", "x", "1e9", "²"):
         assert asked(wrong) == (list(range(8)), 1, 3)
     assert asked("99999")[1:] == (3, 3)
+
+
+def test_a_row_that_is_added_takes_the_place_of_no_other() -> None:
+    site = Site("page", "Page", {"notes": {"1": {"text": "old"}}})
+    first, second = site.add("notes", text="a"), site.add("notes", text="b")
+    del site.rows["notes"][first]
+    third = site.add("notes", text="c")
+    assert site.rows["notes"] == {"1": {"text": "old"}, second: {"text": "b"}, third: {"text": "c"}}

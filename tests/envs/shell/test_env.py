@@ -17,6 +17,7 @@ from agentrl.envs.shell import ShellEnv
 from agentrl.envs.shell.catalogue import FAMILIES
 from agentrl.envs.shell.jobs import GeneratedJob
 from agentrl.envs.shell.policies import SPOILED, TRICKS, spoil, typed
+from agentrl.envs.shell.remains import Remains
 from agentrl.envs.shell.tasks import Task, generate
 from agentrl.envs.shell.words import Draw
 
@@ -186,6 +187,16 @@ def test_what_is_left_running_changes_nothing_any_more(env: ShellEnv) -> None:
     assert played(env, typed([f"{daemon} sleep 0.2", *task.oracle])) == 1.0
     task = begin(env, 4, family="sort-into")
     assert played(env, typed([f"(sleep 0.3; {task.oracle[0]}) & exit"])) == 0.0
+
+
+def test_a_file_is_gone_only_where_that_can_be_seen(env: ShellEnv) -> None:
+    begin(env, 1, family="make-file")
+    run(env, "for d in real hidden named moved; do mkdir $d; touch $d/x; done; touch file")
+    run(env, "chmod 000 hidden; chmod 644 named; mv moved other; ln -s other moved")
+    remains = Remains(env.box)
+    gone = {path: remains.is_gone(path) for path in ("real/x", "real/y", "real/y/z", "file/x", "none", "none/x/y")}
+    assert gone == {"real/x": False, "real/y": True, "real/y/z": True, "file/x": True, "none": True, "none/x/y": True}
+    assert not any(map(remains.is_gone, ("hidden/x", "hidden/d/x", "named/x", "moved/x")))
 
 
 def test_files_that_were_not_to_be_touched_are_looked_at(env: ShellEnv) -> None:

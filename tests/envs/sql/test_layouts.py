@@ -105,6 +105,19 @@ def test_order_counts_where_the_reference_has_one(tmp_path: Path, sql: str, rows
         assert verdict(made, sql)["exact_match"] == wanted, compare
 
 
+def test_an_order_by_may_stand_on_two_lines(tmp_path: Path) -> None:
+    made = env(tmp_path, "spider", row("spider", "SELECT name, points FROM `race results` ORDER\n  BY id"))
+    assert verdict(made, "SELECT name, points FROM `race results` ORDER BY id")["exact_match"] == 1
+    assert verdict(made, "SELECT name, points FROM `race results` ORDER BY id DESC")["exact_match"] == 0
+
+
+def test_many_columns_of_the_same_values_are_matched(tmp_path: Path) -> None:
+    same = ", ".join(f"0 AS c{number}" for number in range(9))
+    made = env(tmp_path, "spider", row("spider", f"SELECT name, {same}, points FROM `race results`"))
+    assert verdict(made, f"SELECT points, {same}, name FROM `race results`")["exact_match"] == 1
+    assert verdict(made, f"SELECT id, {same}, name FROM `race results`")["exact_match"] == 0
+
+
 def test_columns_are_exchanged_as_a_whole_only(tmp_path: Path) -> None:
     database(tmp_path / "database" / "races" / "races.sqlite", [(1, "1", 2), (2, "2", 1)])
     made = env(tmp_path, "spider", row("spider", "SELECT id, points FROM `race results`"))
@@ -150,6 +163,17 @@ def test_a_reference_that_fails_is_no_fault_of_the_answer(tmp_path: Path) -> Non
     assert "success" not in info
 
 
+@pytest.mark.parametrize("answer", ["SELECT nothing_else FROM `race results`", FIVE])
+def test_where_no_reference_can_run_no_answer_is_wrong(tmp_path: Path, answer: str) -> None:
+    """An empty file, as a download that was broken off leaves it, is a database without tables."""
+    path = tmp_path / "dev_databases" / "races" / "races.sqlite"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    info = env(tmp_path, "bird", row("bird", FIVE)).step(f"<answer>{answer}</answer>")[4]
+    assert "the reference of dev-1 fails: no such table: race results; mend it" in info["failure"]["message"]
+    assert "success" not in info
+
+
 def test_a_database_that_goes_away_is_a_failure_and_no_reward(tmp_path: Path) -> None:
     made = env(tmp_path, "bird", row("bird", FIVE))
     (tmp_path / "dev_databases" / "races" / "races.sqlite").unlink()
@@ -170,6 +194,7 @@ def test_a_damaged_page_is_a_failure_and_no_reward(tmp_path: Path) -> None:
         info = made.step(turn)[4]
         assert info["failure"]["kind"] == "database"
         assert "a database cannot be read: database disk image is malformed" in info["failure"]["message"]
+        assert f"(file:{path})" in info["failure"]["message"]
         assert "success" not in info
 
 

@@ -249,7 +249,9 @@ def test_every_domain_can_be_populated_whole(domain: str) -> None:
         ([["a"], [None], [2]], [[2], ["a"], [None]], False, True),
         ([[{"blob": "00"}]], [["00"]], False, False),
         ([[1], []], [[1], [1]], False, False),
-        ([[2**62]], [[2**62 + 1]], True, True),  # as reals, which is how one of them may have been added up
+        ([[2.0**62]], [[2**62 + 1]], True, True),  # a real, which may have been added up
+        ([[5551234567]], [[5551234568]], True, False),  # the telephone number of somebody else
+        ([[5551234567, "a"], [5551234568, "b"]], [[5551234568, "a"], [5551234567, "b"]], False, False),
     ],
 )
 def test_results_are_compared_by_value(given: object, wanted: object, is_ordered: bool, same: bool) -> None:

@@ -43,7 +43,7 @@ def test_splits_are_disjoint_and_the_same_everywhere(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="data names the splits"):
         load({"dev": tmp_path})
     odd: Any
-    for odd in (3, {"train": 3}):
+    for odd in (3, ["a-folder"], {"train": None}):
         with pytest.raises(UsageError, match="must be a path of text; type data=FOLDER"):
             load(odd)
 
@@ -68,6 +68,7 @@ def test_splits_are_disjoint_and_the_same_everywhere(tmp_path: Path) -> None:
         ("[solution]\nenv = 3\n", "field 'solution.env'"),
         ("[metadata]\nsplit = 'dev'\n", "field 'split'"),
         ("[metadata]\nlevel = 9\n", "field 'level'"),
+        ("metadata = ['split']\n", "field 'metadata': expected a table"),
     ],
 )
 def test_a_bad_field_is_refused_with_its_name(tmp_path: Path, toml: str, said: str) -> None:

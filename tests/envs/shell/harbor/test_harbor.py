@@ -181,6 +181,27 @@ def test_a_folder_that_is_too_large_is_said(make: Make) -> None:
     assert (info["reward"], info["flags"]) == (0.0, ["too_much"])
 
 
+@pytest.mark.parametrize(
+    ("harm", "flag"),
+    [
+        ("chmod 000 kept.sh", "unreadable"),
+        ("mkdir d; mv kept.sh d; ln -s d/kept.sh kept.sh; chmod 000 d", "unreadable"),
+        ("rm -rf /work/.root/app", "unreadable"),
+        ("head -c 100000000 /dev/zero > big", "unreadable"),  # a disk that is full: as much is packed as fits
+        ("head -c 100000000 /dev/zero > big; truncate -s -8192 big", "unwritable"),  # and no tests beside it
+        ("head -c 20000000 /dev/zero > big; for n in 1 2 3 4; do ln big big$n; done", "unwritable"),
+        ("printf x > a; i=0; while [ $i -lt 20000 ]; do ln a $i; i=$((i+1)); done", "unwritable"),
+    ],
+)
+def test_what_is_not_carried_does_not_pass_for_deleted(make: Make, harm: str, flag: str) -> None:
+    toml = '[metadata]\nsplit = "train"\n[environment]\nmemory_mb = 512\nstorage_mb = 64\n'
+    env = make({"test_command": "[ -d /app ] && [ ! -e /app/kept.sh ] && [ ! -e /app/d/kept.sh ]"}, task_toml=toml)
+    info = played(env, said(harm))
+    assert (info["reward"], "failure" in info) == (0.0, False), info
+    assert flag in info["flags"], info
+    assert played(env, said("rm kept.sh"))["reward"] == 1.0
+
+
 def test_a_session_and_its_files_are_taken_back(env: ShellEnv) -> None:
     env.reset(seed=1)
     bash(env, "mkdir d; cd d; echo 42 > ../sum.txt; X=5")
@@ -250,6 +271,9 @@ def test_images_are_named_built_or_missed(owner: str, tmp_path: Path) -> None:
         with pytest.raises(InfrastructureError, match=words):
             env.reset(seed=1)
         env.close()
+    bare = written(tmp_path / "bare", environment_Dockerfile=None)
+    with pytest.raises(InfrastructureError, match="names no docker_image and has no Dockerfile to build it of; name"):
+        ShellEnv(data=bare, build=True).reset(seed=1)
     written(folder, environment_Dockerfile="FROM agentrl/base:1\nNONSENSE\n")
     env = ShellEnv(data=folder, build=True)
     with pytest.raises(InfrastructureError, match=r"Dockerfile cannot be built: .*NONSENSE"):

@@ -11,11 +11,10 @@ __all__ = ["run"]
 def run(args: Sequence[str]) -> int:
     """Fine-tune on demonstrations; print the folder of the model."""
     import tyro
-    from transformers.utils import logging
 
     from agentrl.cli.registry import find_env
     from agentrl.cli.truths import read_truths
-    from agentrl.trainer.coldstart import ColdstartConfig, coldstart
+    from agentrl.trainer.coldstart_config import ColdstartConfig
 
     config = tyro.cli(
         ColdstartConfig,
@@ -26,6 +25,10 @@ def run(args: Sequence[str]) -> int:
     config = dataclasses.replace(config, env_kwargs=read_truths(config.env_kwargs))
     if config.demonstrations is None:
         config = dataclasses.replace(config, env=find_env(config.env))
+    from transformers.utils import logging
+
+    from agentrl.trainer.coldstart import coldstart
+
     logging.disable_progress_bar()  # Transformers' bars would tear the output
     model = coldstart(config)
     print(f"{model}\ntrain it further: agentrl train quickstart --model {model}")

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agentrl.trainer.coldstart import ColdstartConfig
+    from agentrl.trainer.coldstart_config import ColdstartConfig
     from agentrl.trainer.config import TrainConfig, load_recipe
     from agentrl.trainer.errors import (
         ConfigError,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agentrl.trainer.types import Completion, Episode
 
 _HOMES = {
-    "ColdstartConfig": "coldstart",
+    "ColdstartConfig": "coldstart_config",
     "Completion": "types",
     "ConfigError": "errors",
     "EngineError": "errors",

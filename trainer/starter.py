@@ -9,7 +9,8 @@ import itertools
 import json
 from pathlib import Path
 
-from agentrl.trainer.coldstart import ColdstartConfig, coldstart
+from agentrl.trainer.coldstart import coldstart
+from agentrl.trainer.coldstart_config import ColdstartConfig
 from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.demonstrations import played
 from agentrl.trainer.mixture import weights_of

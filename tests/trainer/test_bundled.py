@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from agentrl.trainer.chat import Chat
-from agentrl.trainer.coldstart import ColdstartConfig, weights_hash
+from agentrl.trainer.coldstart import weights_hash
+from agentrl.trainer.coldstart_config import ColdstartConfig
 from agentrl.trainer.config import load_recipe
 from agentrl.trainer.engines.torch import TorchEngine
 from agentrl.trainer.model import BUNDLED, load_model, load_tokenizer, resolve_model

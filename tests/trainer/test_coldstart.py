@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agentrl.trainer.chat import Chat
-from agentrl.trainer.coldstart import ColdstartConfig, coldstart, weights_hash
+from agentrl.trainer.coldstart import coldstart, weights_hash
+from agentrl.trainer.coldstart_config import ColdstartConfig
 from agentrl.trainer.demonstrations import Conversation, played, read_conversations, tokenized
 from agentrl.trainer.errors import ConfigError, RunFolderError, TrainerError
 from agentrl.trainer.exercises import copying

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentrl.trainer.coldstart import ColdstartConfig
+from agentrl.trainer.coldstart_config import ColdstartConfig
 from agentrl.trainer.config import (
     CheckpointConfig,
     EvalConfig,

@@ -8,21 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["COLUMNS", "ROWS", "WON", "canonical", "columns", "drop", "has_four", "mirrored", "scores", "value"]
+__all__ = [
+    "COLUMNS",
+    "HEIGHT",
+    "ROWS",
+    "WON",
+    "canonical",
+    "columns",
+    "drop",
+    "has_four",
+    "mirrored",
+    "scores",
+    "value",
+]
 
 COLUMNS, ROWS = 7, 6
 WON = 1000  # less the plies that it takes
-_HEIGHT = ROWS + 1
+HEIGHT = ROWS + 1  # bits a column
 _ORDER = (3, 2, 4, 1, 5, 0, 6)  # the middle first
-_BOTTOM = sum(1 << column * _HEIGHT for column in range(COLUMNS))
-_TOPS = tuple(1 << column * _HEIGHT + ROWS - 1 for column in range(COLUMNS))
-_MASKS = tuple(((1 << ROWS) - 1) << column * _HEIGHT for column in range(COLUMNS))
+_BOTTOM = sum(1 << column * HEIGHT for column in range(COLUMNS))
+_TOPS = tuple(1 << column * HEIGHT + ROWS - 1 for column in range(COLUMNS))
+_MASKS = tuple(((1 << ROWS) - 1) << column * HEIGHT for column in range(COLUMNS))
 _FULL = sum(_MASKS)
 
 
 def has_four(stones: int) -> bool:
     """Return whether four stones are in a row."""
-    for shift in (1, _HEIGHT, _HEIGHT - 1, _HEIGHT + 1):
+    for shift in (1, HEIGHT, HEIGHT - 1, HEIGHT + 1):
         pairs = stones & stones >> shift
         if pairs & pairs >> 2 * shift:
             return True
@@ -36,13 +48,13 @@ def columns(taken: int) -> list[int]:
 
 def drop(taken: int, column: int) -> int:
     """Return the bit of the cell into which a stone falls."""
-    return (taken + (1 << column * _HEIGHT)) & _MASKS[column]
+    return (taken + (1 << column * HEIGHT)) & _MASKS[column]
 
 
 def mirrored(stones: int) -> int:
     """Return stones with left and right exchanged."""
-    cells = (stones >> column * _HEIGHT & (1 << ROWS) - 1 for column in range(COLUMNS))
-    return sum(cell << (COLUMNS - 1 - column) * _HEIGHT for column, cell in enumerate(cells))
+    cells = (stones >> column * HEIGHT & (1 << ROWS) - 1 for column in range(COLUMNS))
+    return sum(cell << (COLUMNS - 1 - column) * HEIGHT for column, cell in enumerate(cells))
 
 
 def canonical(mine: int, theirs: int) -> str:

@@ -13,7 +13,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from agentrl.envs.games.base import IllegalMove, moved, quoted, split_of
-from agentrl.envs.games.bitboard import COLUMNS, ROWS, canonical, columns, drop, has_four, mirrored, scores, value
+from agentrl.envs.games.bitboard import (
+    COLUMNS,
+    HEIGHT,
+    ROWS,
+    canonical,
+    columns,
+    drop,
+    has_four,
+    mirrored,
+    scores,
+    value,
+)
 from agentrl.envs.games.duel import DuelEnv
 from agentrl.envs.games.positions import positions
 from agentrl.envs.protocol import Policy
@@ -23,9 +34,8 @@ __all__ = ["Board", "ConnectFourEnv"]
 _LOOKS = {1: 2, 2: 2, 3: 3, 4: 5, 5: 7}  # level -> plies that the engine looks ahead
 _ROW = re.compile(r"^([1-6]) ([.XO](?: [.XO]){6})$", re.MULTILINE)
 _NAME = re.compile(r"You are ([XO])")
-_HEIGHT = ROWS + 1  # bits a column
 _CELLS = [  # name of a row, and the bits of its cells; the top row first
-    (row + 1, [1 << column * _HEIGHT + row for column in range(COLUMNS)]) for row in reversed(range(ROWS))
+    (row + 1, [1 << column * HEIGHT + row for column in range(COLUMNS)]) for row in reversed(range(ROWS))
 ]
 
 
@@ -164,7 +174,7 @@ def _seen(observation: str) -> tuple[int, int] | None:
     found = {"X": 0, "O": 0, ".": 0}
     for row, cells in rows.items():
         for column, cell in enumerate(cells.split()):
-            found[cell] |= 1 << column * _HEIGHT + int(row) - 1
+            found[cell] |= 1 << column * HEIGHT + int(row) - 1
     return found[name[1]], found["O" if name[1] == "X" else "X"]
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from agentrl.envs.games.base import split_of
-from agentrl.envs.games.bitboard import COLUMNS, WON, canonical, columns, drop, has_four, value
+from agentrl.envs.games.bitboard import COLUMNS, ROWS, WON, canonical, columns, drop, has_four, value
 
 __all__ = ["Stones", "found", "positions", "wins_by_one"]
 
@@ -93,7 +93,7 @@ def _game(rng: random.Random) -> list[Stones]:
 
 
 def _is_open(stones: Stones) -> bool:
-    return 42 - (stones[0] | stones[1]).bit_count() > _FREE
+    return COLUMNS * ROWS - (stones[0] | stones[1]).bit_count() > _FREE
 
 
 @lru_cache(maxsize=1)

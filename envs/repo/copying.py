@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from agentrl.envs.startup import is_startup
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.sandboxes.errors import SandboxFileError
 
-__all__ = ["Copied", "MOST_FILES", "MOST_FILE_BYTES", "copy_out", "is_startup", "is_test"]
+__all__ = ["Copied", "MOST_FILES", "MOST_FILE_BYTES", "copy_out", "is_test"]
 
 MOST_FILES = 400
 MOST_FILE_BYTES = 256_000
@@ -22,7 +23,6 @@ MOST_BYTES = 4_000_000
 MOST_FOLDERS = 400
 DEEPEST = 12
 _COMPILED = frozenset({".so", ".pyc", ".pyo", ".pyd", ".dll", ".dylib", ".egg", ".whl", ".zip"})
-_STARTUP = frozenset({"sitecustomize.py", "usercustomize.py", "conftest.py", "pytest.ini", "tox.ini"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +41,6 @@ def is_test(path: str) -> bool:
     """
     parts = PurePosixPath(path).parts
     return parts[0] in ("tests", "test") or (parts[-1].startswith("test_") and parts[-1].endswith(".py"))
-
-
-def is_startup(name: str) -> bool:
-    """Say whether a file of this name acts when Python or a test runner starts, or changes what they do."""
-    return name in _STARTUP or name.endswith((".pth", ".egg-link"))
 
 
 def copy_out(box: CodeBox, place: str, given: Mapping[str, str], *, root: str) -> Copied:

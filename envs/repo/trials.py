@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from agentrl.envs.errors import InfrastructureError
-from agentrl.envs.repo.copying import MOST_FILES, is_startup, is_test
+from agentrl.envs.outcomes import read_outcomes
+from agentrl.envs.repo.copying import MOST_FILES, is_test
 from agentrl.envs.repo.instances import Instance, touched
-from agentrl.envs.repo.outcomes import read_outcomes
 from agentrl.envs.repo.testbeds import BASE, TESTBED, WRITABLE
+from agentrl.envs.startup import is_startup
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.envs.tools.host import infrastructure
 from agentrl.sandboxes import Backend, Sandbox, SandboxSpec

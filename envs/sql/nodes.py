@@ -33,7 +33,6 @@ __all__ = [
     "Versus",
     "Window",
     "attrs_of",
-    "conds_of",
 ]
 
 Value = int | float | str
@@ -227,11 +226,6 @@ class Combined:
 
 
 Query = Listing | Totals | Groups | PerEach | Window | Combined
-
-
-def conds_of(query: Query) -> tuple[Cond, ...]:
-    """Return the conditions on the records that a query is about."""
-    return query.one.where + query.other.where if isinstance(query, Combined) else query.where
 
 
 def attrs_of(node: Expr | Cond | Measure) -> Iterator[Attr]:

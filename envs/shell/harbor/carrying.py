@@ -15,8 +15,8 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agentrl.envs.repo.copying import is_startup
 from agentrl.envs.shell.harbor.images import BASE, PROGRAMS, ROOT, Prepared, is_in
+from agentrl.envs.startup import is_startup
 from agentrl.envs.tools.codebox import CodeBox
 from agentrl.sandboxes.errors import SandboxFileError
 

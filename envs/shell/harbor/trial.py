@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentrl.envs.errors import InfrastructureError
-from agentrl.envs.repo.outcomes import read_outcomes
+from agentrl.envs.outcomes import read_outcomes
 from agentrl.envs.shell.harbor.carrying import MOST_BYTES, Carried
 from agentrl.envs.shell.harbor.format import HarborTask
 from agentrl.envs.shell.harbor.images import BASE, GRADING, PROGRAMS, ROOT, SOLUTION, Prepared

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from agentrl.envs.errors import DataError, InfrastructureError, UsageError
+from agentrl.envs.outcomes import read_outcomes
 from agentrl.envs.protocol import Policy
 from agentrl.envs.repo import RepoEnv
 from agentrl.envs.repo.instances import load, touched
-from agentrl.envs.repo.outcomes import read_outcomes
 from agentrl.envs.repo.policies import DONE
 from agentrl.envs.scripted import call
 from agentrl.envs.tools.host import close_backends

@@ -75,12 +75,13 @@ class WordleEnv(GameEnv):
         number = int(rng.integers(2**62))
         generator = random.Random(number)
         words, many, *_ = _LEVELS[level]
+        is_helped = level == 1
         found: list[str] = []
-        while len(found) < many:
+        while len(found) < many + is_helped:  # a guess that is made is of the split too: no beginning is shared
             word = words[1 + generator.randrange(len(words) - 1)]
             if split_of(word) == split and word not in found:
                 found.append(word)
-        self._given = generator.choice([word for word in words if word not in found]) if level == 1 else ""
+        self._given = found.pop() if is_helped else ""
         self._secrets, self._level_now, self._guesses = tuple(found), level, ()
         return f"{split}-{level}-{number:016x}"
 

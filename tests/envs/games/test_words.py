@@ -73,12 +73,12 @@ def test_the_lists_are_words_of_one_length_without_doubles() -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_secrets_belong_to_one_split_and_are_never_the_example(split: str) -> None:
+def test_secrets_and_given_guesses_belong_to_one_split_and_are_never_the_example(split: str) -> None:
     for env in (WordleEnv(split=split), MastermindEnv(split=split)):
         for level in range(1, 6):
             for seed in range(40):
                 env.reset(seed=seed, options={"level": level})
-                secrets = env._secrets if isinstance(env, WordleEnv) else (env._code,)
+                secrets = (*env._secrets, *filter(None, [env._given])) if isinstance(env, WordleEnv) else (env._code,)
                 assert all(split_of(secret) == split for secret in secrets)
                 assert not {"solve", "word", "RGB", "RGBY"} & set(secrets)
 

@@ -52,12 +52,13 @@ def test_a_try_from_before_somebody_asked_does_not_turn_them_away() -> None:
         raise SandboxUnavailable("no engine answers; run `dockerd`")
 
     maker = Maker(on_make=slow)
-    with pool_of(maker, max_boxes=4, warm=1) as pool, ThreadPoolExecutor(1) as executor:
+    # One box at most: no other try begins before this one has ended.
+    with pool_of(maker, max_boxes=1, warm=1) as pool, ThreadPoolExecutor(1) as executor:
         pool.prewarm(SMALL, 1)
         assert begun.wait(30)
+        maker.on_make = lambda shape: None
         taken = executor.submit(pool.take, SMALL, wait_s=30)
         eventually(pool, lambda now: now.waiting == 1)
-        maker.on_make = lambda shape: None
         go.set()
         assert taken.result(30)
 

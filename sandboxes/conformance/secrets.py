@@ -247,7 +247,7 @@ CASES: tuple[Case, ...] = (
             "print(sorted(found))\n"
             "assert found <= {'/work', '/tmp', '/dev/shm', '/dev/mqueue'}, sorted(found)[:20]"
         ),
-        timeout_s=60,  # the whole image is walked, on a machine that may be busy
+        timeout_s=40,  # the whole image is walked, on a machine that may be busy
     ),
     Case(
         name="kernel_log_and_addresses",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentrl.trainer.config import TrainConfig
+    from agentrl.trainer.distributed.world import World
     from agentrl.trainer.rundir import RunDir
 
 __all__ = ["run"]
 
 _ANY_ENV = "gymnasium"  # the recipe for an environment without one
 _TINY = "tiny"  # no model yet: it is made
+_INTERRUPTED = 130
 _RUBRIC = "agentrl.envs.rubrics:RubricReward"  # what --rubric wraps environments in
 _USAGE = """\
 usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME] [--rubric FILE.toml]
@@ -23,6 +26,7 @@ usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME]
        agentrl train --env ID [options]
        agentrl train RECIPE [options] --dry-run
        agentrl train --resume RUN
+       torchrun --nnodes N … --no-python agentrl train RECIPE --name NAME [options]
 
 Trains a model with GRPO on an environment. RECIPE is the name of a recipe or a .toml file; every key of it can be given
 as an option, nested ones with dots (--optim.lr 1e-6, --rollout.concurrency 64); --env-kwargs.NAME is an argument of
@@ -39,6 +43,42 @@ played, and what a run would take is printed: tokens, memory, and the time of a 
 
 def run(args: Sequence[str]) -> int:
     """Train; return 0 when the run is complete."""
+    if "RANK" in os.environ:  # torchrun has started this process
+        from agentrl.trainer.distributed.world import World, place_here
+
+        if (place := place_here()) is not None:
+            with World(place) as world:
+                return _lead(args, world) if world.leads else _follow(world)
+    return _run(args, None)
+
+
+def _lead(args: Sequence[str], world: World) -> int:
+    """Train as the first of several ranks."""
+    from agentrl.trainer.errors import ConfigError
+
+    if "--dry-run" in args:
+        raise ConfigError("--dry-run measures one process; leave torchrun out")
+    status = _run(args, world)
+    if status == _INTERRUPTED:  # the others were, too
+        raise KeyboardInterrupt
+    world.command("end")
+    world.collect()
+    return status
+
+
+def _follow(world: World) -> int:
+    """Do what the first rank says."""
+    from transformers.utils import logging
+
+    from agentrl.trainer.distributed.team import follow
+
+    logging.disable_progress_bar()
+    sys.setswitchinterval(0.0005)
+    follow(world, lambda config: _checked(config, fresh=False))
+    return 0
+
+
+def _run(args: Sequence[str], world: World | None) -> int:
     from agentrl.trainer.config import load_recipe, recipes, to_toml
     from agentrl.trainer.errors import ConfigError
     from agentrl.trainer.rundir import RunDir
@@ -67,6 +107,8 @@ def run(args: Sequence[str]) -> int:
         config = _checked(_parsed(load_recipe(words[0]), words), fresh=True)
         if dry:
             return _planned(config)
+        if world is not None and world.restarts:
+            return _again(config, world)
         run_dir = RunDir.create(Path(config.out), config.name, default=Path(words[0]).stem)
         if config.model == _TINY:
             from agentrl.trainer.starter import make_starter
@@ -75,10 +117,19 @@ def run(args: Sequence[str]) -> int:
         run_dir.write_text("config.toml", to_toml(config))
         if config.wrapper.use == _RUBRIC:
             run_dir.write_text("rubric.toml", str(config.wrapper.kwargs["rubric"]))
-    return _train(config, run_dir)
+    return _train(config, run_dir, world)
 
 
-def _train(config: TrainConfig, run_dir: RunDir) -> int:
+def _again(config: TrainConfig, world: World) -> int:
+    """Go on with the run that torchrun has started again."""
+    from agentrl.trainer.errors import ConfigError
+
+    if config.name is None:
+        raise ConfigError("torchrun has started all ranks again, and the run has no name to be found by: type --name")
+    return _run(["--resume", str(Path(config.out) / config.name)], world)
+
+
+def _train(config: TrainConfig, run_dir: RunDir, world: World | None) -> int:
     from transformers.utils import logging
 
     from agentrl.trainer.checkpoint import latest_checkpoint
@@ -91,10 +142,10 @@ def _train(config: TrainConfig, run_dir: RunDir) -> int:
     sys.setswitchinterval(0.0005)
     print(f"run folder {run_dir.path}", file=sys.stderr)
     try:
-        summary = train(config, run_dir=run_dir)
+        summary = train(config, run_dir=run_dir, world=world)
     except KeyboardInterrupt:
         print(f"\nstopped; go on with: agentrl train --resume {run_dir.path}", file=sys.stderr)
-        return 130
+        return _INTERRUPTED
     except Terminated:
         kept = latest_checkpoint(run_dir.checkpoints)
         said = kept.name.replace("_", " ") + " is kept" if kept else "no step was done yet"

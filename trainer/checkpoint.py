@@ -9,17 +9,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from agentrl.trainer.errors import RunFolderError
-from agentrl.trainer.lora import FOLDER as ADAPTERS
-from agentrl.trainer.lora import NO_ADAPTERS, LoraConfig, merged_weights, save_adapters
 
 __all__ = [
     "TrainerState",
@@ -54,15 +53,19 @@ class TrainerState:
 def save_checkpoint(
     folder: Path,
     *,
-    model: PreTrainedModel,
+    write: Callable[[Path], None],
     tokenizer: PreTrainedTokenizerBase,
     state: TrainerState,
     keep: int,
-    lora: LoraConfig = NO_ADAPTERS,
 ) -> Path:
     """Write `folder/step_<n>` and drop all but the newest `keep`.
 
-    With adapters it has them in `adapter/`, and the whole model only where `lora` merges them.
+    Args:
+        folder: Of a run's checkpoints.
+        write: Writes the model into a folder, as `Rank.write`.
+        tokenizer: The model's.
+        state: What else there is.
+        keep: How many stay.
 
     Raises:
         RunFolderError: When it cannot be written (disk full); the older checkpoints are then still there.
@@ -72,10 +75,7 @@ def save_checkpoint(
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        if lora.rank:
-            save_adapters(model, temporary / ADAPTERS)
-        if lora.merges:
-            model.save_pretrained(temporary, state_dict=dict(merged_weights(model)))
+        write(temporary)
         tokenizer.save_pretrained(temporary)
         torch.save(vars(state), temporary / "trainer_state.pt")
         for path in temporary.rglob("*"):

@@ -16,6 +16,7 @@ import tomli_w
 
 from agentrl.trainer.advantage import ADVANTAGES, NORMALISED, TURN_ADVANTAGES
 from agentrl.trainer.curriculum import CurriculumConfig
+from agentrl.trainer.distributed.config import DistributedConfig
 from agentrl.trainer.engines.base import Schedule
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.errors import ConfigError
@@ -155,6 +156,7 @@ class TrainConfig:
     eval: EvalConfig = field(default_factory=EvalConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
 
     def __post_init__(self) -> None:
         weights_of(self.env)

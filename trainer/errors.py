@@ -5,14 +5,15 @@
     ├── RunFolderError                 the run folder: exists, unwritable, disk full, damaged
     ├── TemplateError    (ValueError)  a chat template that cannot be trained with
     ├── EngineError                    generation failed
-    └── ParityError                    engine and trainer disagree on log-probabilities
+    ├── ParityError                    engine and trainer disagree on log-probabilities
+    └── RankError                      another rank of the same run failed, was killed or cannot be reached
 
 A bad rollout is data, not one of these: it is recorded in `Episode.failure` and counted.
 """
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "EngineError", "ParityError", "RunFolderError", "TemplateError", "TrainerError"]
+__all__ = ["ConfigError", "EngineError", "ParityError", "RankError", "RunFolderError", "TemplateError", "TrainerError"]
 
 
 class TrainerError(Exception):
@@ -37,3 +38,7 @@ class EngineError(TrainerError):
 
 class ParityError(TrainerError):
     """Engine and trainer log-probabilities differ by more than the bound after a weight update."""
+
+
+class RankError(TrainerError):
+    """Another rank of the same run failed, was killed, or cannot be reached; says which and why."""

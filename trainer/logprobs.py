@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from agentrl.trainer.batching import MicroBatch
 from agentrl.trainer.model import Head
 from agentrl.trainer.prefixes import forest_inputs
+from agentrl.trainer.spread import compute_dtype, inside
 
 __all__ = ["MAX_LOGITS", "Chunk", "chunk_logprobs", "token_logprobs"]
 
@@ -55,6 +56,18 @@ def token_logprobs(
     Returns:
         Both float32, shape (B, T), in nats.
     """
+    return inside(model, _token_logprobs, model, head, batch, temperature, entropy_grad, max_logits, chunk)
+
+
+def _token_logprobs(
+    model: PreTrainedModel,
+    head: Head,
+    batch: MicroBatch,
+    temperature: float,
+    entropy_grad: bool,
+    max_logits: int,
+    chunk: Chunk | None,
+) -> tuple[Tensor, Tensor]:
     chunk = chunk or chunk_logprobs
     hidden_NH, ids_N = _hidden(model, batch)
     rows = max(1, max_logits // model.get_output_embeddings().weight.shape[0])
@@ -76,7 +89,7 @@ def token_logprobs(
 def _hidden(model: PreTrainedModel, batch: MicroBatch) -> tuple[Tensor, Tensor]:
     """Return the hidden states that predict the sampled tokens, and these; with a forest, each distinct one once."""
     if (forest := batch.forest) is not None:
-        hidden_RNH = model.base_model(**forest_inputs(forest, model.dtype), use_cache=False).last_hidden_state
+        hidden_RNH = model.base_model(**forest_inputs(forest, compute_dtype(model)), use_cache=False).last_hidden_state
         return hidden_RNH.flatten(0, 1).index_select(0, forest.before_S), forest.ids_RN.flatten()[forest.sampled_S]
     hidden_BTH = model.base_model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state
     # The token at t is predicted at t - 1; logits are made for those places only.

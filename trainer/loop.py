@@ -11,72 +11,77 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PreTrainedModel
 
-from agentrl.trainer.chat import Chat
 from agentrl.trainer.checkpoint import TrainerState, latest_checkpoint, load_state, save_checkpoint
 from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.credit import Penalties, kl_penalties, overlong_penalties, set_advantages
 from agentrl.trainer.curriculum import Curriculum
 from agentrl.trainer.determinism import torch_settings
-from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.errors import ParityError, TrainerError
 from agentrl.trainer.evaluation import HeldOut, check_usable
 from agentrl.trainer.groups import Draw, Played, play_step
-from agentrl.trainer.memory import MemoryWatch
 from agentrl.trainer.metrics import MetricsLog, drop_metrics, episode_metrics, speed_metrics
 from agentrl.trainer.mixture import env_metrics, weights_of
-from agentrl.trainer.model import load_model, pick_device
-from agentrl.trainer.parity import ParityGate
+from agentrl.trainer.model import pick_device
 from agentrl.trainer.pipeline import Pipeline, Upcoming
-from agentrl.trainer.policy import load_policy
 from agentrl.trainer.progress import Progress
+from agentrl.trainer.rank import open_ranks
 from agentrl.trainer.replay import Replay
 from agentrl.trainer.report import write_curve_svg, write_report
-from agentrl.trainer.rollout import Rollouts, Task
+from agentrl.trainer.rollout import Task
 from agentrl.trainer.rundir import RunDir
 from agentrl.trainer.stopping import Stopper, Terminated
 from agentrl.trainer.store import RolloutStore
 from agentrl.trainer.types import Episode
-from agentrl.trainer.update import Updater
 from agentrl.trainer.watch.live import LiveWatch
+
+if TYPE_CHECKING:
+    from agentrl.trainer.distributed.world import World
 
 __all__ = ["train"]
 
 
-def train(config: TrainConfig, *, run_dir: RunDir, progress: Progress | None = None) -> dict[str, Any]:
+def train(
+    config: TrainConfig, *, run_dir: RunDir, progress: Progress | None = None, world: World | None = None
+) -> dict[str, Any]:
     """Train, from the start or from the newest checkpoint in `run_dir`; return the summary that is also on disk.
+
+    Args:
+        config: Of the run.
+        run_dir: Its folder.
+        progress: Is told how it goes.
+        world: The ranks, where this is the first of several.
 
     Raises:
         ConfigError: The environment or the model does not fit.
         RunFolderError: The run folder cannot be written.
         ParityError: Engine and trainer disagree on log-probabilities.
+        RankError: Another rank failed.
         TrainerError: Nothing can be learnt: every episode of a step failed, or the gradient is not finite.
         Terminated: SIGTERM came; the step done last is kept.
         Halted: The watch pauses the run, or has rolled it back.
     """
     settings = torch_settings(config.threads, pick_device(config.device))
-    with run_dir.locked(), settings, progress or Progress() as shown, Run(config, run_dir, shown) as run:
+    with run_dir.locked(), settings, progress or Progress() as shown, Run(config, run_dir, shown, world) as run:
         return run.run()
 
 
 class Run:
-    """A run in progress; owns the model, the engine, the environments and the files."""
+    """A run in progress; owns the files, and the rank or ranks that do the work."""
 
-    def __init__(self, config: TrainConfig, run_dir: RunDir, progress: Progress) -> None:
+    def __init__(self, config: TrainConfig, run_dir: RunDir, progress: Progress, world: World | None = None) -> None:
         self.config, self.dir, self.progress = config, run_dir, progress
         self._stopper = Stopper()
         self.envs = weights_of(config.env)
         checkpoint = latest_checkpoint(run_dir.checkpoints)
         self.state = load_state(checkpoint) if checkpoint else None
         self.step = self.state.step if self.state else 0
-        device = pick_device(config.device)
-        self.model, self.tokenizer = load_policy(config, checkpoint)
-        self.chat = Chat(self.tokenizer)
-        self.updater = Updater(self.model, self._reference(device), config)
+        self.ranks, self.own = open_ranks(config, run_dir.path, checkpoint, world)
+        if world is not None:
+            world.shield = self._stopper.shielded
         self.num_tokens, self.train_seconds, self.recent = 0, 0.0, list[float]()
         self.num_skipped = 0  # updates in a row
         self.unwritten: dict[str, float] = {}  # metrics of the step done last, until they are on disk
@@ -89,9 +94,11 @@ class Run:
             group_size=config.group_size,
             temperature=config.temperature,
         )
-        if self.state:
+        if self.state and checkpoint:
+            self.ranks.restore(checkpoint, self.state)
             self._restore(self.state)
         with ExitStack() as opened:
+            opened.callback(self.ranks.close)
             self.store = opened.enter_context(RolloutStore(run_dir.path / "rollouts.sqlite"))
             log = MetricsLog(run_dir.path / "metrics.jsonl", tensorboard=config.tensorboard)
             self.metrics = opened.enter_context(log)
@@ -99,44 +106,15 @@ class Run:
             self.store.drop_after(self.step)
             self.metrics.truncate_after(self.step - bool(self.unwritten))
             self.watch = LiveWatch(config, run_dir, progress, self.state.watch if self.state else {})
-            self.engine = opened.enter_context(
-                open_engine(
-                    self.model,
-                    max_tokens=config.rollout.max_episode_tokens,
-                    max_sessions=config.rollout.concurrency,
-                    schedule=config.schedule,
-                    options=config.engine,
-                    beside=config.asynchronous,
-                )
-            )
-            self.engine.update_weights(self.step)
-            self.parity = ParityGate(
-                self.model,
-                self.engine,
-                seed=config.seed,
-                temperature=config.temperature,
-                max_tokens=config.rollout.max_episode_tokens,
-                bound=config.max_probe_difference,
-            )
-            self.parity.check(self.step)
-            self.rollouts = Rollouts(
-                env_id=next(iter(self.envs)),
-                env_kwargs=config.env_kwargs,
-                engine=self.engine,
-                chat=self.chat,
-                config=config.rollout,
-                wrapper=config.wrapper,
-            )
-            opened.callback(self.rollouts.close)
-            self.memory = MemoryWatch(config.max_memory_mb, self.rollouts.close)
+            self.ranks.open(self.step)
             self.held_out = HeldOut(
                 config, run_dir, draw=self.draw, store=self.store, play=self._play, progress=progress
             )
             self.pipeline: Pipeline | None = None
             if config.asynchronous:
                 self.pipeline = Pipeline(
-                    self.rollouts,
-                    self.engine,
+                    self.own.rollouts,
+                    self.own.engine,
                     draw=self.draw,
                     max_rounds=config.groups.rounds,
                     num_workers=config.rollout.concurrency,
@@ -186,18 +164,18 @@ class Run:
         self.store.add(everything)
         check_usable(episodes, f"episodes of step {step}", config, self.dir)
         stored = time.perf_counter()
-        learnt = self.updater.step(episodes, step)
+        learnt = self.ranks.update(episodes, step)
         self._check_finite(learnt)
         if not config.asynchronous:  # else older weights explain a difference; the probe sees the engine's faults
             self._check_parity(learnt, step)
-        self.engine.update_weights(step)
-        learnt |= self.parity.check(step)
+        self.ranks.push(step)
+        learnt |= self.ranks.probe(step)
         self.step = step
         self.train_seconds += time.perf_counter() - start
         self.num_tokens += sum(len(episode.token_ids) for episode in everything)
         metrics = watched | episode_metrics(played.first, version=step - 1) | drop_metrics(self._dropped(played))
         metrics |= learnt | shaped | (played.metrics() if config.groups.dynamic_sampling else {})
-        metrics |= env_metrics(played.first) | self.engine.metrics() | self.watch.note(step, played.first)
+        metrics |= env_metrics(played.first) | self.ranks.engine_metrics() | self.watch.note(step, played.first)
         metrics |= self.replay.note(played, step, config.replay, level=level, seed=config.seed)
         seconds = {"rollout_s": rollout_s, "update_s": time.perf_counter() - stored}
         metrics |= speed_metrics(everything, **seconds, overlap=config.asynchronous)
@@ -227,7 +205,7 @@ class Run:
         """Write a checkpoint of the step done last."""
         state = TrainerState(
             step=self.step,
-            optimizer=self.updater.optimizer.state_dict(),
+            optimizer=self.own.optimizer_state(),
             num_tokens=self.num_tokens,
             train_seconds=self.train_seconds,
             torch_rng=torch.get_rng_state(),
@@ -241,18 +219,17 @@ class Run:
         )
         save_checkpoint(
             self.dir.checkpoints,
-            model=self.model,
-            tokenizer=self.tokenizer,
+            write=self.ranks.write,
+            tokenizer=self.own.tokenizer,
             state=state,
             keep=self.config.checkpoint.keep,
-            lora=self.config.lora,
         )
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
     def _play(self, tasks: Sequence[Task]) -> list[Episode]:
         with self._stopper.may_leave():
-            return (self.pipeline or self.rollouts).play(tasks)
+            return (self.pipeline or self.ranks).play(tasks)
 
     def _rollout(self, step: int) -> tuple[int | None, Played]:
         """Play a step's groups, or wait for those that run ahead; return their level and the episodes."""
@@ -266,7 +243,7 @@ class Run:
         return level, play_step(self._play_groups, self.draw, step, level=level, max_rounds=rounds, replayed=again)
 
     def _play_groups(self, tasks: Sequence[Task]) -> list[Episode]:
-        return self.rollouts.score_groups(self._play(tasks))
+        return self.own.rollouts.score_groups(self._play(tasks))
 
     def _run_ahead(self) -> None:
         """Begin the steps that may begin with the weights as they are."""
@@ -280,7 +257,7 @@ class Run:
 
     def _watch_memory(self) -> dict[str, float]:
         try:
-            return self.memory.check(", ".join(self.envs))
+            return self.own.memory.check(", ".join(self.envs))
         except TrainerError as error:
             self._keep()
             raise TrainerError(f"{error}; then go on with: agentrl train --resume {self.dir.path}") from None
@@ -295,7 +272,7 @@ class Run:
         penalties: list[Penalties] = []
         metrics: dict[str, float] = {}
         if loss.kl_in == "reward":
-            kl = self.updater.kl_to_reference(episodes)
+            kl = self.ranks.kl_to_reference(episodes)
             penalties.append(kl_penalties(episodes, kl, beta=loss.beta))
             sampled = sum(sum(episode.mask) for episode in episodes if episode.failure is None)
             metrics["kl"] = sum(float(kl_T.sum()) for kl_T in kl.values()) / max(1, sampled)
@@ -306,16 +283,7 @@ class Run:
             metrics["overlong_penalty"] = fmean(sum(taken) for taken in overlong.values()) if overlong else 0.0
         return penalties, metrics
 
-    def _reference(self, device: torch.device) -> PreTrainedModel | None:
-        """Return the model that training began with, frozen; none where there is no KL to it."""
-        if self.config.loss.beta <= 0:
-            return None
-        config = self.config
-        reference = load_model(config.model, device=device, dtype=config.dtype, head_dtype=config.head_dtype)
-        return reference.eval().requires_grad_(False)
-
     def _restore(self, state: TrainerState) -> None:
-        self.updater.optimizer.load_state_dict(state.optimizer)
         self.num_tokens, self.train_seconds = state.num_tokens, state.train_seconds
         self.recent = list(state.recent_success)
         torch.set_rng_state(state.torch_rng)
@@ -331,8 +299,9 @@ class Run:
         if self.num_skipped > self.config.optim.max_skipped:
             raise TrainerError(
                 f"{self.num_skipped} updates in a row were skipped, more than optim.max_skipped: "
-                f"{self.updater.trouble}. The weights are as before them. Lower optim.lr ({self.config.optim.lr}) in "
-                f"the run's config.toml, then go on from the newest checkpoint: agentrl train --resume {self.dir.path}"
+                f"{self.own.updater.trouble}. The weights are as before them. Lower optim.lr "
+                f"({self.config.optim.lr}) in the run's config.toml, then go on from the newest checkpoint: agentrl "
+                f"train --resume {self.dir.path}"
             )
 
     def _check_parity(self, learnt: Mapping[str, float], step: int) -> None:
@@ -387,7 +356,7 @@ class Run:
             "env": self.config.env,
             "level": self.config.level,
             "model": self.config.model,
-            "model_parameters": self.model.num_parameters(),
+            "model_parameters": self.own.model.num_parameters(),
         } | self.watch.summary()
         self.dir.write_json("summary.json", summary)
         write_report(self.dir.path)

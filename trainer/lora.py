@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.spread import compute_dtype, is_sharded, whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -102,7 +103,8 @@ def add_adapters(model: PreTrainedModel, config: LoraConfig, *, seed: int) -> No
 def merged_weights(model: PreTrainedModel, *, adapters: bool = True) -> Iterator[tuple[str, Tensor]]:
     """Yield the name and value of every weight as a model without adapters has them.
 
-    Without adapters these are `model.state_dict()`'s. Tied weights come under each of their names.
+    Without adapters these are `model.state_dict()`'s. Tied weights come under each of their names. A model that is
+    spread over ranks is gathered weight by weight, in the precision it computes in: all ranks must take them all.
 
     Args:
         model: With adapters or without.
@@ -118,19 +120,34 @@ def merged_weights(model: PreTrainedModel, *, adapters: bool = True) -> Iterator
             continue
         owner, inside, last = name.partition(_INSIDE)
         if not inside:
-            yield name, weight
+            yield name, _gathered(model, weight)
         elif last == "weight" and owner in deltas:
-            yield f"{owner}.weight", (weight.float() + deltas[owner].float()).to(weight.dtype)
+            merged = (weight.float() + deltas[owner].float()).to(weight.dtype)
+            yield f"{owner}.weight", _gathered(model, merged)
         else:
-            yield f"{owner}.{last}", weight
+            yield f"{owner}.{last}", _gathered(model, weight)
 
 
-def save_adapters(model: PreTrainedModel, folder: Path) -> None:
-    """Write the adapters to a folder that `peft.PeftModel.from_pretrained(base, folder)` reads."""
+def _gathered(model: PreTrainedModel, weight: Tensor) -> Tensor:
+    if not is_sharded(model):
+        return weight
+    return whole(weight.to(compute_dtype(model)) if weight.is_floating_point() else weight)
+
+
+def save_adapters(model: PreTrainedModel, folder: Path, *, writes: bool = True) -> None:
+    """Write the adapters to a folder that `peft.PeftModel.from_pretrained(base, folder)` reads.
+
+    Args:
+        model: With adapters.
+        folder: Made here.
+        writes: Whether this rank writes; the others of a model that is spread over them help to gather.
+    """
     from safetensors.torch import save_file
 
+    state = {name: whole(value) for name, value in _peft().get_peft_model_state_dict(model).items()}
+    if not writes:
+        return
     folder.mkdir()
-    state = _peft().get_peft_model_state_dict(model)
     save_file({f"{_PREFIX}{name}": value.contiguous() for name, value in state.items()}, folder / _WEIGHTS)
     settings: Any = model.peft_config
     settings["default"].save_pretrained(folder)

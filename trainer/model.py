@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from agentrl.trainer.attention import NAME as ATTENTION
 from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.spread import COMPUTE_DTYPE, compute_dtype, is_sharded
 
 __all__ = [
     "BUNDLED",
@@ -48,7 +49,7 @@ class Head:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
-        self._widened = head_dtype(model) != model.dtype
+        self._widened = head_dtype(model) != compute_dtype(model)
         if self._widened and type(model.get_output_embeddings()) is not nn.Linear:
             raise ConfigError(
                 f"head_dtype is 'float32', but the output layer of {type(model).__name__} is a "
@@ -59,7 +60,8 @@ class Head:
         self._softcap = getattr(config, "final_logit_softcapping", None)  # Gemma
         divisor = getattr(config, "logits_scaling", None) or 1  # Granite
         self._scale = getattr(config, "logit_scale", None) or 1 / divisor  # Cohere
-        self._probe()
+        if not is_sharded(model):  # else it was made, and so probed, before
+            self._probe()
 
     def __call__(self, hidden: Tensor) -> Tensor:
         layer = self._model.get_output_embeddings()
@@ -95,7 +97,7 @@ def head_dtype(model: PreTrainedModel) -> torch.dtype:
     The key `head_dtype` is vLLM's, which finds it in the same place.
     """
     said = str(getattr(model.config, "head_dtype", None)).removeprefix("torch.")
-    return torch.float32 if said == "float32" else model.dtype
+    return torch.float32 if said == "float32" else compute_dtype(model)
 
 
 def pick_device(device: str) -> torch.device:
@@ -189,7 +191,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
 
 
 def load_model(
-    name: str, *, device: torch.device, dtype: str = "auto", head_dtype: str | None = None
+    name: str, *, device: torch.device, dtype: str = "auto", head_dtype: str | None = None, precise: bool = False
 ) -> PreTrainedModel:
     """Load a causal model: bfloat16 on CUDA and float32 on CPU unless `dtype` says otherwise.
 
@@ -199,6 +201,8 @@ def load_model(
         dtype: "auto", "float32" or "bfloat16".
         head_dtype: "float32" for an output layer in float32, written into the model's configuration; None: as that
             says.
+        precise: Load float32 weights whatever `dtype` is, and leave them on the CPU: to be spread over ranks, which
+            compute in `dtype` on `device`.
 
     Raises:
         ConfigError: When there is no such model, it cannot be loaded, or `head_dtype` changes nothing.
@@ -212,10 +216,11 @@ def load_model(
             f"head_dtype is {head_dtype!r}, which changes nothing where dtype={dtype!r} is float32 ({device}); leave "
             "it out, or type --dtype bfloat16"
         )
+    kept = torch.float32 if precise else wanted[dtype]
     model: PreTrainedModel = _loaded(
         name,
-        lambda path: AutoModelForCausalLM.from_pretrained(path, dtype=wanted[dtype], attn_implementation=ATTENTION),
-    ).to(device)
+        lambda path: AutoModelForCausalLM.from_pretrained(path, dtype=kept, attn_implementation=ATTENTION),
+    ).to("cpu" if precise else device)
     if not model._supports_sdpa:  # our attention would leave out what its own adds, such as sinks
         raise ConfigError(
             f"model={name!r}: {type(model).__name__} has an attention of its own that is not supported; try a Qwen3, "
@@ -229,6 +234,8 @@ def load_model(
         )
     if head_dtype:
         model.config.head_dtype = head_dtype
+    if precise:
+        setattr(model, COMPUTE_DTYPE, wanted[dtype])
     return model
 
 

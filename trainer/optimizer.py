@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor, nn
 
+from agentrl.trainer.spread import whole
+
 if TYPE_CHECKING:
     from agentrl.trainer.config import OptimConfig
 
@@ -34,7 +36,8 @@ class Optimizer:
     """
 
     def __init__(self, model: nn.Module, config: OptimConfig, *, max_stepped: int = MAX_STEPPED) -> None:
-        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self._names, self._weights = list(trained), list(trained.values())
         self._precise = all(weight.dtype == torch.float32 for weight in self._weights)
         self._stepped = self._weights if self._precise else [_copy(weight) for weight in self._weights]
         self._parts = list(_parts(zip(self._weights, self._stepped, strict=True), max_stepped))
@@ -58,7 +61,7 @@ class Optimizer:
     def clip(self) -> float:
         """Have the next step take the gradient scaled to the largest norm allowed; return the norm it had."""
         if self._precise:
-            return float(torch.nn.utils.clip_grad_norm_(self._weights, self._max_grad_norm))
+            return float(whole(torch.nn.utils.clip_grad_norm_(self._weights, self._max_grad_norm)))
         grads = [weight.grad for weight in self._weights if weight.grad is not None]
         norms = [torch.linalg.vector_norm(grad, dtype=torch.float32) for grad in grads]
         norm = torch.linalg.vector_norm(torch.stack(norms))
@@ -90,11 +93,40 @@ class Optimizer:
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
-        self._adamw.load_state_dict(state["adamw"])
+        """Go on from what `state_dict` returned, of a model in one piece, whether this one is spread over ranks or not.
+
+        Copies of a bfloat16 run become the weights of a model that keeps float32 itself.
+        """
+        adamw = dict(state["adamw"])
+        adamw["state"] = {
+            index: {name: _spread(value, self._stepped[index]) for name, value in kept.items()}
+            for index, kept in adamw["state"].items()
+        }
+        self._adamw.load_state_dict(adamw)
+        for weight, kept in zip(self._stepped, state["copies"], strict=False):
+            weight.copy_(_spread(kept, weight))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that the next step depends on, by name, for a checkpoint that ranks write and read in parts.
+
+        What is loaded into them counts, once `loaded` was called. They are there from the first call on.
+        """
+        kinds = ("step", "exp_avg", "exp_avg_sq")
+        found: dict[str, Tensor] = {}
+        for name, weight in zip(self._names, self._stepped, strict=True):
+            if not (state := self._adamw.state[weight]):
+                state.update(
+                    step=torch.zeros(()), exp_avg=torch.zeros_like(weight), exp_avg_sq=torch.zeros_like(weight)
+                )
+            found |= {f"weight/{name}": weight.detach(), **{f"{kind}/{name}": state[kind] for kind in kinds}}
+        return found
+
+    @torch.no_grad()
+    def loaded(self) -> None:
+        """Give the model what was loaded into `tensors`."""
         if not self._precise:
-            for copy, kept in zip(self._stepped, state["copies"], strict=True):
-                copy.copy_(kept)
+            for weight, copy in zip(self._weights, self._stepped, strict=True):
+                weight.copy_(copy)
 
 
 def _parts(
@@ -113,3 +145,13 @@ def _parts(
 
 def _copy(weight: nn.Parameter) -> nn.Parameter:
     return nn.Parameter(weight.detach().float().clone())
+
+
+def _spread(value: Any, like: Tensor) -> Any:
+    """Return a tensor as `like` is: whole, or the parts of it that this rank holds."""
+    mesh = getattr(like, "device_mesh", None)
+    if mesh is None or not isinstance(value, Tensor) or value.shape != like.shape:
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(value.to(like.device), mesh, like.placements)  # type: ignore[attr-defined]

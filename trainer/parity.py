@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 from agentrl.trainer.engines.base import Engine, Request
 from agentrl.trainer.errors import ParityError
 from agentrl.trainer.model import Head
+from agentrl.trainer.spread import compute_dtype, inside, is_sharded
 
 __all__ = ["ParityGate", "default_bound"]
 
@@ -69,7 +70,7 @@ class ParityGate:
     ) -> None:
         self._model, self._engine, self._seed, self._temperature = model, engine, seed, temperature
         self._head = Head(model)
-        self.bound = default_bound(model.dtype) if bound is None else bound
+        self.bound = default_bound(compute_dtype(model)) if bound is None else bound
         self._prompt = max(1, min(_PROMPT, max_tokens - 2 * _TURN - _REPLY))
         self._two_turns = max_tokens >= 1 + 2 * _TURN + _REPLY
         self._max_tokens = max_tokens
@@ -144,11 +145,16 @@ class ParityGate:
     def _logits(self, answers: _Answers, model: PreTrainedModel) -> Tensor:
         """Return logits (N, V) in float32, on the model's device."""
         head, device = self._head if model is self._model else Head(model), model.device
+
+        def computed() -> Tensor:
+            ids = torch.tensor(answers.ids, device=device)
+            hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            found: Tensor = head(hidden[rows, places - 1]).float()
+            return found
+
         rows = torch.tensor([row for row, places in enumerate(answers.places) for _ in places], device=device)
         places = torch.tensor([place for places in answers.places for place in places], device=device)
-        hidden = model.base_model(input_ids=torch.tensor(answers.ids, device=device), use_cache=False).last_hidden_state
-        logits: Tensor = head(hidden[rows, places - 1]).float()
-        return logits
+        return inside(model, computed)
 
     def _pick(self, answers: _Answers, logits_NV: Tensor, temperature: float) -> Tensor:
         chosen = [ids[place] for ids, places in zip(answers.ids, answers.places, strict=True) for place in places]
@@ -158,6 +164,11 @@ class ParityGate:
     # -- why they differ -----------------------------------------------------------------------------------------
 
     def _explain(self, answers: _Answers, difference: float) -> str:
+        if is_sharded(self._model):  # a try more would need all ranks, and the others see no difference
+            return (
+                "the weights are spread over ranks, where no reason is looked for; the same recipe in one process "
+                "says more"
+            )
         found = (
             self._missed_update(answers, difference)
             or self._other_temperature(answers)

@@ -102,15 +102,15 @@ def make_plan(config: TrainConfig) -> Plan:
         with torch_settings(config.threads, pick_device(config.device)), Run(probe, run_dir, Progress()) as run:
             for _ in range(_PROBE_STEPS):
                 run.train_step()
-            peak_mb, device = _peak_mb(run.model.device), str(run.model.device)
-            memory = _memory(run.model, config)
+            peak_mb, device = _peak_mb(run.own.model.device), str(run.own.model.device)
+            memory = _memory(run.own.model, config)
         *_, last = read_metrics(run_dir.path / "metrics.jsonl")
     episodes = groups * config.group_size
     scale = config.groups_per_step / groups
     return Plan(
         **memory,
-        parameters=_count(run.model.parameters()),
-        trained_parameters=_count(weight for weight in run.model.parameters() if weight.requires_grad),
+        parameters=_count(run.own.model.parameters()),
+        trained_parameters=_count(weight for weight in run.own.model.parameters() if weight.requires_grad),
         device=device,
         probe_episodes=episodes,
         probe_peak_mb=peak_mb,

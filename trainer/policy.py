@@ -15,6 +15,7 @@ from agentrl.trainer.errors import RunFolderError
 from agentrl.trainer.metrics import read_metrics
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from agentrl.trainer.config import TrainConfig
@@ -55,8 +56,16 @@ def find_checkpoint(run: Path, which: str) -> Path:
     return found[max(measured, key=lambda step: (measured[step], step))]
 
 
-def load_policy(config: TrainConfig, checkpoint: Path | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_policy(
+    config: TrainConfig, checkpoint: Path | None, *, device: torch.device | None = None, precise: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load model and tokenizer of a run, as it began or as a checkpoint has them, adapters in place.
+
+    Args:
+        config: Of the run.
+        checkpoint: One of its checkpoints; None: as it began.
+        device: Where the model goes; None: as `config.device` says.
+        precise: As of `load_model`.
 
     Raises:
         ConfigError: The model cannot be loaded, or an episode does not fit.
@@ -66,7 +75,13 @@ def load_policy(config: TrainConfig, checkpoint: Path | None) -> tuple[PreTraine
 
     source = str(checkpoint) if checkpoint and not config.lora.rank else config.model
     tokenizer = load_tokenizer(source)
-    model = load_model(source, device=pick_device(config.device), dtype=config.dtype, head_dtype=config.head_dtype)
+    model = load_model(
+        source,
+        device=device or pick_device(config.device),
+        dtype=config.dtype,
+        head_dtype=config.head_dtype,
+        precise=precise,
+    )
     if config.lora.rank:
         add_adapters(model, config.lora, seed=config.seed)
         if checkpoint:

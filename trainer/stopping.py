@@ -35,6 +35,12 @@ class Stopper:
     def __init__(self) -> None:
         self._asked = False
         self._may_leave = False
+        self._num_shields = 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether SIGTERM came."""
+        return self._asked
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -62,6 +68,26 @@ class Stopper:
         finally:
             self._may_leave = False
 
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Put leaving off until the end of this block, where it would leave something half said.
+
+        Raises:
+            Terminated: SIGTERM came meanwhile, and here a run may be left.
+        """
+        self._num_shields += 1
+        try:
+            yield
+        finally:
+            self._num_shields -= 1
+        if self._asked and self._may_leave:
+            self._may_leave = False
+            raise Terminated
+
+    def go_on(self) -> None:
+        """Take it that who asked was heard: the next place may be entered again."""
+        self._asked = False
+
     def check(self) -> None:
         """Leave if SIGTERM came.
 
@@ -73,6 +99,6 @@ class Stopper:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
-        if self._may_leave:
+        if self._may_leave and not self._num_shields:
             self._may_leave = False  # once: cleaning up must not be left too
             raise Terminated

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ from agentrl.trainer.optimizer import Optimizer
 from agentrl.trainer.prefixes import Costs
 from agentrl.trainer.types import Episode
 
+if TYPE_CHECKING:
+    from agentrl.trainer.distributed.share import Share
+
 __all__ = ["Updater"]
 
 
@@ -35,9 +39,16 @@ class Updater:
         model: Trained in place.
         reference: Frozen copy for the KL; needed when `config.loss.beta > 0`.
         config: The run.
+        share: Of several ranks, this one's part of the work; None: all of it. Both models are spread over the ranks.
     """
 
-    def __init__(self, model: PreTrainedModel, reference: PreTrainedModel | None, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        reference: PreTrainedModel | None,
+        config: TrainConfig,
+        share: Share | None = None,
+    ) -> None:
         self._model, self._reference, self._config = model.eval(), reference, config  # dropout would blur the ratio
         if config.gradient_checkpointing:
             forget_activations(model)
@@ -45,6 +56,9 @@ class Updater:
         self._costs = Costs.of(model)
         self._compiled = CompiledPasses(model, config.compile)
         self._reference_head = Head(reference) if reference is not None else None
+        self._share = share
+        if share is not None:  # what was made of the models above was tried on them as a whole
+            share.spread(model, reference)
         self.optimizer = Optimizer(model, config.optim)
         self.micro_batch_tokens = config.micro_batch_tokens
         """Halved whenever memory runs out, and left there."""
@@ -100,10 +114,14 @@ class Updater:
                 for (group, member, start), row_T in zip(batch.places, logprobs_BT.cpu(), strict=True):
                     room_T = found[group, member][start:]  # a row is padded to the longest of its batch
                     room_T[: len(row_T)] += row_T[: len(room_T)]
-        return found
+        return found if self._share is None else self._share.exchanged(found)
 
     def _batches(self, episodes: Sequence[Episode], max_tokens: int) -> Iterator[MicroBatch]:
-        return micro_batches(episodes, max_tokens=max_tokens, device=self._model.device, costs=self._costs)
+        """Yield the micro-batches that are computed here."""
+        if self._share is not None:
+            max_tokens = self._share.width(episodes, max_tokens)
+        batches = micro_batches(episodes, max_tokens=max_tokens, device=self._model.device, costs=self._costs)
+        return batches if self._share is None else self._share.of(batches)
 
     def _update(
         self, episodes: Sequence[Episode], step: int, *, fresh: bool, starts: Mapping[tuple[int, int], Tensor] | None
@@ -147,8 +165,10 @@ class Updater:
                         loss.backward()  # type: ignore[no-untyped-call]
                         for name, value in measured.items():
                             sums[name] = sums.get(name, 0.0) + float(value)
-                return sums
+                return sums if self._share is None else self._share.summed(sums)
             except RuntimeError as error:
+                if self._share is not None:  # the other ranks wait in the middle of a pass
+                    raise
                 if not _is_out_of_memory(error):
                     if not self._compiled.active:
                         raise

@@ -52,6 +52,7 @@ replay.share replay.capacity
 eval.num_episodes eval.split eval.temperature eval.greedy eval.every
 checkpoint.every checkpoint.keep
 watch.on_alert watch.false_alarms watch.tolerance
+distributed.timeout_s
 """.split()
 COLDSTART_KEYS = """
 env env_kwargs level num_demonstrations demonstrations model name out seed device threads vocab_size copy_steps

@@ -50,23 +50,23 @@ def test_a_full_disk_leaves_the_older_checkpoint(
 ) -> None:
     model = tiny_model()
     folder = tmp_path / "run" / "checkpoints"
-    whole = save_checkpoint(folder, model=model, tokenizer=tokenizer, state=state_at(1), keep=1)
+    whole = save_checkpoint(folder, write=model.save_pretrained, tokenizer=tokenizer, state=state_at(1), keep=1)
     state = replace(state_at(2), optimizer={"state": {0: torch.zeros(1_000_000)}, "param_groups": []})
     message = rf"step_2 cannot be written.*agentrl train --resume {tmp_path}/run"
     with files_of_at_most(num_bytes), pytest.raises(RunFolderError, match=message):
-        save_checkpoint(folder, model=model, tokenizer=tokenizer, state=state, keep=1)
+        save_checkpoint(folder, write=model.save_pretrained, tokenizer=tokenizer, state=state, keep=1)
     assert [path.name for path in folder.iterdir()] == ["step_1"]
     assert latest_checkpoint(folder) == whole
     assert load_state(whole).step == 1
     assert weights_hash(AutoModelForCausalLM.from_pretrained(whole)) == weights_hash(model)
-    save_checkpoint(folder, model=model, tokenizer=tokenizer, state=state, keep=1)
+    save_checkpoint(folder, write=model.save_pretrained, tokenizer=tokenizer, state=state, keep=1)
     assert [path.name for path in folder.iterdir()] == ["step_2"]
 
 
 def test_remains_of_a_killed_save_are_no_checkpoint(
     tmp_path: Path, tokenizer: Any, tiny_model: Callable[..., Any]
 ) -> None:
-    more: dict[str, Any] = {"model": tiny_model(), "tokenizer": tokenizer, "keep": 2}
+    more: dict[str, Any] = {"write": tiny_model().save_pretrained, "tokenizer": tokenizer, "keep": 2}
     for name in (".tmp_step_2", ".old_step_1", ".old_step_3"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").write_text("half")
@@ -78,7 +78,9 @@ def test_remains_of_a_killed_save_are_no_checkpoint(
 
 
 def test_a_damaged_state_names_the_way_back(tmp_path: Path, tokenizer: Any, tiny_model: Callable[..., Any]) -> None:
-    saved = save_checkpoint(tmp_path, model=tiny_model(), tokenizer=tokenizer, state=state_at(1), keep=2)
+    saved = save_checkpoint(
+        tmp_path, write=tiny_model().save_pretrained, tokenizer=tokenizer, state=state_at(1), keep=2
+    )
     (saved / "trainer_state.pt").write_bytes(b"\x80half a file")
     with pytest.raises(RunFolderError, match=r"trainer_state\.pt cannot be read.*remove .*step_1 to resume"):
         load_state(saved)

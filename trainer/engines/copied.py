@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from agentrl.trainer.engines.base import TIMEOUT_S, Schedule
 from agentrl.trainer.engines.torch import LOOK_S, TorchEngine, _Row
+from agentrl.trainer.spread import whole
 
 __all__ = ["CopiedEngine"]
 
@@ -22,6 +23,7 @@ class CopiedEngine(TorchEngine):
 
     Args:
         model: The model that is trained.
+        own: Of the same shapes, to sample from; None: a copy is made.
         schedule: As of the torch engine.
         kv_cache_mb: The same.
         timeout_s: The same.
@@ -31,13 +33,14 @@ class CopiedEngine(TorchEngine):
         self,
         model: PreTrainedModel,
         *,
+        own: PreTrainedModel | None = None,
         schedule: Schedule = "eager",
         kv_cache_mb: float | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._trained = model
         self._updating = False  # no turn begins
-        own = copy.deepcopy(model).requires_grad_(False)
+        own = (copy.deepcopy(model) if own is None else own).requires_grad_(False)
         super().__init__(own, schedule=schedule, kv_cache_mb=kv_cache_mb, timeout_s=timeout_s)
 
     def update_weights(self, version: int) -> None:
@@ -56,7 +59,7 @@ class CopiedEngine(TorchEngine):
                 with torch.no_grad():
                     for own, trained in zip(self._model.parameters(), self._trained.parameters(), strict=True):
                         if trained.requires_grad:
-                            own.copy_(trained)
+                            own.copy_(whole(trained))
                 self._forget_all()
                 self.version = version
             finally:

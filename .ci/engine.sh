@@ -8,7 +8,7 @@ engine_pid_file=/var/run/docker.pid
 # Print the packages of Debian whose program or library is not here.
 sandbox_packages_missing() {
   local pair
-  for pair in dockerd:docker.io runsc:runsc iptables:iptables bwrap:bubblewrap newuidmap:uidmap unshare:util-linux \
+  for pair in dockerd:docker.io runsc:runsc iptables:iptables ip:iproute2 bwrap:bubblewrap newuidmap:uidmap unshare:util-linux \
     debootstrap:debootstrap busybox:busybox-static as:binutils; do
     PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
   done

@@ -29,7 +29,18 @@ GUIDES = (
     "sandboxes/README.md",
     *(
         f"docs/{name}.md"
-        for name in ("index", "train", "bench", "environments", "research", "rubrics", "watch", "mcp", "programs")
+        for name in (
+            "index",
+            "train",
+            "distributed",
+            "bench",
+            "environments",
+            "research",
+            "rubrics",
+            "watch",
+            "mcp",
+            "programs",
+        )
     ),
 )
 SKIPPED = {"typings", "build", "dist", "runs"}

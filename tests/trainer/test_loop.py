@@ -22,7 +22,7 @@ import torch
 from gymnasium.spaces import Text
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agentrl.trainer import loop
+from agentrl.trainer import loop, rank
 from agentrl.trainer.checkpoint import latest_checkpoint, load_state
 from agentrl.trainer.coldstart import weights_hash
 from agentrl.trainer.config import CheckpointConfig, EvalConfig, OptimConfig, TrainConfig, to_toml
@@ -372,7 +372,7 @@ def test_other_weights_in_the_engine_stop_the_run(config: TrainConfig, monkeypat
                 parameter.mul_(3)
         return TorchEngine(other)
 
-    monkeypatch.setattr(loop, "open_engine", stale)
+    monkeypatch.setattr(rank, "open_engine", stale)
     config = replace(config, eval=EvalConfig(num_episodes=0))
     with pytest.raises(ParityError, match=r"update to version 0 .* more than max_probe_difference=0\.0001"):
         run(config, "probed")

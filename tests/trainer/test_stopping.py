@@ -72,6 +72,29 @@ def test_what_may_not_be_left_is_finished_first(stopper: Stopper) -> None:
         pytest.fail("it began")
 
 
+def test_what_is_shielded_is_finished_and_then_left(stopper: Stopper) -> None:
+    said = []
+
+    def work() -> None:
+        with stopper.may_leave():
+            with stopper.shielded():
+                terminate()
+                said.append("all of it")
+            said.append("more")
+
+    with pytest.raises(Terminated):
+        work()
+    assert said == ["all of it"]
+
+
+def test_a_shield_where_nothing_may_be_left_changes_nothing(stopper: Stopper) -> None:
+    with stopper.shielded():
+        terminate()
+    assert stopper.asked
+    stopper.go_on()
+    assert not stopper.asked
+
+
 def test_cleaning_up_is_not_left(stopper: Stopper) -> None:
     cleaned = []
 

@@ -25,6 +25,7 @@ __all__ = ["SHAPES", "machine", "parser", "percentile", "random_qwen3", "report"
 # Of Qwen3 with random weights: hidden size, layers, heads, key-value heads, head size, inner size, vocabulary.
 SHAPES = {
     "tiny": (128, 4, 4, 2, 32, 384, 512),
+    "50m": (512, 12, 8, 4, 64, 1536, 32_000),
     "0.6b": (1024, 28, 16, 8, 128, 3072, 151_936),
     "4b": (2560, 36, 32, 8, 128, 9728, 151_936),
 }

@@ -205,7 +205,7 @@ class TrainConfig:
     @property
     def schedule(self) -> Schedule:
         """When waiting turns join the engine's batch."""
-        free = self.asynchronous or bool(self.engine.urls)
+        free = self.asynchronous or self.engine.remote
         return self.rollout.schedule or ("eager" if free else "exact")
 
     def _check_asynchronous(self) -> None:

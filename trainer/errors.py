@@ -5,6 +5,7 @@
     ├── RunFolderError                 the run folder: exists, unwritable, disk full, damaged
     ├── TemplateError    (ValueError)  a chat template that cannot be trained with
     ├── EngineError                    generation failed
+    │   └── PartLost                   on one part of an engine, which goes on without it
     ├── ParityError                    engine and trainer disagree on log-probabilities
     └── RankError                      another rank of the same run failed, was killed or cannot be reached
 
@@ -13,7 +14,16 @@ A bad rollout is data, not one of these: it is recorded in `Episode.failure` and
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "EngineError", "ParityError", "RankError", "RunFolderError", "TemplateError", "TrainerError"]
+__all__ = [
+    "ConfigError",
+    "EngineError",
+    "ParityError",
+    "PartLost",
+    "RankError",
+    "RunFolderError",
+    "TemplateError",
+    "TrainerError",
+]
 
 
 class TrainerError(Exception):
@@ -34,6 +44,10 @@ class TemplateError(TrainerError, ValueError):
 
 class EngineError(TrainerError):
     """The engine could not generate; an infrastructure failure, never a reward of 0."""
+
+
+class PartLost(EngineError):
+    """One part of an engine is left out, such as one server of several; the engine goes on without it."""
 
 
 class ParityError(TrainerError):

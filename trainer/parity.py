@@ -1,9 +1,10 @@
 """The parity gate: after each update, do engine and trainer mean the same by a probability?
 
-A probe of fixed prompts, drawn from the run's seed, is sampled by the engine in two turns, just as episodes are, and
-computed once more by the trainer. Where they differ by more than a bound the run stops, and the gate looks for the
-reason by trying what would explain the engine's numbers: the weights of the last update, another temperature, a cache
-that older weights have filled, another precision. It is a diagnosis, not a proof: an explanation is named when it fits.
+A probe of fixed prompts, drawn from the run's seed, is sampled by the engine in two turns, just as episodes are (by
+each part of it that holds weights of its own), and computed once more by the trainer. Where they differ by more than a
+bound the run stops, and the gate looks for the reason by trying what would explain the engine's numbers: the weights of
+the last update, another temperature, a cache that older weights have filled, another precision. It is a diagnosis, not
+a proof: an explanation is named when it fits.
 
 Legend: R rows (episodes of the probe), N sampled tokens of all rows, V vocabulary.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +21,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from agentrl.trainer.engines.base import Engine, Request
-from agentrl.trainer.errors import ParityError
+from agentrl.trainer.engines.base import Engine, Probe, Request
+from agentrl.trainer.errors import ParityError, PartLost
 from agentrl.trainer.model import Head
 from agentrl.trainer.spread import compute_dtype, inside, is_sharded
 
@@ -29,6 +31,7 @@ __all__ = ["ParityGate", "default_bound"]
 # A prompt fills a block of a prefix cache, which is 32 tokens long in vLLM on a CPU.
 _ROWS, _PROMPT, _TURN, _REPLY = 16, 40, 4, 4  # 128 sampled tokens in 8 decoding steps
 _UNCHANGED = 0.05  # of the difference: answers that moved by less were made by the weights of the answers before
+_TRIES = 10  # where all parts are lost while they are asked
 _LIKE = 4.0  # a difference within this factor of rounding's looks like rounding
 
 
@@ -74,7 +77,7 @@ class ParityGate:
         self._prompt = max(1, min(_PROMPT, max_tokens - 2 * _TURN - _REPLY))
         self._two_turns = max_tokens >= 1 + 2 * _TURN + _REPLY
         self._max_tokens = max_tokens
-        self._last: tuple[int, _Answers] | None = None
+        self._last: dict[str, tuple[int, _Answers]] = {}  # by part
 
     def check(self, version: int) -> dict[str, float]:
         """Return `sampling/logp_difference`, the mean over the probe in nats, and `sampling/logp_difference_max`.
@@ -83,21 +86,69 @@ class ParityGate:
             ParityError: The mean is above the bound; says what would explain it.
             EngineError: The engine failed.
         """
-        answers = self._ask(self._seed)
-        apart_N = (answers.logprobs_N - self._score(answers, self._model)).abs()
-        mean, most = float(apart_N.mean()), float(apart_N.max())
-        if not mean <= self.bound:  # NaN is no agreement either
-            raise ParityError(
-                f"after the update to version {version} the engine's log-probabilities differ from the trainer's by "
-                f"{mean:.3g} on average and {most:.3g} at most over {len(apart_N)} tokens of the probe, more than "
-                f"max_probe_difference={self.bound:g}: {self._explain(answers, mean)}"
-            )
-        self._last = version, answers
-        return {"sampling/logp_difference": mean, "sampling/logp_difference_max": most}
+        asked = self._ask_all()
+        owns_N = self._score_each([answers for _, answers in asked])
+        means, most = list[float](), 0.0
+        for (probe, answers), own_N in zip(asked, owns_N, strict=True):
+            apart_N = (answers.logprobs_N - own_N).abs()
+            means.append(float(apart_N.mean()))
+            most = max(most, float(apart_N.max()))
+            if not means[-1] <= self.bound:  # NaN is no agreement either
+                raise ParityError(
+                    f"after the update to version {version} {probe.name or 'the engine'}'s log-probabilities differ "
+                    f"from the trainer's by {means[-1]:.3g} on average and {float(apart_N.max()):.3g} at most over "
+                    f"{len(apart_N)} tokens of the probe, more than max_probe_difference={self.bound:g}: "
+                    f"{self._explain(answers, means[-1], probe)}"
+                )
+            self._last[probe.name] = version, answers
+        kept, kept_N = asked[0][1], owns_N[0]
+        self._engine.keep_proof(lambda probe: self._prove(probe, kept, kept_N, version))
+        return {"sampling/logp_difference": max(means), "sampling/logp_difference_max": most}
 
     # -- both sides ----------------------------------------------------------------------------------------------
 
-    def _ask(self, seed: int) -> _Answers:
+    def _ask_all(self) -> list[tuple[Probe, _Answers]]:
+        """Ask all parts at once; one that is lost meanwhile is left out."""
+
+        async def ask(probe: Probe) -> _Answers | PartLost:
+            try:
+                return await self._ask(self._seed, probe)
+            except PartLost as error:
+                return error
+
+        async def ask_each(probes: Sequence[Probe]) -> list[_Answers | PartLost]:
+            return await asyncio.gather(*map(ask, probes))
+
+        lost: list[PartLost] = []
+        for _ in range(_TRIES):
+            probes = self._engine.probes()
+            said = asyncio.run(ask_each(probes))
+            lost += [each for each in said if isinstance(each, PartLost)]
+            answered = [(part, one) for part, one in zip(probes, said, strict=True) if isinstance(one, _Answers)]
+            if answered:
+                return answered
+        raise lost[-1]
+
+    def _prove(self, probe: Probe, kept: _Answers, own_N: Tensor, version: int) -> None:
+        """Ask one part what all were asked; the model may have moved on, so what it said then is compared.
+
+        Tokens that are drawn differently, since sums round otherwise, and those behind them are left out.
+        """
+        said, at, apart = asyncio.run(self._ask(self._seed, probe)), 0, list[float]()
+        for ids, others, places in zip(said.ids, kept.ids, kept.places, strict=True):
+            same = next((i for i, (one, other) in enumerate(zip(ids, others, strict=False)) if one != other), len(ids))
+            for place in places:
+                if place < same:
+                    apart.append(abs(float(said.logprobs_N[at]) - float(own_N[at])))
+                at += 1
+        mean = sum(apart) / max(1, len(apart))
+        if not mean <= self.bound or 2 * len(apart) < len(own_N) or len(said.logprobs_N) != len(own_N):
+            raise ParityError(
+                f"{probe.name} came back and does not answer as version {version} did: of {len(own_N)} tokens of the "
+                f"probe {len(apart)} are the same, and their log-probabilities differ by {mean:.3g} on average"
+            )
+
+    async def _ask(self, seed: int, probe: Probe) -> _Answers:
         draw = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0x9A41])))
         vocabulary = self._model.config.get_text_config().vocab_size
         prompts = draw.integers(0, vocabulary, (_ROWS, self._prompt)).tolist()
@@ -123,19 +174,25 @@ class ParityGate:
             session.close()
             return ids, places, logprobs
 
-        async def talk_all() -> list[tuple[list[int], list[int], list[float]]]:
-            try:
-                return await asyncio.gather(*map(talk, range(_ROWS)))
-            finally:
-                for session in sessions:
-                    session.close()
-
-        sessions = [self._engine.session() for _ in range(_ROWS)]
-        said = asyncio.run(talk_all())
+        sessions = [probe.session() for _ in range(_ROWS)]
+        try:
+            said = await asyncio.gather(*map(talk, range(_ROWS)))
+        finally:
+            for session in sessions:
+                session.close()
         logprobs_N = torch.tensor([each for _, _, logprobs in said for each in logprobs])
         return _Answers(
             ids=[ids for ids, _, _ in said], places=[places for _, places, _ in said], logprobs_N=logprobs_N
         )
+
+    def _score_each(self, asked: Sequence[_Answers]) -> Sequence[Tensor]:
+        """Return the trainer's log-probabilities (N,) of what each part sampled, by one pass over all of it."""
+        together = _Answers(
+            ids=[ids for answers in asked for ids in answers.ids],
+            places=[places for answers in asked for places in answers.places],
+            logprobs_N=torch.cat([answers.logprobs_N for answers in asked]),
+        )
+        return torch.split(self._score(together, self._model), [len(answers.logprobs_N) for answers in asked])
 
     def _score(self, answers: _Answers, model: PreTrainedModel) -> Tensor:
         """Return the model's log-probabilities (N,) of what the engine sampled."""
@@ -163,16 +220,16 @@ class ParityGate:
 
     # -- why they differ -----------------------------------------------------------------------------------------
 
-    def _explain(self, answers: _Answers, difference: float) -> str:
+    def _explain(self, answers: _Answers, difference: float, probe: Probe) -> str:
         if is_sharded(self._model):  # a try more would need all ranks, and the others see no difference
             return (
                 "the weights are spread over ranks, where no reason is looked for; the same recipe in one process "
                 "says more"
             )
         found = (
-            self._missed_update(answers, difference)
+            self._missed_update(answers, difference, probe)
             or self._other_temperature(answers)
-            or self._stale_cache()
+            or self._stale_cache(probe)
             or self._other_precision(answers, difference)
         )
         return found or (
@@ -180,10 +237,10 @@ class ParityGate:
             "engine has other weights, or only some of them (look at tied and renamed ones first)"
         )
 
-    def _missed_update(self, answers: _Answers, difference: float) -> str:
-        if self._last is None or self._last[1].ids != answers.ids:
+    def _missed_update(self, answers: _Answers, difference: float, probe: Probe) -> str:
+        version, last = self._last.get(probe.name, (0, None))
+        if last is None or last.ids != answers.ids:
             return ""
-        version, last = self._last
         if float((last.logprobs_N - answers.logprobs_N).abs().mean()) > _UNCHANGED * difference:
             return ""
         return (
@@ -210,8 +267,8 @@ class ParityGate:
             f"training is at {self._temperature:g}; an engine must report processed log-probabilities"
         )
 
-    def _stale_cache(self) -> str:
-        fresh = self._ask(self._seed + 1)
+    def _stale_cache(self, probe: Probe) -> str:
+        fresh = asyncio.run(self._ask(self._seed + 1, probe))
         apart = float((fresh.logprobs_N - self._score(fresh, self._model)).abs().mean())
         if not apart <= self.bound:
             return ""

@@ -92,7 +92,7 @@ class Rank:
                 self._own = copy.deepcopy(self.model).to(self._device, compute_dtype(self.model))
         self.updater = Updater(self.model, self._reference(), config, share)
         self._opened = ExitStack()
-        self._helps = world is not None and not world.leads and bool(config.engine.urls)  # and does not sample
+        self._helps = world is not None and not world.leads and config.engine.remote  # and does not sample
 
     def restore(self, checkpoint: Path, state: TrainerState | None = None) -> None:
         """Take over the optimizer's state of a checkpoint, written by one process or by ranks.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-__all__ = ["COMPUTE_DTYPE", "INSIDE", "compute_dtype", "inside", "is_sharded", "tied_names", "whole"]
+__all__ = ["COMPUTE_DTYPE", "INSIDE", "architecture", "compute_dtype", "inside", "is_sharded", "tied_names", "whole"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,12 @@ COMPUTE_DTYPE: Final = "agentrl_compute_dtype"
 
 INSIDE: Final = "agentrl_inside"
 """Method of a model that is spread: runs a function while the model's own weights are whole."""
+
+
+def architecture(model: nn.Module) -> str:
+    """Return the name of a model's class, as its configuration has it."""
+    name = type(model).__name__
+    return name.removeprefix("FSDP") if is_sharded(model) else name
 
 
 def compute_dtype(model: PreTrainedModel) -> torch.dtype:

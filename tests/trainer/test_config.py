@@ -44,7 +44,8 @@ optim.max_skipped
 wrapper.use wrapper.kwargs
 rollout.concurrency rollout.max_turn_tokens rollout.max_episode_tokens rollout.turn_timeout_s rollout.episode_timeout_s
 rollout.max_retries rollout.schedule
-engine.name engine.urls engine.weights_dir engine.in_flight engine.timeout_s engine.kv_cache_mb
+engine.name engine.urls engine.servers engine.weights_dir engine.weights_host engine.health_s engine.in_flight
+engine.timeout_s engine.kv_cache_mb
 engine.gpu_memory_utilization engine.adapters engine.sleep_level
 groups.dynamic_sampling groups.max_rounds
 curriculum.max_level curriculum.raise_at curriculum.window
@@ -182,6 +183,10 @@ WRONG_VALUES = {
     "[engine]\nname = 'vllm'\ngpu_memory_utilization = 1.0": "engine.gpu_memory_utilization is 1.0, but must lie",
     "[engine]\nname = 'vllm'\nurls = ['localhost']": "engine.urls has 'localhost', which is no address",
     "[engine]\nurls = [1]": "engine.urls is [1], but must be",
+    "[engine]\nname = 'vllm'\nservers = 0": "engine.servers is 0, but must be above 0",
+    "[engine]\nname = 'vllm'\nservers = 1\nhealth_s = 0": "engine.health_s is 0, but must be above 0",
+    "[engine]\nname = 'vllm'\nservers = 2\nurls = ['http://a']": "engine.urls and engine.servers = 2 exclude each",
+    "[engine]\nname = 'vllm'\nservers = 1\nweights_dir = 'w'\nweights_host = 'h'": "engine.weights_host = 'h' exclude",
     "[checkpoint]\nkeep = 0": "checkpoint.keep is 0, but must be above 0",
 }
 NO_EFFECT = {
@@ -203,6 +208,9 @@ NO_EFFECT = {
     "[engine]\nkv_cache_mb = 64\nsleep_level = 1": "engine.sleep_level is 1, which changes nothing with engine.name",
     "[engine]\nname = 'vllm'\nweights_dir = 'w'": "engine.weights_dir is 'w', which changes nothing without",
     "[engine]\nname = 'vllm'\nurls = ['http://a']\nsleep_level = 1": "engine.sleep_level is 1, which changes",
+    "[engine]\nname = 'vllm'\nhealth_s = 2": "engine.health_s is 2, which changes nothing without engine.urls or",
+    "[engine]\nservers = 2": "engine.servers is 2, which changes nothing with engine.name 'torch'",
+    "[engine]\nname = 'vllm'\nservers = 1\nadapters = true": "engine.adapters is True, which changes nothing with",
     "stop_at_success = 1.0": "stop_at_success is 1.0, but must be 0 or more and below 1",
 }
 

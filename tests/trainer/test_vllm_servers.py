@@ -18,8 +18,8 @@ import httpx
 import pytest
 import torch
 
-from agentrl.trainer.engines import vllm_servers
 from agentrl.trainer.engines.base import Engine, Request
+from agentrl.trainer.engines.fleet import server as server_module
 from agentrl.trainer.engines.opening import open_engine
 from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.engines.vllm_setup import check_head
@@ -104,7 +104,8 @@ def test_a_server_takes_each_update_and_agrees(server: tuple[str, Any], model: A
             learn(model)
             engine.update_weights(version)
             assert gate.check(version)["sampling/logp_difference_max"] < 1e-4
-        assert list(tmp_path.iterdir()) == []  # weights are dropped when they have arrived
+        assert [each.name for each in tmp_path.iterdir()] == ["version_3"]  # for a server that returns
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_is_asked_for_the_precision_of_its_logits(
@@ -117,7 +118,7 @@ def test_a_server_is_asked_for_the_precision_of_its_logits(
         told.append((found, url))
         check_head(model, found, url=url)
 
-    monkeypatch.setattr(vllm_servers, "check_head", check)
+    monkeypatch.setattr(server_module, "check_head", check)
     model.save_pretrained(tmp_path)
     opened(load_model(str(tmp_path), device=torch.device("cpu"), dtype="bfloat16"), url).close()
     assert told == []
@@ -219,13 +220,13 @@ def test_a_server_that_hangs_or_dies_is_named(server: tuple[str, Any], model: An
     async def play(engine: Engine) -> None:
         await engine.session().generate(request)
 
-    with opened(model, url, timeout_s=3.0) as engine:
+    with opened(model, url, timeout_s=3.0, health_s=30.0) as engine:
         os.killpg(process.pid, signal.SIGSTOP)
         with pytest.raises(EngineError, match=rf"{url} did not answer within engine.timeout_s=3 while sampling a turn"):
             asyncio.run(play(engine))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        with pytest.raises(EngineError, match=rf"{url} failed while sampling a turn of 2 prompt tokens"):
+        with pytest.raises(EngineError, match=r"no server has answered for engine.timeout_s=3"):
             asyncio.run(play(engine))
-        with pytest.raises(EngineError, match=rf"{url} failed while taking over the weights of version 1"):
+        with pytest.raises(EngineError, match=rf"{url} .* while"):
             engine.update_weights(1)

@@ -31,12 +31,12 @@ def check_spread(config: TrainConfig) -> None:
     Raises:
         ConfigError: As said.
     """
-    if config.engine.name == "vllm" and not config.engine.urls:
+    if config.engine.name == "vllm" and not config.engine.remote:
         raise ConfigError(
             "engine.name is 'vllm' in the trainer's own process, which does not go with several ranks; start vLLM "
             "servers and name them: --engine.urls http://HOST:8000"
         )
-    if config.asynchronous and not config.engine.urls:
+    if config.asynchronous and not config.engine.remote:
         raise ConfigError(
             "asynchronous is true, but several ranks that sample by themselves cannot sample while they train; leave "
             "it out, or sample on vLLM servers: --engine.name vllm --engine.urls http://HOST:8000"
@@ -86,7 +86,7 @@ class Team:
         """
         if self._world.leaving:
             raise Terminated
-        if self.own.config.engine.urls:  # servers sample for all, and one process can talk to them
+        if self.own.config.engine.remote:  # servers sample for all, and one process can talk to them
             return self.own.play(tasks)
         places = _split(tasks, self._world.size)
         self._world.command("play", each=[[tasks[index] for index in part] for part in places])

@@ -30,7 +30,7 @@ from agentrl.trainer.model import pick_device
 
 __all__ = ["Place", "World", "place_here"]
 
-_WAIT: Final = timedelta(seconds=1)
+_REST_S, _LONGEST_REST_S = 0.001, 0.05
 _ACK_S: Final = 5.0
 _LOST: Final = ("gloo", "nccl", "connection", "process group", "store", "socket", "timed out")
 
@@ -215,11 +215,12 @@ class World:
     # -- parts ---------------------------------------------------------------------------------------------------
 
     def _await(self, key: str) -> None:
-        while True:
+        # Asked again and again: the store's own wait complains on standard error each time its limit is over.
+        rest_s = _REST_S
+        while not self._store.check([key]):
             self.pulse.check()
-            with contextlib.suppress(dist.DistStoreError):  # not there yet
-                self._store.wait([key], _WAIT)
-                return
+            time.sleep(rest_s)
+            rest_s = min(1.5 * rest_s, _LONGEST_REST_S)
 
     def _asked(self, said: str) -> None:
         """Have this process's own handler of SIGTERM leave what rank 0 has left, see `stopping.py`."""

@@ -9,4 +9,4 @@ ENGINES: dict[str, str] = {
 """What opens each engine, with the arguments of `opening.open_engine`."""
 
 SERVERS = "agentrl.trainer.engines.vllm_servers:VllmServers"
-"""What opens vLLM where `urls` are given."""
+"""What opens vLLM where servers are named or started."""

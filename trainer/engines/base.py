@@ -7,14 +7,14 @@ that an engine may keep its cache between turns; `forget` ends the episode.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Self
 
 from agentrl.trainer.types import Completion
 
-__all__ = ["TIMEOUT_S", "Engine", "Request", "Schedule", "Session"]
+__all__ = ["TIMEOUT_S", "Engine", "Probe", "Proof", "Request", "Schedule", "Session"]
 
 TIMEOUT_S: Final = 600.0
 """Of what an engine is asked for, unless `engine.timeout_s` says otherwise."""
@@ -55,6 +55,18 @@ class Session(ABC):
         """End the stream; may be called twice."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A part of an engine that may hold weights of its own, such as one server of several."""
+
+    name: str  # "": the engine is one part
+    session: Callable[[], Session]  # opens a stream that stays on this part; PartLost where it is lost
+
+
+Proof = Callable[[Probe], None]
+"""Asks a part once more what the others were asked; raises ParityError where it answers otherwise."""
+
+
 class Engine(ABC):
     """Something that samples from the current weights."""
 
@@ -72,6 +84,17 @@ class Engine(ABC):
         Raises:
             EngineError: When a turn is being sampled.
         """
+
+    def probes(self) -> Sequence[Probe]:
+        """Return the parts that each have to be proved after an update; at least one.
+
+        Raises:
+            EngineError: None is left.
+        """
+        return [Probe(name="", session=self.session)]
+
+    def keep_proof(self, proof: Proof) -> None:  # noqa: B027, most engines have no part that comes back
+        """Be given what a part has to pass that comes back before the next update."""
 
     def metrics(self) -> dict[str, float]:
         """Return figures of the time since the last call, `engine/…`; none unless an engine has some to tell."""

@@ -53,7 +53,7 @@ def open_engine(
             beside=beside,
             own=own,
         )
-    module, _, opener = (SERVERS if options.urls else ENGINES[options.name]).partition(":")
+    module, _, opener = (SERVERS if options.remote else ENGINES[options.name]).partition(":")
     engine: Engine = getattr(import_module(module), opener)(
         model, max_tokens=max_tokens, max_sessions=max_sessions, schedule=schedule, options=options
     )

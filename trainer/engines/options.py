@@ -23,7 +23,10 @@ class EngineConfig:
 
     name: str = "torch"  # torch, or vllm
     urls: tuple[str, ...] = ()  # vllm: addresses of servers that run already; none: in the trainer's own process
-    weights_dir: str | None = None  # vllm with urls: folder that the servers see too; none: a temporary one
+    servers: int | None = None  # vllm: how many servers the run starts on this machine, in place of urls
+    weights_dir: str | None = None  # vllm servers: folder that they see too, for weights; none: over HTTP
+    weights_host: str | None = None  # vllm servers: HOST or HOST:PORT for weights over HTTP; none: 127.0.0.1
+    health_s: float | None = None  # vllm servers: between two looks, and for an answer to each; none: 5
     in_flight: str | None = None  # vllm: turns under way at an update: finish (default), keep or abort
     timeout_s: float | None = None  # of one pass (torch), or of one turn once it runs and one update (vllm); none: 600
     kv_cache_mb: int | None = None  # torch, or vllm in process on a CPU: of keys and values; none: for all episodes
@@ -43,17 +46,31 @@ class EngineConfig:
                 f"engine.{foreign[0]} is {getattr(self, foreign[0])!r}, which changes nothing with engine.name "
                 "'torch'; leave it out, or write name = 'vllm'"
             )
-        local = ("kv_cache_mb", "gpu_memory_utilization", "adapters", "sleep_level")
-        unused = local if self.urls else ("weights_dir",)
+        if self.urls and self.servers is not None:
+            raise ConfigError(
+                f"engine.urls and engine.servers = {self.servers} exclude each other: servers that run already, or "
+                "some that the run starts; leave one of them out"
+            )
+        if self.servers is not None and self.servers < 1:
+            raise ConfigError(f"engine.servers is {self.servers}, but must be above 0; leave it out for none")
+        unused: tuple[str, ...] = ("weights_dir", "weights_host", "health_s")
+        where = "without engine.urls or engine.servers"
+        if self.urls:
+            unused = ("kv_cache_mb", "gpu_memory_utilization", "adapters", "sleep_level")
+            where = "beside engine.urls: say it where the servers are started"
+        elif self.servers:
+            unused, where = ("adapters", "sleep_level"), "with engine.servers, which get all weights and do not sleep"
         for name in unused:
             if name in given:
-                where = (
-                    "beside engine.urls: say it where the servers are started" if self.urls else "without engine.urls"
-                )
                 raise ConfigError(f"engine.{name} is {getattr(self, name)!r}, which changes nothing {where}")
         if self.in_flight not in (None, *_IN_FLIGHT):
             raise ConfigError(f"engine.in_flight is {self.in_flight!r}; there are {', '.join(_IN_FLIGHT)}")
-        for name in ("timeout_s", "kv_cache_mb"):
+        if self.weights_dir and self.weights_host:
+            raise ConfigError(
+                f"engine.weights_dir and engine.weights_host = {self.weights_host!r} exclude each other: weights go "
+                "through a folder or over HTTP; leave one of them out"
+            )
+        for name in ("timeout_s", "kv_cache_mb", "health_s"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"engine.{name} is {value!r}, but must be above 0")
@@ -73,3 +90,8 @@ class EngineConfig:
                 raise ConfigError(
                     f"engine.urls has {url!r}, which is no address; write one such as http://127.0.0.1:8000"
                 )
+
+    @property
+    def remote(self) -> bool:
+        """Whether turns are sampled by servers."""
+        return bool(self.urls) or self.servers is not None

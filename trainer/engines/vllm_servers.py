@@ -1,158 +1,65 @@
-"""vLLM as servers over HTTP: episodes are spread over them, and weights reach them through a folder that they see too.
+"""vLLM as servers over HTTP: episodes are spread over them, and each update reaches all of them.
 
-Started by the user, one command each, on the machine or on others that mount `engine.weights_dir`:
+`engine.servers = N` starts them on this machine, for the run. Or start them yourself, one command each, on this machine
+or on others, and name them in `engine.urls`:
 
     VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --logprobs-mode processed_logprobs --generation-config vllm \\
         --worker-extension-cls agentrl.trainer.engines.vllm_worker.WeightsExtension
 
 On a CPU add `--enforce-eager --no-enable-chunked-prefill` (vLLM 0.32 fails on a chunk of a seeded request); its build
-has no `vllm` command, so that `python -m vllm.entrypoints.openai.api_server --model MODEL` takes its place.
+has no `vllm` command, so that `python -m vllm.entrypoints.openai.api_server --model MODEL` takes its place. Whoever
+reaches such a server can give it other weights, so let only the trainer reach it.
 
-At an update a server is paused, told the folder, its prefix cache emptied, and resumed; turns under way are finished,
-kept or aborted by the server itself. Limits: arrival decides the batches, so runs are not reproducible bit by bit, and
-a turn that is cancelled goes on in its server. Weights are not sent by NCCL: no GPU was at hand to try it on.
+At an update each server is paused, told where the weights are, its prefix cache emptied, and resumed; turns under way
+are finished, kept or aborted by the server itself. Weights go over HTTP from this process, at `engine.weights_host`, or
+through a folder that all see, `engine.weights_dir`. A server that dies, hangs or refuses is left out, and its turns are
+asked for on another; the run ends once none has answered for `engine.timeout_s` (`fleet/fleet.py`).
+
+Limits: arrival decides the batches, so runs are not reproducible bit by bit. A completion carries the version that its
+server held when the turn was sent; one that arrives just behind an update is sampled from newer weights than it says.
+Weights are not sent by NCCL: no GPU was at hand to try it on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import shutil
-import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import concurrent.futures
+import contextlib
+import ipaddress
+import json
+import threading
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-import httpx
-from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-from agentrl.trainer.engines.base import TIMEOUT_S, Engine, Request, Schedule, Session
+from agentrl.trainer.engines.base import TIMEOUT_S, Engine, Probe, Proof, Request, Schedule, Session
+from agentrl.trainer.engines.fleet.fleet import Fleet, Seat
+from agentrl.trainer.engines.fleet.launching import arguments_of, served_config
+from agentrl.trainer.engines.fleet.process import Launched
+from agentrl.trainer.engines.fleet.server import Server
+from agentrl.trainer.engines.fleet.weights import FolderShelf, HttpShelf, Shelf
 from agentrl.trainer.engines.options import EngineConfig
-from agentrl.trainer.engines.vllm_setup import check_head, check_version
+from agentrl.trainer.engines.vllm_setup import check_version
 from agentrl.trainer.errors import ConfigError, EngineError
-from agentrl.trainer.lora import merged_weights
-from agentrl.trainer.model import head_dtype
 from agentrl.trainer.types import Completion
 
 __all__ = ["VllmServers"]
 
+T = TypeVar("T")
 _PAUSE = {"finish": "wait", "keep": "keep", "abort": "abort"}
-_ENDS: dict[str, Literal["stop", "length", "abort"]] = {"stop": "stop", "length": "length", "abort": "abort"}
-_EXTENSION = "agentrl.trainer.engines.vllm_worker.WeightsExtension"
-
-
-class _Server:
-    """One address."""
-
-    def __init__(self, url: str, client: httpx.Client, timeout_s: float) -> None:
-        self.url, self._client, self._timeout_s = url.rstrip("/"), client, timeout_s
-        self.model = ""
-
-    def call(self, method: str, path: str, what: str, **more: Any) -> Any:
-        """Ask; return the JSON of the answer.
-
-        Raises:
-            EngineError: No answer in time, or one that says no.
-        """
-        try:
-            answer = self._client.request(method, self.url + path, **more)
-        except httpx.TimeoutException as error:
-            raise EngineError(
-                f"{self.url} did not answer within engine.timeout_s={self._timeout_s:g} while {what}"
-            ) from error
-        except httpx.HTTPError as error:
-            raise EngineError(
-                f"{self.url} failed while {what}: {type(error).__name__}: {error}; see the server's own output"
-            ) from error
-        if answer.status_code != 200:
-            raise EngineError(f"{self.url} refused while {what}: {answer.status_code} {answer.text[:500]}")
-        return answer.json() if answer.content else None
-
-    def check(self, model: PreTrainedModel, max_tokens: int) -> None:
-        """Ask what it is.
-
-        Raises:
-            ConfigError: It does not answer, is of another version, too short, or takes no weights.
-        """
-        try:
-            self.call("GET", "/health", "asking whether it is there")
-            version = self.call("GET", "/version", "asking for its version")["version"]
-            models = self.call("GET", "/v1/models", "asking for its model")["data"]
-        except EngineError as error:
-            raise ConfigError(f"engine.urls: {error}; start it as agentrl.trainer.engines.vllm_servers says") from error
-        check_version(str(version), where=self.url)
-        self.model, longest = models[0]["id"], models[0].get("max_model_len")
-        if longest is not None and longest < max_tokens:
-            raise ConfigError(
-                f"{self.url} takes {longest} tokens, and rollout.max_episode_tokens is {max_tokens}; start it with "
-                f"--max-model-len {max_tokens}"
-            )
-        try:
-            self.call("GET", "/is_paused", "asking whether it is paused")
-        except EngineError as error:
-            raise ConfigError(f"{self.url} takes no weights; start it with VLLM_SERVER_DEV_MODE=1 ({error})") from error
-        if head_dtype(model) != model.dtype:
-            body = {"method": "agentrl_head_dtype"}
-            told = self.call("POST", "/collective_rpc", "asking for the precision of its logits", json=body)
-            check_head(model, told["results"], url=self.url)
-
-    def generate(self, request: Request, version: int) -> Completion:
-        """Sample one turn."""
-        what = f"sampling a turn of {len(request.prompt_ids)} prompt tokens and at most {request.max_new_tokens} new"
-        body = {
-            "model": self.model,
-            "prompt": list(request.prompt_ids),
-            "max_tokens": request.max_new_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed & (2**63 - 1),
-            "stop_token_ids": sorted(request.stop_ids),
-            "ignore_eos": True,  # what ends a turn is in the request
-            "logprobs": 0,
-            "return_token_ids": True,
-            "return_tokens_as_token_ids": True,
-            "skip_special_tokens": False,
-            "cache_salt": str(version),
-        }
-        choice = self.call("POST", "/v1/completions", what, json=body)["choices"][0]
-        ids = choice.get("token_ids") or []
-        logprobs = (choice.get("logprobs") or {}).get("token_logprobs") or []
-        end = _ENDS.get(choice.get("finish_reason") or "")
-        if end is None or len(ids) != len(logprobs):
-            raise EngineError(
-                f"{self.url} answered {len(ids)} tokens, {len(logprobs)} log-probabilities and the end "
-                f"{choice.get('finish_reason')!r} while {what}"
-            )
-        return Completion(token_ids=ids, logprobs=logprobs, finish=end, version=version)
-
-    def load(self, folder: Path, num_tensors: int, version: int, pause: str) -> None:
-        """Pause, take over the weights in a folder, empty the prefix cache, go on."""
-        what = f"taking over the weights of version {version}"
-        self.call("POST", "/pause", what, params={"mode": pause, "clear_cache": "true"})
-        try:
-            try:
-                taken = self.call(
-                    "POST", "/collective_rpc", what, json={"method": "agentrl_load", "args": [str(folder)]}
-                )
-            except EngineError as error:
-                raise EngineError(f"{error}; is it started with --worker-extension-cls {_EXTENSION}?") from error
-            if not taken or any(each.get("tensors") != num_tensors for each in taken["results"]):
-                raise EngineError(f"{self.url} took {taken} of {num_tensors} weight tensors in {folder}")
-            emptied = self.call("POST", "/reset_prefix_cache", what, params={"reset_running_requests": "true"})
-            if not emptied["success"]:
-                raise EngineError(f"{self.url} would not empty its prefix cache, which older weights have filled")
-        finally:
-            self.call("POST", "/resume", what)
+_HEALTH_S = 5.0
+_CLOSE_S = 10.0
 
 
 class _ServersSession(Session):
-    def __init__(self, engine: VllmServers, server: _Server) -> None:
-        self._engine, self._server = engine, server
+    def __init__(self, engine: VllmServers, seat: Seat) -> None:
+        self._engine, self._seat = engine, seat
         self._busy = self._closed = False
 
     async def generate(self, request: Request) -> Completion:
-        self._engine.check()
         if self._busy or self._closed:
             raise EngineError("the session is closed, or still samples a turn: await that one first")
         if request.max_new_tokens < 1 or not request.prompt_ids:
@@ -161,31 +68,33 @@ class _ServersSession(Session):
             )
         self._busy = True
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._engine.pool, self._server.generate, request, self._engine.version)
+            return await asyncio.wrap_future(self._engine._begin(self._engine._fleet.turn(self._seat, request)))
         finally:
             self._busy = False
 
     def forget(self) -> None:
-        """Nothing: vLLM's cache finds prefixes by their tokens and drops what is not used."""
+        """The next episode may go to another server; vLLM itself drops what is not used."""
+        self._engine._soon(self._seat.leave)
 
     def close(self) -> None:
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            self.forget()
 
 
 class VllmServers(Engine):
-    """Sample on servers that run already; see the module for how to start one.
+    """Sample on servers that run already, or that are started for the run; see the module.
 
     Args:
         model: The trainer's, whose weights the servers get.
         max_tokens: Of an episode.
         max_sessions: Turns asked for at once.
         schedule: Must be "eager".
-        options: `engine.*` of the configuration, with `urls`.
+        options: `engine.*` of the configuration, with `urls` or `servers`.
 
     Raises:
         ConfigError: A server is not there, not of a version that is known, or not started as it must be.
-        EngineError: A server does not take the weights.
+        EngineError: A server does not start, or does not take the weights.
     """
 
     def __init__(
@@ -195,75 +104,157 @@ class VllmServers(Engine):
             raise ConfigError(
                 f"rollout.schedule is {schedule!r}, but servers batch turns as they come; type --rollout.schedule eager"
             )
-        timeout_s = options.timeout_s or TIMEOUT_S
-        self._model, self._pause = model, _PAUSE[options.in_flight or "finish"]
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=max_sessions)
-        # No proxy of the environment: a server is where its address says.
-        self._client = httpx.Client(timeout=httpx.Timeout(timeout_s, connect=10.0), limits=limits, trust_env=False)
-        self.pool = ThreadPoolExecutor(max_sessions, thread_name_prefix="agentrl-vllm")
-        self._servers = [_Server(url, self._client, timeout_s) for url in options.urls]
-        self._turns = itertools.cycle(self._servers)
-        self._temporary = None if options.weights_dir else tempfile.mkdtemp(prefix="agentrl-weights-")
-        self._folder = Path(self._temporary or str(options.weights_dir)).resolve()
-        self._closed = False
+        self._model, self._closed = model, False
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="agentrl-servers", daemon=True)
+        self._launched: list[Launched] = []
+        self._shelf: Shelf | None = None
+        self._thread.start()
         try:
-            for server in self._servers:
-                server.check(model, max_tokens)
-            self.update_weights(0)
+            self._shelf = _shelf(options)
+            if options.servers:
+                self._launch(options, max_tokens=max_tokens, max_sessions=max_sessions)
+            self._fleet: Fleet = self._wait(self._made(options, max_tokens))
+            self._wait(self._fleet.open())
+            self._wait(self._fleet.begin(self._shelf.put(model, 0)))
         except BaseException:
             self.close()
             raise
 
     def session(self) -> Session:
-        self.check()
-        return _ServersSession(self, next(self._turns))
+        self._check()
+        return _ServersSession(self, Seat())
 
     def update_weights(self, version: int) -> None:
-        """Write the weights to the folder and have every server load them.
+        """Give the weights to every server that takes part; one that does not take them is left out.
 
         Raises:
-            EngineError: The folder cannot be written, or a server does not take them.
+            EngineError: The weights cannot be written, or no server is left.
         """
-        self.check()
-        folder = self._folder / f"version_{version}"
-        try:
-            num_tensors = _write(self._model, folder)
-        except OSError as error:
-            raise EngineError(f"weights cannot be written to {folder}: {error}; free some space, or mend it") from error
-        try:
-            with ThreadPoolExecutor(len(self._servers)) as pool:
-                jobs = [pool.submit(each.load, folder, num_tensors, version, self._pause) for each in self._servers]
-            _raise_first([job.exception() for job in jobs])
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._check()
+        assert self._shelf is not None
+        self._wait(self._fleet.update(self._shelf.put(self._model, version)))
         self.version = version
 
-    def check(self) -> None:
-        """Raise EngineError when it is closed."""
+    def probes(self) -> Sequence[Probe]:
+        """Return a part for each server with the current weights."""
+        self._check()
+        return [self._probe(server) for server in self._wait(self._fleet.provable())]
+
+    def keep_proof(self, proof: Proof) -> None:
+        """Keep what a server that returns has to pass."""
+
+        async def prove(server: Server) -> None:
+            await asyncio.to_thread(proof, self._probe(server))
+
+        self._check()
+        self._wait(self._fleet.keep_proof(prove))
+
+    def metrics(self) -> dict[str, float]:
+        """Return `engine/servers_up`, and what happened since the last call; docs/train.md has the names."""
+        fleet = self._fleet
+        found = {
+            "engine/servers_up": sum(each.state == "up" for each in fleet.servers),
+            "engine/servers_lost": fleet.lost,
+            "engine/servers_returned": fleet.returned,
+            "engine/servers_restarted": fleet.restarted,
+            "engine/reissued_turns": fleet.reissued,
+        }
+        fleet.lost = fleet.returned = fleet.restarted = fleet.reissued = 0
+        return {name: float(value) for name, value in found.items()}
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for each in self._launched:
+            each.ask_to_end()
+        with contextlib.suppress(concurrent.futures.TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(_CLOSE_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_S)
+        if not self._thread.is_alive():
+            self._loop.close()
+        for each in self._launched:
+            each.close()
+        if self._shelf is not None:
+            self._shelf.close()
+
+    # -- the engine's thread -------------------------------------------------------------------------------------
+
+    async def _made(self, options: EngineConfig, max_tokens: int) -> Fleet:
+        timeout_s, health_s = options.timeout_s or TIMEOUT_S, options.health_s or _HEALTH_S
+        addresses: list[tuple[str, Launched | None]] = [(url, None) for url in options.urls]
+        addresses += [(each.url, each) for each in self._launched]
+        servers = [
+            Server(url, timeout_s=timeout_s, health_s=health_s, launched=launched) for url, launched in addresses
+        ]
+        return Fleet(
+            servers,
+            model=self._model,
+            max_tokens=max_tokens,
+            pause=_PAUSE[options.in_flight or "finish"],
+            timeout_s=timeout_s,
+            health_s=health_s,
+        )
+
+    async def _end(self) -> None:
+        if hasattr(self, "_fleet"):
+            await self._fleet.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._loop.shutdown_default_executor(), _CLOSE_S / 2)
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        if self._closed:
+            work.close()
+            self._check()
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._begin(work).result()
+
+    def _soon(self, work: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(work)
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _launch(self, options: EngineConfig, *, max_tokens: int, max_sessions: int) -> None:
+        check_version()
+        command, settings = arguments_of(self._model, max_tokens=max_tokens, max_sessions=max_sessions, options=options)
+        config = json.dumps(served_config(self._model))
+        self._launched = [Launched(command, each, files={"config.json": config}) for each in settings]
+        for each in self._launched:
+            each.start()
+
+    def _probe(self, server: Server) -> Probe:
+        return Probe(name=server.url, session=lambda: _ServersSession(self, Seat(server)))
+
+    def _check(self) -> None:
         if self._closed:
             raise EngineError("the engine is closed")
 
-    def close(self) -> None:
-        self._closed = True
-        self._client.close()
-        self.pool.shutdown(wait=False, cancel_futures=True)
-        if self._temporary:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+
+def _shelf(options: EngineConfig) -> Shelf:
+    if options.weights_dir:
+        return FolderShelf(Path(options.weights_dir))
+    host = options.weights_host
+    away = [url for url in options.urls if not _is_here(urlsplit(url).hostname or "")]
+    if away and (host is None or _is_here(urlsplit(f"//{host}").hostname or "")):
+        raise ConfigError(
+            f"{away[0]} is on another machine and cannot fetch weights from {host or '127.0.0.1'}; write "
+            "engine.weights_host = an address of this machine that it reaches, or engine.weights_dir = a folder that "
+            "both see"
+        )
+    return HttpShelf(host or "127.0.0.1")
 
 
-def _write(model: PreTrainedModel, folder: Path) -> int:
-    """Write the weights as one file of safetensors, a tied tensor once; return how many there are."""
-    owners: dict[int, str] = {}
-    state = model.state_dict()
-    tied = {name for name, value in state.items() if owners.setdefault(value.data_ptr(), name) != name}
-    weights = {name: value.detach().cpu().contiguous() for name, value in merged_weights(model) if name not in tied}
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    save_file(weights, folder / "model.safetensors")
-    return len(weights)
-
-
-def _raise_first(errors: Sequence[BaseException | None]) -> None:
-    for error in errors:
-        if error is not None:
-            raise error
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.model import head_dtype
+from agentrl.trainer.spread import compute_dtype
 
 __all__ = ["FIRST", "LAST", "check_head", "check_version", "quiet_vllm"]
 
@@ -63,7 +64,7 @@ def check_head(model: PreTrainedModel, found: Sequence[str], *, url: str | None 
         ConfigError: The trainer's output layer is widened and vLLM's is not; says how it can be.
     """
     wanted = str(head_dtype(model)).removeprefix("torch.")
-    if head_dtype(model) == model.dtype or set(found) == {wanted}:
+    if head_dtype(model) == compute_dtype(model) or set(found) == {wanted}:
         return
     if url:
         where, mend = url, f'start it with --hf-overrides \'{{"head_dtype": "{wanted}"}}\''

@@ -5,14 +5,23 @@
     ├── RunFolderError                 the run folder: exists, unwritable, disk full, damaged
     ├── TemplateError    (ValueError)  a chat template that cannot be trained with
     ├── EngineError                    generation failed
-    └── ParityError                    engine and trainer disagree on log-probabilities
+    ├── ParityError                    engine and trainer disagree on log-probabilities
+    └── WorkersError                   the processes that hold the environments cannot be had, or are lost
 
 A bad rollout is data, not one of these: it is recorded in `Episode.failure` and counted.
 """
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "EngineError", "ParityError", "RunFolderError", "TemplateError", "TrainerError"]
+__all__ = [
+    "ConfigError",
+    "EngineError",
+    "ParityError",
+    "RunFolderError",
+    "TemplateError",
+    "TrainerError",
+    "WorkersError",
+]
 
 
 class TrainerError(Exception):
@@ -37,3 +46,7 @@ class EngineError(TrainerError):
 
 class ParityError(TrainerError):
     """Engine and trainer log-probabilities differ by more than the bound after a weight update."""
+
+
+class WorkersError(TrainerError):
+    """The worker processes that hold the environments cannot be had in time, or are all lost."""

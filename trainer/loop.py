@@ -43,6 +43,7 @@ from agentrl.trainer.store import RolloutStore
 from agentrl.trainer.types import Episode
 from agentrl.trainer.update import Updater
 from agentrl.trainer.watch.live import LiveWatch
+from agentrl.trainer.workers import open_workers
 
 __all__ = ["train"]
 
@@ -119,6 +120,7 @@ class Run:
                 bound=config.max_probe_difference,
             )
             self.parity.check(self.step)
+            workers = opened.enter_context(open_workers(config.env_workers, config.ray))
             self.rollouts = Rollouts(
                 env_id=next(iter(self.envs)),
                 env_kwargs=config.env_kwargs,
@@ -126,6 +128,7 @@ class Run:
                 chat=self.chat,
                 config=config.rollout,
                 wrapper=config.wrapper,
+                workers=workers,
             )
             opened.callback(self.rollouts.close)
             self.memory = MemoryWatch(config.max_memory_mb, self.rollouts.close)

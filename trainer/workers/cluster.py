@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import os
@@ -16,7 +17,7 @@ from typing import Any, Final
 from agentrl.trainer.errors import ConfigError, WorkersError
 from agentrl.trainer.workers.config import RayConfig
 
-__all__ = ["joined"]
+__all__ = ["answers", "joined"]
 
 _OBJECTS: Final = 128 * 2**20  # bytes of shared memory of a cluster of our own: what travels is small
 _KNOCK_S: Final = 5.0
@@ -41,6 +42,8 @@ def joined(config: RayConfig, num_workers: int) -> Iterator[Any]:
         return
     address = config.address or os.environ.get("RAY_ADDRESS") or "local"
     _knock(address)
+    # Ray would end this process when its head is away for a minute; `RayWorkers` says so before, and as an error.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "86400")
     own = {}
     if address == "local":
         own = {
@@ -60,6 +63,19 @@ def joined(config: RayConfig, num_workers: int) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+async def answers(address: str, timeout_s: float) -> bool:
+    """Return whether something takes connections at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            writer.close()
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        return False
+    return True
 
 
 def _knock(address: str) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final, Self
 from agentrl.trainer.desk import EnvFailure
 from agentrl.trainer.errors import WorkersError
 from agentrl.trainer.workers.actor import EnvWorker
-from agentrl.trainer.workers.cluster import joined
+from agentrl.trainer.workers.cluster import answers, joined
 from agentrl.trainer.workers.config import RayConfig, num_workers_of
 from agentrl.trainer.workers.desks import Call, RayDesk, RayDesks, Worker
 from agentrl.trainer.workers.wire import decode
@@ -33,6 +33,8 @@ _LEAVE_S: Final = 5.0  # that workers have to end by themselves
 _MOST_STUCK: Final = 64  # threads left behind in a worker, before another takes its place
 _RESTARTS: Final = 3  # of each worker within a minute, on average
 _MINUTE_S: Final = 60.0
+_HEAD_S: Final = 30.0  # that the head may be away
+_KNOCK_S: Final = 3.0
 
 
 Batches = defaultdict[Worker, list[tuple[Any, ...]]]
@@ -140,6 +142,18 @@ class RayWorkers:
         if (found := len(self.places())) < self._num:
             raise WorkersError(self._no_room(found))
         self._is_open = True
+        self._spawn(self._watch_head())
+
+    async def _watch_head(self) -> None:
+        """End the run when the head is gone: what is under way may go on without it, but nothing new may begin."""
+        address = self._ray.get_runtime_context().gcs_address
+        seen = self._loop.time()
+        while self._loop.time() - seen < _HEAD_S:
+            await asyncio.sleep(_KNOCK_S)
+            if await answers(address, _KNOCK_S):
+                seen = self._loop.time()
+        self._last = "start it again, and then: agentrl train --resume RUN"
+        self._break(f"the Ray head at {address} has not answered for {_HEAD_S:g} s")
 
     def _launch(self) -> None:
         paths = [path or os.getcwd() for path in sys.path]
@@ -214,6 +228,7 @@ class RayWorkers:
             worker.stuck.add(desk.place)  # until it comes back
             if len(worker.stuck) > _MOST_STUCK and worker.is_ready:
                 self._retire(worker)
+            self._end_retired(worker)
 
     def _settle(self, worker: Worker, ended: list[tuple[int, Any]]) -> None:
         for number, told in ended:
@@ -224,6 +239,9 @@ class RayWorkers:
             elif (call := worker.calls.pop(number, None)) is not None:
                 call.desk.num_calls -= 1
                 call.done(*decode(told, call.what))
+        self._end_retired(worker)
+
+    def _end_retired(self, worker: Worker) -> None:
         if worker.is_retired and worker.num_used == 0:
             self._ray.kill(worker.handle)
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import sleeping_env
 from common import parser, report, versions
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def at_desks(
-    open_desks: Callable[[Callable[[str], object]], Desks], pids: list[int], count: int, seconds: float, scale: float
+    open_desks: Callable[[Callable[[str], Any]], Desks], pids: list[int], count: int, seconds: float, scale: float
 ) -> tuple[float, float, float]:
     """Return share, steps a second and processor seconds a step, of environments at desks."""
     desks = open_desks(partial(make_env, kwargs={"scale": scale}, wrapper=WrapperConfig()))

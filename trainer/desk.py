@@ -26,7 +26,7 @@ from agentrl.trainer.errors import ConfigError
 __all__ = ["Allowance", "Desk", "Desks", "Done", "EnvFailure", "ThreadDesk"]
 
 T = TypeVar("T")
-Job = Callable[[gymnasium.Env[Any, Any]], T]
+Job = Callable[[Any], T]
 Done = Callable[[Any, Exception | None], None]
 """Told what a job returned, or what it raised; from any thread."""
 _CLOSE_S = 5.0

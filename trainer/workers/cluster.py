@@ -21,6 +21,7 @@ __all__ = ["answers", "joined"]
 
 _OBJECTS: Final = 128 * 2**20  # bytes of shared memory of a cluster of our own: what travels is small
 _KNOCK_S: Final = 5.0
+_STARTS: Final = 3  # of a cluster of our own: Ray gives a head half a minute, which a busy machine may exceed
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def joined(config: RayConfig, num_workers: int) -> Iterator[Any]:
     _knock(address)
     # Ray would end this process when its head is away for a minute; `RayWorkers` says so before, and as an error.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "86400")
-    own = {}
+    own: dict[str, Any] = {}
     if address == "local":
         own = {
             "num_cpus": max(1, math.ceil(num_workers * config.num_cpus)),
@@ -53,12 +54,16 @@ def joined(config: RayConfig, num_workers: int) -> Iterator[Any]:
             "object_store_memory": _OBJECTS,
         }
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports to nobody
-    try:
-        with _signals_kept(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ray.init(address, log_to_driver=False, logging_level="error", **own)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-        raise WorkersError(f"the Ray cluster at {address} cannot be joined: {error}") from error
+    for left in reversed(range(_STARTS if own else 1)):
+        try:
+            with _signals_kept(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(address, log_to_driver=False, logging_level="error", **own)
+            break
+        except Exception as error:  # Ray raises bare ones
+            ray.shutdown()
+            if not left:
+                raise WorkersError(f"the Ray cluster at {address} cannot be joined: {error}") from error
     try:
         yield ray
     finally:

@@ -76,6 +76,7 @@ class RayWorkers:
         self._waiting: list[Call] = []  # until a worker is ready
         self._numbers = itertools.count()
         self._restarts: list[float] = []
+        self._seen = 0.0  # when a worker was ready last, while none is
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken = ""  # why nothing can be played any more
         self._last = "none was ready"  # why a worker was lost last
@@ -247,6 +248,7 @@ class RayWorkers:
 
     def _retire(self, worker: Worker) -> None:
         """Give a worker no more environments, have another take its place, and end it once nobody needs it."""
+        self._seen = self._loop.time()
         worker.is_ready, worker.is_retired = False, True
         for desk in worker.desks.values():
             desk.is_usable = False
@@ -255,6 +257,8 @@ class RayWorkers:
 
     def _lose(self, worker: Worker, error: Exception) -> None:
         """Fail what was at work in a worker, and have another take its place."""
+        if worker.is_ready:
+            self._seen = self._loop.time()
         worker.is_ready, worker.is_lost = False, True
         self._workers.remove(worker)
         if not worker.is_retired:
@@ -277,7 +281,7 @@ class RayWorkers:
 
     async def _replace(self) -> None:
         """Start a worker in place of one, unless that happened too often, or none comes back in time."""
-        while True:
+        while not self._broken:
             now = self._loop.time()
             self._restarts = [each for each in self._restarts if now - each < _MINUTE_S]
             if len(self._restarts) < _RESTARTS * self._num:
@@ -286,11 +290,13 @@ class RayWorkers:
                 self._break(f"all workers are lost, after {len(self._restarts)} restarts within a minute; the last")
                 return
             await asyncio.sleep(1.0)
-        self._restarts.append(now)
+        if self._broken:
+            return
+        self._restarts.append(self._loop.time())
         self._launch()
         if not self.places():
             await asyncio.sleep(self._config.start_timeout_s)
-            if not self.places():
+            if not self.places() and self._loop.time() - self._seen >= self._config.start_timeout_s:
                 self._break(f"no worker has come back within {self._config.start_timeout_s:g} s; the last was lost")
 
     def _break(self, why: str) -> None:
@@ -322,9 +328,8 @@ class RayWorkers:
         with contextlib.suppress(TimeoutError):  # what their environments share, such as pools of boxes, is given up
             async with asyncio.timeout(_LEAVE_S):
                 await asyncio.gather(*map(_awaited, leaving), return_exceptions=True)
-        for worker in self._workers:
-            with contextlib.suppress(Exception):
-                self._ray.kill(worker.handle)
+        for worker in list(self._workers):
+            self._lose(worker, WorkersError("it was closed"))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -36,14 +36,14 @@ with RayWorkers(2, RayConfig(address=sys.argv[1])) as workers:
 
 
 def test_a_host_that_dies_costs_no_episode(
-    cluster: Any, tiny_model: Callable[..., Any], tokenizer: Any, tmp_path: Path
+    ray_cluster: Any, tiny_model: Callable[..., Any], tokenizer: Any, tmp_path: Path
 ) -> None:
     tasks = [
         Task(step=1, group=group, member=member, seed=group, split="train", level=None, temperature=1.0)
         for group in range(6)
         for member in range(4)
     ]
-    other = cluster.add_node(num_cpus=8, resources={"box": 8}, object_store_memory=80 * 2**20)
+    other = ray_cluster.add_node(num_cpus=8, resources={"box": 8}, object_store_memory=80 * 2**20)
     with TorchEngine(tiny_model()) as engine, RayWorkers(2) as workers:
         there = [place for place in workers.places() if _node_of(_pid(place)) == _node_of_node(other)]
         assert len(there) == 1  # one worker each
@@ -55,7 +55,7 @@ def test_a_host_that_dies_costs_no_episode(
             config=RolloutConfig(concurrency=8, max_turn_tokens=5),
             workers=workers,
         )
-        killing = threading.Timer(1.5, cluster.remove_node, args=(other,), kwargs={"allow_graceful": False})
+        killing = threading.Timer(1.5, ray_cluster.remove_node, args=(other,), kwargs={"allow_graceful": False})
         killing.start()
         episodes = rollouts.play(tasks)
         killing.join()
@@ -80,8 +80,8 @@ def _node_of_node(node: Any) -> int:
     return int(node.all_processes["raylet"][0].process.pid)
 
 
-def test_a_killed_driver_leaves_no_worker(cluster: Any) -> None:
-    command = [sys.executable, "-c", DRIVER, cluster.address]
+def test_a_killed_driver_leaves_no_worker(ray_cluster: Any) -> None:
+    command = [sys.executable, "-c", DRIVER, ray_cluster.address]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ""}) as driver:
         try:
             pids = _told(driver)
@@ -150,7 +150,7 @@ def test_an_address_where_nobody_is() -> None:
 
 
 @pytest.mark.bwrap
-def test_a_box_is_on_the_host_of_its_environment(cluster: Any) -> None:
+def test_a_box_is_on_the_host_of_its_environment(ray_cluster: Any) -> None:
     import agentrl.envs  # noqa: F401
 
     with RayWorkers(1) as workers:
@@ -171,7 +171,7 @@ def test_a_box_is_on_the_host_of_its_environment(cluster: Any) -> None:
     _wait_for_the_end(below)
 
 
-def test_the_command_trains_the_same(cluster: Any, tmp_path: Path) -> None:
+def test_the_command_trains_the_same(ray_cluster: Any, tmp_path: Path) -> None:
     options = [
         *("--num-steps", "1", "--eval.num-episodes", "0", "--groups-per-step", "2", "--group-size", "2"),
         *("--threads", "1", "--out", str(tmp_path)),
@@ -179,7 +179,7 @@ def test_the_command_trains_the_same(cluster: Any, tmp_path: Path) -> None:
     rows = []
     for name, more in (("here", []), ("there", ["--env-workers", "ray:2"])):
         command = [sys.executable, "-m", "agentrl.cli.main", "train", "quickstart", *options, "--name", name, *more]
-        environment = {**os.environ, "RAY_ADDRESS": cluster.address}
+        environment = {**os.environ, "RAY_ADDRESS": ray_cluster.address}
         subprocess.run(command, check=True, capture_output=True, timeout=120, env=environment)
         with sqlite3.connect(tmp_path / name / "rollouts.sqlite") as store:
             query = "SELECT group_id, member, reward, token_ids, mask, logprobs, failure FROM episodes ORDER BY 1, 2"

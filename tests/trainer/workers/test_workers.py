@@ -41,7 +41,7 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def opened(cluster: Any) -> Iterator[RayWorkers]:
+def opened(ray_cluster: Any) -> Iterator[RayWorkers]:
     with RayWorkers(2) as made:
         yield made
 
@@ -182,7 +182,7 @@ def test_a_worker_with_many_hanging_threads_is_replaced(
     assert call(desks.lend("Toy/Far-v0"), process) > 0
 
 
-def test_workers_that_keep_dying_end_the_run(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_keep_dying_end_the_run(ray_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_RESTARTS", 1)
     began = time.monotonic()
     with RayWorkers(1) as workers:
@@ -197,7 +197,7 @@ def test_workers_that_keep_dying_end_the_run(cluster: Any, monkeypatch: pytest.M
     assert time.monotonic() - began < 40
 
 
-def test_no_places_are_told_within_the_deadline(cluster: Any) -> None:
+def test_no_places_are_told_within_the_deadline(ray_cluster: Any) -> None:
     began = time.monotonic()
     with pytest.raises(
         WorkersError, match=r"1 of 2 workers have places after 10 s\. Each asks for num_cpus 5; .* CPU 8"
@@ -208,7 +208,7 @@ def test_no_places_are_told_within_the_deadline(cluster: Any) -> None:
     assert time.monotonic() - began < 25
 
 
-def test_closing_leaves_no_process(cluster: Any) -> None:
+def test_closing_leaves_no_process(ray_cluster: Any) -> None:
     with RayWorkers(2) as workers:
         pids = [int(place.rpartition(" ")[2]) for place in workers.places()]
         workers.close()

@@ -14,7 +14,7 @@ from agentrl.bench.errors import UsageError
 from agentrl.bench.run import Settings, run
 from agentrl.bench.store import BenchStore
 from agentrl.bench.types import Episode
-from tests.trainer.workers.toys import register
+from tests.trainer.workers import toys
 
 ENVS = ("AgentRL/Math-v0", "AgentRL/ToolUse-v0")
 
@@ -39,10 +39,9 @@ def test_workers_play_as_threads_do(ray_cluster: Any, tmp_path: Path) -> None:
 def test_an_episode_whose_worker_fails_is_tried_again(
     ray_cluster: Any, tmp_path: Path, module: Callable[[str], None], fault: str
 ) -> None:
-    register()
     module("def f(messages):\n    return 'four'\n")
     settings = Settings(
-        envs=("Toy/Far-v0",),
+        envs=(toys.ID,),
         agent="python:mine:f",
         num_tasks=4,
         concurrency=2,

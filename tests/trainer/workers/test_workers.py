@@ -149,11 +149,20 @@ def test_ids_that_only_this_process_knows(workers: RayWorkers) -> None:
         assert call(desk, lambda env: env.reset(seed=7)[0]) == "What is 7?"
     with pytest.raises(ConfigError, match="Toy/None"):
         call(desks.lend("Toy/None-v0"), process)
-    with pytest.raises(ConfigError, match="cannot be made"):
-        call(desks_of(workers, wrong=1).lend("Toy/Far-v0"), process)
-    with pytest.raises(EnvFailure, match="no server"):
-        call(desks_of(workers, fault="make").lend("Toy/Far-v0"), process)
     desks.close()
+
+
+def test_environments_that_cannot_be_made(workers: RayWorkers) -> None:
+    for kwargs, error, told in (
+        ({"wrong": 1}, ConfigError, "cannot be made"),
+        ({"fault": "make"}, EnvFailure, "no server"),
+    ):
+        desks = desks_of(workers, **kwargs)
+        desk = desks.lend("Toy/Far-v0")
+        with pytest.raises(error, match=told):
+            call(desk, process)
+        desks.take_back("Toy/Far-v0", desk)
+        desks.close()
 
 
 def test_what_cannot_be_sent_says_so(workers: RayWorkers) -> None:
@@ -200,9 +209,9 @@ def test_workers_that_keep_dying_end_the_run(ray_cluster: Any, monkeypatch: pyte
 def test_no_places_are_told_within_the_deadline(ray_cluster: Any) -> None:
     began = time.monotonic()
     with pytest.raises(
-        WorkersError, match=r"1 of 2 workers have places after 10 s\. Each asks for num_cpus 5; .* CPU 8"
+        WorkersError, match=r"1 of 2 workers have places after 10 s\. Each asks for num_cpus 4; .* CPU 8"
     ):
-        RayWorkers(2, RayConfig(num_cpus=5, start_timeout_s=10.0))
+        RayWorkers(2, RayConfig(num_cpus=4, start_timeout_s=10.0))
     with pytest.raises(WorkersError, match=r"0 of 1 workers .*sandbox 1; .*sandbox 0"):
         RayWorkers(1, RayConfig(resources={"sandbox": 1}, start_timeout_s=1.0))
     assert time.monotonic() - began < 25

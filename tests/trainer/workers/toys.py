@@ -12,8 +12,9 @@ from typing import Any
 import gymnasium
 from gymnasium.spaces import Text
 
-__all__ = ["Far", "Toy", "first_move", "loaded", "process", "register"]
+__all__ = ["ID", "Far", "Toy", "first_move", "loaded", "process"]
 
+ID = "Toy/Far-v0"
 NEVER = threading.Event()  # what a hanging environment waits for
 
 
@@ -94,11 +95,6 @@ class Toy(gymnasium.Env[str, str]):
         raise AssertionError(self._fault)
 
 
-def register() -> None:
-    """Register the toy by its name, as a module of a user does."""
-    gymnasium.register(id="Toy/Far-v0", entry_point="tests.trainer.workers.toys:Toy", disable_env_checker=True)
-
-
 def process(env: Any) -> int:
     """Return the id of the process that an environment is in."""
     return os.getpid()
@@ -115,4 +111,4 @@ def loaded(env: Any) -> list[str]:
     return [name for name in ("torch", "transformers", "tokenizers", "vllm", "scipy") if name in sys.modules]
 
 
-register()
+gymnasium.register(id=ID, entry_point="tests.trainer.workers.toys:Toy", disable_env_checker=True)

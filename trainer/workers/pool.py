@@ -79,8 +79,8 @@ class RayWorkers:
         self._seen = 0.0  # when a worker was ready last, while none is
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken = ""  # why nothing can be played any more
-        self._last = "none was ready"  # why a worker was lost last
-        self._is_open = self._is_closing = False
+        self._last = ""  # why a worker was lost last
+        self._is_closing = False
         self._changed = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="agentrl-ray", daemon=True)
@@ -142,7 +142,6 @@ class RayWorkers:
             raise WorkersError(self._broken)
         if (found := len(self.places())) < self._num:
             raise WorkersError(self._no_room(found))
-        self._is_open = True
         self._spawn(self._watch_head())
 
     async def _watch_head(self) -> None:
@@ -272,12 +271,8 @@ class RayWorkers:
         worker.desks.clear()
         with contextlib.suppress(Exception):  # it is gone, or was cut off and may come back: not as ours
             self._ray.kill(worker.handle)
-        if self._is_closing or worker.is_retired:
-            return
-        if not self._is_open:
-            self._break(f"a worker process cannot start: {self._last}")
-            return
-        self._spawn(self._replace())
+        if not self._is_closing and not worker.is_retired:
+            self._spawn(self._replace())
 
     async def _replace(self) -> None:
         """Start a worker in place of one, unless that happened too often, or none comes back in time."""
@@ -312,11 +307,12 @@ class RayWorkers:
         nodes = [node for node in self._ray.nodes() if node["Alive"]]
         named = ("CPU", "memory", *self._config.resources)
         free = self._ray.available_resources()
+        lost = f" One was lost: {self._last}." if self._last else ""
         there = {name: sum(node["Resources"].get(name, 0.0) for node in nodes) for name in named}
         told = ", ".join(f"{name} {amount:g} ({free.get(name, 0.0):g} free)" for name, amount in there.items())
         return (
-            f"{found} of {self._num} workers have places after {self._config.start_timeout_s:g} s. Each asks for "
-            f"{self._config.told()}; the cluster of {len(nodes)} hosts has {told}. Ask for ray:{found or 1}, for "
+            f"{found} of {self._num} workers have places after {self._config.start_timeout_s:g} s.{lost} Each asks "
+            f"for {self._config.told()}; the cluster of {len(nodes)} hosts has {told}. Ask for ray:{found or 1}, for "
             "less (ray.num_cpus, ray.memory_mb, ray.resources), or add hosts: ray start --address HOST:PORT"
         )
 

@@ -22,7 +22,8 @@ from agentrl.trainer.workers.wire import encode
 
 __all__ = ["EnvWorker"]
 
-_TICK_S: Final = 0.001  # what ends within it is told together
+_TICK_S: Final = 0.001  # what ends within it is told together; so many of it as ended the last time:
+_MOST_TICKS: Final = 5
 
 
 class EnvWorker:
@@ -39,6 +40,7 @@ class EnvWorker:
             os.chdir(folder)
         self._desks: dict[int, ThreadDesk] = {}
         self._ended: list[tuple[int, Any]] = []
+        self._num_ended = 0  # the last time
         self._lock = threading.Lock()
         self._some = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -66,10 +68,11 @@ class EnvWorker:
         Nothing at all: this process ends.
         """
         await self._some.wait()
-        await asyncio.sleep(_TICK_S)
+        await asyncio.sleep(_TICK_S * max(1, min(self._num_ended, _MOST_TICKS)))
         with self._lock:
             self._some.clear()
             ended, self._ended = self._ended, []
+        self._num_ended = len(ended)
         return pickle.dumps(ended)
 
     async def leave(self) -> None:

@@ -34,6 +34,7 @@ _MOST_STUCK: Final = 64  # threads left behind in a worker, before another takes
 _RESTARTS: Final = 3  # of each worker within a minute, on average
 _MINUTE_S: Final = 60.0
 _HEAD_S: Final = 30.0  # that the head may be away
+_TICK_S: Final = 0.001  # jobs that are posted within it travel together
 _KNOCK_S: Final = 3.0
 
 
@@ -124,7 +125,7 @@ class RayWorkers:
         if not self._is_woken:  # what is put in before the inbox is read goes with it
             self._is_woken = True
             try:
-                self._loop.call_soon_threadsafe(self._drain)
+                self._loop.call_soon_threadsafe(self._loop.call_later, _TICK_S, self._drain)
             except RuntimeError:  # it is closed
                 self._drain()
 

@@ -23,7 +23,7 @@ from agentrl.trainer.workers.wire import encode
 __all__ = ["EnvWorker"]
 
 _TICK_S: Final = 0.001  # what ends within it is told together; so many of it as ended the last time:
-_MOST_TICKS: Final = 5
+_MOST_TICKS: Final = 8
 
 
 class EnvWorker:
@@ -62,11 +62,14 @@ class EnvWorker:
                 self._desks[desk] = ThreadDesk(_maker(recipe), round=0, ended=self._teller(desk))
             self._desks[desk].submit(_Job(job), what, self._answerer(call, what))
 
-    async def collect(self) -> bytes:
-        """Wait until something has ended; return (call, answer) of each that has, and (-1, desk) of each closed one.
+    async def collect(self, batch: bytes) -> bytes:
+        """Take requests, where there are any, and wait until something has ended.
 
-        Nothing at all: this process ends.
+        Returns:
+            (call, answer) of each that has, and (-1, desk) of each that is closed; nothing at all: this process ends.
         """
+        if batch:
+            await self.put(batch)
         await self._some.wait()
         await asyncio.sleep(_TICK_S * max(1, min(self._num_ended, _MOST_TICKS)))
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,9 +26,17 @@ class Worker:
     is_ready: bool = False  # it may be given environments
     is_retired: bool = False  # it is to end once nobody needs it
     is_lost: bool = False
+    is_heard: bool = False  # a call waits for what ends there: requests need one of their own
+    outbox: list[tuple[Any, ...]] = field(default_factory=list)  # requests that are to go together
     desks: dict[int, RayDesk] = field(default_factory=dict)  # that are not closed, by place
     stuck: set[int] = field(default_factory=set)  # those of them that were abandoned at work
     calls: dict[int, Call] = field(default_factory=dict)  # under way
+
+    def take(self) -> bytes:
+        """Return what is in the outbox as it travels, for the call that waits."""
+        self.is_heard = True
+        batch, self.outbox = self.outbox, []
+        return pickle.dumps(batch) if batch else b""
 
     @property
     def num_used(self) -> int:

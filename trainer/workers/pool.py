@@ -13,7 +13,7 @@ import os
 import pickle
 import sys
 import threading
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -36,9 +36,6 @@ _MINUTE_S: Final = 60.0
 _HEAD_S: Final = 30.0  # that the head may be away
 _TICK_S: Final = 0.001  # jobs that are posted within it travel together
 _KNOCK_S: Final = 3.0
-
-
-Batches = defaultdict[Worker, list[tuple[Any, ...]]]
 
 
 @contextmanager
@@ -176,25 +173,27 @@ class RayWorkers:
             waiting, self._waiting = self._waiting, []
             self._inbox.extendleft(reversed(waiting))
             self._drain()
-            while ended := pickle.loads(await worker.handle.collect.remote()):
+            while ended := pickle.loads(await worker.handle.collect.remote(worker.take())):
+                worker.is_heard = False
                 self._settle(worker, ended)
+                await asyncio.sleep(_TICK_S)  # what is asked in answer goes with the next call
         except Exception as error:  # Ray's tree is wide: the process, its node, the head, the connection
             self._lose(worker, error)
 
     def _drain(self) -> None:
         """Send what is in the inbox, to each worker at once."""
         self._is_woken = False
-        batches: Batches = defaultdict(list)
         while self._inbox:
             message = self._inbox.popleft()
             if isinstance(message, RayDesk):
-                self._let_go(message, batches)
+                self._let_go(message)
             else:
-                self._hand_on(message, batches)
-        for worker, batch in batches.items():
-            worker.handle.put.remote(pickle.dumps(batch))
+                self._hand_on(message)
+        for worker in self._workers:
+            if worker.outbox and worker.is_heard:
+                worker.handle.put.remote(worker.take())
 
-    def _hand_on(self, call: Call, batches: Batches) -> None:
+    def _hand_on(self, call: Call) -> None:
         desk, recipe = call.desk, b""
         if self._broken:
             call.done(None, WorkersError(self._broken))
@@ -216,15 +215,15 @@ class RayWorkers:
         number = next(self._numbers)
         desk.worker.calls[number] = call
         desk.num_calls += 1
-        batches[desk.worker].append((number, desk.place, recipe, call.what, call.job))
+        desk.worker.outbox.append((number, desk.place, recipe, call.what, call.job))
 
-    def _let_go(self, desk: RayDesk, batches: Batches) -> None:
+    def _let_go(self, desk: RayDesk) -> None:
         worker = desk.worker
         if worker is None or worker.is_lost:
             self._waiting = [call for call in self._waiting if call.desk is not desk]
             desk.closed.set()
             return
-        batches[worker].append((-1, desk.place))
+        worker.outbox.append((-1, desk.place))
         if desk.num_calls:
             worker.stuck.add(desk.place)  # until it comes back
             if len(worker.stuck) > _MOST_STUCK and worker.is_ready:

@@ -4,7 +4,8 @@ Every environment waits in each step for a time from a log-normal distribution (
 throughput is the number of environments over the mean time of a step. `share` is what was reached of it: seconds that
 steps were to wait, over seconds that environments had. `cost` is processor time a step of this process and the workers
 together. Beside them: the same environments in threads of this process, and a bare loop of `asyncio.sleep`, which is
-the least that waiting for so many can cost. `--limit` then makes steps shorter until the share falls below 0.9.
+the least that waiting for so many can cost. `--limit` then makes steps shorter until the share falls below 0.9, or
+longer until it is above.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ def main() -> None:
             figures[f"ray_over_bare_{count}_cost"] = figures[f"ray_{count}_cost_ms"] / figures[f"bare_{count}_cost_ms"]
         figures["ray_growth"] = figures[f"ray_{counts[-1]}_cost_ms"] / figures[f"ray_{counts[0]}_cost_ms"]
         scale, share = 1.0, figures[f"ray_{counts[-1]}_share"]
-        while arguments.limit and (share >= 0.9 or scale == 1.0) and 0.01 < scale < 100:
-            scale *= 0.7 if share >= 0.9 else 1.4
+        is_late = share < 0.9
+        while arguments.limit and (share < 0.9) == is_late and 0.01 < scale < 100:
+            scale *= 1.4 if is_late else 0.7
             share, rate, cost = at_desks(workers.desks, pids, counts[-1], arguments.seconds, scale)
             told = f"limit_{1e3 * sleeping_env.mean_s(scale):.0f}ms"
             figures |= {f"{told}_share": share, f"{told}_steps_per_s": rate, f"{told}_cost_ms": 1e3 * cost}

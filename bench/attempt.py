@@ -22,6 +22,7 @@ from agentrl.envs.protocol import Failure, Policy
 from agentrl.envs.runner import Event, Runner
 
 if TYPE_CHECKING:
+    from agentrl.bench.faraway import FarPlace
     from agentrl.bench.run import Settings
 
 __all__ = ["Attempt", "Deed", "Place"]
@@ -165,7 +166,7 @@ class Attempt:
         self._event: Event | None = None
         self._is_left = False  # by the agent
 
-    def play(self, place: Place) -> Episode:
+    def play(self, place: Place | FarPlace) -> Episode:
         """Play to the end, and have the player let go of what it holds.
 
         Raises:
@@ -178,7 +179,7 @@ class Attempt:
             if close is not None:
                 close()
 
-    def _play(self, place: Place) -> Episode:
+    def _play(self, place: Place | FarPlace) -> Episode:
         name, policy = (self._player, None) if isinstance(self._player, str) else ("", self._player)
         job, settings = self.job, self._settings
         options: dict[str, Any] = {"split": settings.split, **({"level": job.level} if job.level else {})}
@@ -244,7 +245,7 @@ class Attempt:
         message = f"a {deed.what} did not end within {deed.allowed_s:g} s"
         return Failure(kind="timeout", boundary="environment", message=message)
 
-    def _begin(self, what: Literal["reset", "step"], place: Place) -> None:
+    def _begin(self, what: Literal["reset", "step"], place: Place | FarPlace) -> None:
         if not place.is_watched:
             self.deed = Deed(what, place.deadline_s, time.monotonic() + place.deadline_s)
 

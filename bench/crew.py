@@ -11,13 +11,14 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agentrl.bench.agents import Agent
 from agentrl.bench.attempt import Attempt, Place
 from agentrl.bench.errors import BenchError
+from agentrl.bench.faraway import FarPlace
 from agentrl.bench.types import Episode, Job
 
 if TYPE_CHECKING:
@@ -39,9 +40,18 @@ class Crew:
         agent: Who plays.
         settings: Of the bench.
         num_at_once: How many episodes at once, to begin with.
+        place: Opens a place to play an environment.
     """
 
-    def __init__(self, jobs: Sequence[Job], agent: Agent, settings: Settings, num_at_once: int) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        agent: Agent,
+        settings: Settings,
+        num_at_once: int,
+        place: Callable[[str], Place | FarPlace],
+    ) -> None:
+        self.place = place
         self.num_at_once = num_at_once
         self.num_done = 0  # resets and steps that have ended, of attempts that are over
         self._agent = agent
@@ -208,7 +218,7 @@ class _Player:
         self._crew = crew
         self._agent = agent
         self._settings = settings
-        self._place: Place | None = None
+        self._place: Place | FarPlace | None = None
 
     def _work(self) -> None:
         try:
@@ -226,10 +236,9 @@ class _Player:
             if self._place is not None:
                 self._place.close()
 
-    def _at(self, env_id: str) -> Place:
-        settings = self._settings
+    def _at(self, env_id: str) -> Place | FarPlace:
         if self._place is None or self._place.env_id != env_id:
             if self._place is not None:
                 self._place.close()
-            self._place = Place(env_id, settings.env_kwargs, settings.workers, settings.deadline_s)
+            self._place = self._crew.place(env_id)
         return self._place

@@ -25,6 +25,7 @@ import gymnasium
 from agentrl.bench.agents import Agent, open_agent, source_of
 from agentrl.bench.crew import Crew
 from agentrl.bench.errors import BenchError, UsageError
+from agentrl.bench.faraway import check_workers, places_of
 from agentrl.bench.pace import Regulator
 from agentrl.bench.plans import KINDS, ModelSettings, pinned, plan_of
 from agentrl.bench.store import BenchStore
@@ -34,7 +35,9 @@ from agentrl.envs.functions import source_digest
 from agentrl.envs.protocol import SPLITS
 
 if TYPE_CHECKING:
+    from agentrl.bench.attempt import Place
     from agentrl.bench.endpoint import EndpointSettings
+    from agentrl.bench.faraway import FarPlace
 
 __all__ = ["Settings", "check_env", "run"]
 
@@ -70,6 +73,8 @@ class Settings:
     concurrency: int | Literal["auto"] = "auto"  # episodes at once; auto: what the host carries, see `pace`
     memory_mb: float | None = None  # what auto lets the bench and its boxes take; None: what the host has
     workers: Literal["threads", "processes"] = "threads"
+    env_workers: str | None = None  # ray:N: environments in N processes on the hosts of a Ray cluster
+    ray: Mapping[str, Any] = field(default_factory=dict)  # its settings, as of `agentrl.trainer.workers.RayConfig`
 
     def __post_init__(self) -> None:
         if not self.envs or len(set(self.envs)) < len(self.envs):
@@ -106,6 +111,13 @@ class Settings:
                 f"seeds names {len(self.seeds)} tasks, seed={self.seed!r}, num_tasks={self.num_tasks!r}: name each "
                 "seed once, as many as tasks, and leave seed out"
             )
+        if self.env_workers is not None and self.workers != "threads":
+            raise UsageError(
+                f"workers={self.workers!r} has no effect with env_workers={self.env_workers!r}, whose environments are "
+                "in processes already: leave one of the two out"
+            )
+        if self.env_workers is not None or self.ray:
+            check_workers(self.env_workers, self.ray)
         if self.split not in SPLITS:
             raise UsageError(f"split={self.split!r} does not exist{nearest(self.split, SPLITS)}; there are train, test")
 
@@ -194,7 +206,8 @@ def run(
                 on_start(len(jobs), len(jobs) - len(missing))
             if not missing:
                 return 0
-            return _play(missing, settings, agent, store, on_episode or (lambda episode: None), is_stopped)
+            with places_of(settings) as place:
+                return _play(missing, settings, agent, store, place, on_episode or (lambda episode: None), is_stopped)
 
 
 def _play(
@@ -202,6 +215,7 @@ def _play(
     settings: Settings,
     agent: Agent,
     store: BenchStore,
+    place: Callable[[str], Place | FarPlace],
     on_episode: Callable[[Episode], None],
     is_stopped: Callable[[], bool] | None,
 ) -> int:
@@ -211,7 +225,7 @@ def _play(
         regulator = Regulator(most=min(_MOST_AT_ONCE, len(jobs)), memory_mb=settings.memory_mb)
         at_once = regulator.plan.at_once
     store.note_pace(Pace(at=time.time(), num_at_once=at_once, why=regulator.plan.why if regulator else "given"))
-    crew = Crew(jobs, agent, settings, at_once)
+    crew = Crew(jobs, agent, settings, at_once, place)
     num_played = num_failed = 0  # failed: one after another
     try:
         for episodes in crew.episodes():

@@ -176,6 +176,8 @@ def _parser() -> argparse.ArgumentParser:
         default="threads",
         help="processes: for environments that compute",
     )
+    parser.add_argument("--env-workers", metavar="ray:N", help="environments in N processes of a Ray cluster's hosts")
+    parser.add_argument("--ray", metavar="JSON", help='settings of --env-workers: {"address": "auto", "num_cpus": 2}')
     parser.add_argument(
         "--retries", type=int, default=2, metavar="R", help="fresh attempts after a failure (default 2)"
     )
@@ -233,6 +235,8 @@ def _settings(options: argparse.Namespace, ks: list[int]) -> Settings:
         concurrency=_concurrency(options.concurrency),
         memory_mb=options.memory,
         workers=options.workers,
+        env_workers=options.env_workers,
+        ray=read_object("--ray", options.ray or "{}"),
         **_asked(options),
     )
 

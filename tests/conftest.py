@@ -9,7 +9,9 @@ import functools
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Generator, Iterator
+from typing import Any
 
 # Before torch is imported anywhere: xdist's workers share the cores, and spinning threads of two torch programs on two
 # cores slow each other far more than twofold. Subprocesses inherit these.
@@ -89,3 +91,31 @@ def vllm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with vllm_serving(tmp_path_factory.mktemp("vllm")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[Any]:
+    """A Ray cluster of one host with eight places, which this process has joined; a test may add hosts. 5 to 30 s."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed: make .venv/installed-dev")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    own = {"num_cpus": 8, "include_dashboard": False, "object_store_memory": 80 * 2**20}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Ray, about files that it leaves open
+        cluster = Cluster()
+        try:
+            for left in (2, 1, 0):  # Ray gives a host half a minute to start, which beside other tests may be too short
+                try:
+                    cluster.add_node(**own)
+                    break
+                except Exception:
+                    cluster = Cluster()
+                    if not left:
+                        raise
+            ray.init(cluster.address, log_to_driver=False, logging_level="error")
+            yield cluster
+        finally:
+            ray.shutdown()
+            cluster.shutdown()

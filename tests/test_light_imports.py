@@ -25,7 +25,7 @@ MODULES = sorted(
 )
 PACKAGES = [name for name in MODULES if (ROOT.joinpath(*name.split(".")[1:]) / "__init__.py").exists()]
 LIGHT = [*PACKAGES, "agentrl.cli.main"]
-HEAVY = ("torch", "docker", "vllm", "transformers", "tokenizers", "trl", "datasets", "pandas", "tensorboard")
+HEAVY = ("torch", "docker", "vllm", "transformers", "tokenizers", "trl", "datasets", "pandas", "tensorboard", "ray")
 
 PROBE = '''
 import json, os, sys, threading, _thread

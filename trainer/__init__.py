@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         RunFolderError,
         TemplateError,
         TrainerError,
+        WorkersError,
     )
     from agentrl.trainer.loop import train
     from agentrl.trainer.rundir import RunDir
@@ -35,6 +36,7 @@ _HOMES = {
     "TemplateError": "errors",
     "TrainConfig": "config",
     "TrainerError": "errors",
+    "WorkersError": "errors",
     "load_recipe": "config",
     "train": "loop",
 }
@@ -52,6 +54,7 @@ __all__ = [
     "TemplateError",
     "TrainConfig",
     "TrainerError",
+    "WorkersError",
     "load_recipe",
     "train",
 ]

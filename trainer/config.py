@@ -27,6 +27,7 @@ from agentrl.trainer.mixture import EnvWeights, weights_of
 from agentrl.trainer.replay import ReplayConfig
 from agentrl.trainer.rollout import RolloutConfig
 from agentrl.trainer.watch.config import WatchConfig
+from agentrl.trainer.workers.config import RayConfig
 from agentrl.trainer.wrapping import WrapperConfig
 
 __all__ = [
@@ -144,6 +145,10 @@ class TrainConfig:
     max_memory_mb: float | None = None  # of this process; past it environments are made anew; none: 0.9 of all there is
     stop_at_success: float | None = None  # end early once the mean success of the last ten steps is above
     tensorboard: bool = False
+    env_workers: str | None = (
+        None  # ray:N: environments in N processes on the hosts of a Ray cluster; none: threads here
+    )
+    ray: RayConfig = field(default_factory=RayConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -172,6 +177,7 @@ class TrainConfig:
             raise ConfigError(
                 "engine.adapters is true, but there are no adapters: write lora.rank = 16, or leave engine.adapters out"
             )
+        self.ray.check(self.env_workers)
         self.curriculum.check(self.level)
         self.replay.check(self.groups_per_step)
         self.watch.check(every=self.checkpoint.every, keep=self.checkpoint.keep)

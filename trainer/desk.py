@@ -1,7 +1,8 @@
 """Environments in threads of their own, kept between episodes: reset, not made anew.
 
 A thread that hangs is left behind, and cannot hold up the exit. Whatever an environment does wrong becomes an
-`EnvFailure`; a task is then played again with another one.
+`EnvFailure`; a task is then played again with another one. Desks whose environments live in processes on other hosts
+are in `agentrl.trainer.workers`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +23,12 @@ import gymnasium
 from agentrl.trainer.answers import AnswerError
 from agentrl.trainer.errors import ConfigError
 
-__all__ = ["Allowance", "Desk", "Desks", "EnvFailure"]
+__all__ = ["Allowance", "Desk", "Desks", "Done", "EnvFailure", "ThreadDesk"]
 
 T = TypeVar("T")
+Job = Callable[[Any], T]
+Done = Callable[[Any, Exception | None], None]
+"""Told what a job returned, or what it raised; from any thread."""
 _CLOSE_S = 5.0
 
 
@@ -44,16 +49,20 @@ class Desks:
         """Return one that is free, or a new one."""
         with self._lock:
             idle = self._idle[env_id]
-            return idle.pop() if idle else self.fresh(env_id)
+            while idle:
+                if (desk := idle.pop()).is_usable:
+                    return desk
+                desk.abandon()
+            return self.fresh(env_id)
 
     def fresh(self, env_id: str) -> Desk:
         """Return a new one; the environment is made with its first job."""
-        return Desk(lambda: self._make(env_id), round=self._round)
+        return ThreadDesk(lambda: self._make(env_id), round=self._round)
 
     def take_back(self, env_id: str, desk: Desk) -> None:
-        """Keep a desk for the next who asks, unless `renew` was called since it was made."""
+        """Keep a desk for the next who asks, unless `renew` was called since it was made, or it is of no use."""
         with self._lock:
-            if desk.round == self._round:
+            if desk.round == self._round and desk.is_usable:
                 self._idle[env_id].append(desk)
                 return
         desk.abandon()
@@ -105,42 +114,30 @@ class Allowance:
         return self.episode_s - self.spent_s
 
 
-class Desk:
-    """One environment in a thread of its own; a thread that hangs is left behind, and cannot hold up the exit."""
+class Desk(ABC):
+    """One environment, wherever it lives; one job at a time."""
 
-    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], *, round: int) -> None:
-        self._make, self.round = make, round
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._env: gymnasium.Env[Any, Any] | None = None
-        self._thread = threading.Thread(target=self._run, name="agentrl-env", daemon=True)
-        self._thread.start()
+    round: int
+    """That of the desks when it was made."""
+    is_usable: bool = True
+    """Whether it can be lent again."""
 
-    async def call(self, job: Callable[[gymnasium.Env[Any, Any]], T], allowance: Allowance, what: str) -> T:
+    async def call(self, job: Job[T], allowance: Allowance, what: str) -> T:
         """Run a job on the environment.
 
         Raises:
             EnvFailure: It raised, answered outside the protocol, or took longer than it may.
-            ConfigError: The environment cannot be made.
+            TrainerError: The environment cannot be made, or there is nowhere to make it.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
-        def run() -> None:
-            result: T | None = None
-            error: Exception | None = None
-            try:
-                if self._env is None:
-                    self._env = self._make()
-                result = job(self._env)
-            except ConfigError as raised:
-                error = raised
-            except BaseException as raised:  # a tool may even call sys.exit; it must not end this thread
-                error = _blame(raised, what)
+        def done(result: T | None, error: Exception | None) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
                 loop.call_soon_threadsafe(_settle, future, result, error)
 
-        self._jobs.put(run)
         began = time.monotonic()
+        self.submit(job, what, done)
         try:
             return await asyncio.wait_for(future, max(0.0, min(allowance.turn_s, allowance.left_s)))
         except TimeoutError:
@@ -151,6 +148,55 @@ class Desk:
             raise EnvFailure("timeout", boundary, message) from None
         finally:
             allowance.spent_s += time.monotonic() - began
+
+    @abstractmethod
+    def submit(self, job: Job[Any], what: str, done: Done) -> None:
+        """Have a job run, and `done` told of its end, once at most; `what` names it in a failure."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Leave the environment to close itself once the job it is at has ended."""
+
+    @abstractmethod
+    def join(self, timeout_s: float) -> None:
+        """Wait for the environment to be closed after `abandon`."""
+
+
+class ThreadDesk(Desk):
+    """One environment in a thread of its own; a thread that hangs is left behind, and cannot hold up the exit.
+
+    Args:
+        make: Makes it, with the first job.
+        round: That of the desks.
+        ended: Called from the thread when the environment is closed.
+    """
+
+    def __init__(
+        self, make: Callable[[], gymnasium.Env[Any, Any]], *, round: int, ended: Callable[[], None] | None = None
+    ) -> None:
+        self._make, self.round, self._ended = make, round, ended
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._env: gymnasium.Env[Any, Any] | None = None
+        self._thread = threading.Thread(target=self._run, name="agentrl-env", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job[Any], what: str, done: Done) -> None:
+        """Have a job run after those before it."""
+
+        def run() -> None:
+            result: Any = None
+            error: Exception | None = None
+            try:
+                if self._env is None:
+                    self._env = self._make()
+                result = job(self._env)
+            except ConfigError as raised:
+                error = raised
+            except BaseException as raised:  # a tool may even call sys.exit; it must not end this thread
+                error = _blame(raised, what)
+            done(result, error)
+
+        self._jobs.put(run)
 
     def abandon(self) -> None:
         """Leave the environment to close itself when its thread comes back."""
@@ -166,6 +212,8 @@ class Desk:
         if self._env is not None:
             with contextlib.suppress(Exception):  # it failed before, or nobody needs it any more
                 self._env.close()
+        if self._ended is not None:
+            self._ended()
 
 
 def _blame(error: BaseException, what: str) -> EnvFailure:

@@ -7,7 +7,8 @@
     ├── EngineError                    generation failed
     │   └── PartLost                   on one part of an engine, which goes on without it
     ├── ParityError                    engine and trainer disagree on log-probabilities
-    └── RankError                      another rank of the same run failed, was killed or cannot be reached
+    ├── RankError                      another rank of the same run failed, was killed or cannot be reached
+    └── WorkersError                   the processes that hold the environments cannot be had, or are lost
 
 A bad rollout is data, not one of these: it is recorded in `Episode.failure` and counted.
 """
@@ -23,6 +24,7 @@ __all__ = [
     "RunFolderError",
     "TemplateError",
     "TrainerError",
+    "WorkersError",
 ]
 
 
@@ -56,3 +58,7 @@ class ParityError(TrainerError):
 
 class RankError(TrainerError):
     """Another rank of the same run failed, was killed, or cannot be reached; says which and why."""
+
+
+class WorkersError(TrainerError):
+    """The worker processes that hold the environments cannot be had in time, or are all lost."""

@@ -13,6 +13,7 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import gymnasium
@@ -69,7 +70,7 @@ class GroupScores:
         told = [_told(episode) for episode in group]
         for attempt in range(self._max_retries + 1):
             try:
-                scores = await desk.call(lambda env: _ask(env, told), allowance, "score_group")
+                scores = await desk.call(partial(_ask, told=told), allowance, "score_group")
                 break
             except EnvFailure as failure:
                 desk.abandon()

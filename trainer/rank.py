@@ -31,6 +31,7 @@ from agentrl.trainer.rollout import Rollouts, Task
 from agentrl.trainer.spread import compute_dtype, tied_names
 from agentrl.trainer.types import Episode
 from agentrl.trainer.update import Updater
+from agentrl.trainer.workers import open_workers
 
 if TYPE_CHECKING:
     from agentrl.trainer.distributed.team import Team
@@ -132,6 +133,7 @@ class Rank:
                 bound=config.max_probe_difference,
             )
             self.probe(version)
+            workers = None if self._helps else opened.enter_context(open_workers(config.env_workers, config.ray))
             self.rollouts = Rollouts(
                 env_id=next(iter(weights_of(config.env))),
                 env_kwargs=config.env_kwargs,
@@ -139,6 +141,7 @@ class Rank:
                 chat=self.chat,
                 config=config.rollout,
                 wrapper=config.wrapper,
+                workers=workers,
             )
             opened.callback(self.rollouts.close)
             self.memory = MemoryWatch(config.max_memory_mb, self.rollouts.close)

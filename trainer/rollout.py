@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gymnasium
 import numpy as np
@@ -30,6 +30,9 @@ from agentrl.trainer.talks import Talks
 from agentrl.trainer.textualize import make_text_env
 from agentrl.trainer.types import Episode
 from agentrl.trainer.wrapping import WrapperConfig, make_env
+
+if TYPE_CHECKING:
+    from agentrl.trainer.workers import RayWorkers
 
 __all__ = ["RolloutConfig", "Rollouts", "Task", "make_text_env"]
 
@@ -83,6 +86,7 @@ class Rollouts:
         chat: Turns messages into tokens.
         config: Limits.
         wrapper: What the environments are wrapped in.
+        workers: Processes that hold the environments; None: threads of this one do.
     """
 
     def __init__(
@@ -94,13 +98,14 @@ class Rollouts:
         chat: Chat,
         config: RolloutConfig,
         wrapper: WrapperConfig = _BARE,
+        workers: RayWorkers | None = None,
     ) -> None:
         self._env_id = env_id
-        self._env_kwargs = dict(env_kwargs)
         self._engine = engine
         self._chat = chat
         self._config = config
-        self._desks = Desks(lambda env_id: make_env(env_id, self._env_kwargs, wrapper))
+        make = partial(make_env, kwargs=dict(env_kwargs), wrapper=wrapper)
+        self._desks = Desks(make) if workers is None else workers.desks(make)
         self._groups = GroupScores(self._desks, turn_s=config.turn_timeout_s, max_retries=config.max_retries)
 
     def play(self, tasks: Sequence[Task]) -> list[Episode]:

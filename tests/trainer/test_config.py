@@ -35,6 +35,7 @@ env env_kwargs level model name out seed device dtype head_dtype threads num_ste
 temperature advantage gamma step_weight overlong_buffer asynchronous max_staleness
 micro_batch_tokens gradient_checkpointing compile max_logp_difference max_probe_difference max_memory_mb
 stop_at_success tensorboard
+env_workers ray.address ray.num_cpus ray.memory_mb ray.resources ray.start_timeout_s
 lora.rank lora.alpha lora.layers lora.merge
 loss.kind loss.epsilon_low loss.epsilon_high loss.temperature_pos loss.temperature_neg loss.beta loss.kl_in
 loss.entropy_bonus loss.mask_overlong loss.correction loss.correction_max

@@ -91,6 +91,9 @@ class RayWorkers:
                 scheduling_strategy="SPREAD",
                 **self._config.options(),
             )
+            for method in vars(EnvWorker).values():  # Ray writes its own argument into what it is given
+                getattr(method, "__dict__", {}).pop("__signature__", None)
+                getattr(getattr(method, "__wrapped__", None), "__dict__", {}).pop("__signature__", None)
             self._thread.start()
             opened.callback(self._end)
             asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()

@@ -151,7 +151,7 @@ class VllmServers(Engine):
         self._wait(self._fleet.keep_proof(prove))
 
     def metrics(self) -> dict[str, float]:
-        """Return `engine/servers_up`, and what happened since the last call; docs/train.md has the names."""
+        """Return `engine/servers_up`, and what happened since the last call; docs/distributed.md has the names."""
         fleet = self._fleet
         found = {
             "engine/servers_up": sum(each.state == "up" for each in fleet.servers),

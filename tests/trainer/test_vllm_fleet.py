@@ -39,7 +39,13 @@ from agentrl.trainer.store import RolloutStore
 from agentrl.trainer.types import Completion
 from tests.trainer.relay import Relay
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    # Now and then httpcore forgets sockets of a dead server when requests are cancelled while it closes them; they are
+    # closed when they are collected.
+    pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"),
+]
 MAX_TOKENS = 512
 MODEL = "bundled:search-tiny"
 

@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.rendezvous import rendezvous
 
 from agentrl.trainer.distributed.pulse import FAILED, Pulse
 from agentrl.trainer.engines.base import TIMEOUT_S
@@ -86,7 +87,12 @@ class World:
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(self._place.local_rank % torch.cuda.device_count())
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(seconds=TIMEOUT_S))
+        limit = timedelta(seconds=TIMEOUT_S)
+        store, rank, size = next(rendezvous("env://", timeout=limit))
+        # torchrun may keep the store when it starts all ranks again, with the addresses of those that are gone.
+        store = dist.PrefixStore(f"start_{self.restarts}", store)
+        backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)
         self._line = dist.new_group(backend="gloo", timeout=timedelta(seconds=TIMEOUT_S))
         host = os.environ["MASTER_ADDR"]
         more: dict[str, Any] = {"timeout": timedelta(seconds=max(self._timeout_s, 10.0)), "wait_for_workers": False}

@@ -15,7 +15,9 @@ import pytest
 import torch
 
 from agentrl.trainer.distributed.shards import load_shards
+from agentrl.trainer.metrics import read_metrics
 from agentrl.trainer.optimizer import Optimizer
+from agentrl.trainer.store import RolloutStore
 from tests.trainer.distributed.hosts import AGENTRL
 from tests.trainer.distributed.updates_on_ranks import CASES
 from tests.trainer.updates import config
@@ -73,6 +75,40 @@ def test_all_ranks_say_which_one_failed_and_why(tmp_path: Path) -> None:
     told = [line for line in done.stderr.splitlines() if line.startswith("agentrl train:")]
     assert any("this host lacks a library" in line for line in told), done.stderr[-3000:]
     assert any("rank 1 on" in line and "this host lacks a library" in line for line in told), done.stderr[-3000:]
+
+
+_DIES_ONCE = """
+import os, signal
+import gymnasium
+from agentrl.envs.math.env import MathEnv
+
+class DiesOnce(MathEnv):
+    def reset(self, **more):
+        first = os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+        if first and os.path.isdir(os.environ["CHECKPOINTS"] + "/step_2"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().reset(**more)
+
+gymnasium.register("DiesOnce-v0", entry_point=DiesOnce)
+"""
+
+
+@pytest.mark.slow
+def test_ranks_that_are_started_again_go_on(tmp_path: Path) -> None:
+    (tmp_path / "dies_once.py").write_text(_DIES_ONCE)
+    words = ["train", "quickstart", "--env", "dies_once:DiesOnce-v0", "--level", "1", "--out", str(tmp_path)]
+    words += ["--name", "run", "--num-steps", "4", "--groups-per-step", "2", "--group-size", "2", "--threads", "1"]
+    words += ["--eval.num-episodes", "0", "--checkpoint.every", "1", "--rollout.max-turn-tokens", "8"]
+    done = torchrun(
+        ["--max-restarts", "1", "--no-python", str(AGENTRL), *words],
+        PYTHONPATH=f"{tmp_path}:{ROOT}",
+        CHECKPOINTS=str(tmp_path / "run" / "checkpoints"),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [row["step"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl")] == [1, 2, 3, 4]
+    assert done.stderr.count("run folder") == 2  # it was begun, and gone on with
+    with RolloutStore(tmp_path / "run" / "rollouts.sqlite") as store:
+        assert store.count(phase="train") == 16
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 import torch
 import torch.distributed as dist
-from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.rendezvous import rendezvous
 
@@ -90,7 +90,7 @@ class World:
         limit = timedelta(seconds=TIMEOUT_S)
         store, rank, size = next(rendezvous("env://", timeout=limit))
         # torchrun may keep the store when it starts all ranks again, with the addresses of those that are gone.
-        store = dist.PrefixStore(f"start_{self.restarts}", store)
+        store = PrefixStore(f"start_{self.restarts}", store)
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)
         self._line = dist.new_group(backend="gloo", timeout=timedelta(seconds=TIMEOUT_S))

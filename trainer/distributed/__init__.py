@@ -4,3 +4,5 @@ Everything that is decided or written is decided and written by rank 0, whose lo
 tells the others what to do (`team.py`) over a line of its own (`world.py`), on which each also gives signs of life
 (`pulse.py`); the model is spread by FSDP2 (`sharding.py`), and checkpoints are written in parts (`shards.py`).
 """
+
+__all__: list[str] = []

@@ -107,6 +107,10 @@ def _run(args: Sequence[str], world: World | None) -> int:
         config = _checked(_parsed(load_recipe(words[0]), words), fresh=True)
         if dry:
             return _planned(config)
+        if world is not None:
+            from agentrl.trainer.distributed.team import check_spread
+
+            check_spread(config)  # before a folder is made
         if world is not None and world.restarts:
             return _again(config, world)
         run_dir = RunDir.create(Path(config.out), config.name, default=Path(words[0]).stem)

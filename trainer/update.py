@@ -54,7 +54,7 @@ class Updater:
             forget_activations(model)
         self._head = Head(model)
         self._costs = Costs.of(model)
-        self._compiled = CompiledPasses(model, config.compile)
+        self._compiled = CompiledPasses(model, config.compile if share is None else False)
         self._reference_head = Head(reference) if reference is not None else None
         self._share = share
         if share is not None:  # what was made of the models above was tried on them as a whole

@@ -34,7 +34,7 @@ def check_spread(config: TrainConfig) -> None:
     if config.engine.name == "vllm" and not config.engine.remote:
         raise ConfigError(
             "engine.name is 'vllm' in the trainer's own process, which does not go with several ranks; start vLLM "
-            "servers and name them: --engine.urls http://HOST:8000"
+            "servers and name them: --engine.urls http://HOST:8000; or have the run start some: --engine.servers 2"
         )
     if config.asynchronous and not config.engine.remote:
         raise ConfigError(
@@ -189,10 +189,9 @@ def _done(rank: Rank, stopper: Stopper, name: str, args: list[Any]) -> Any:
             with stopper.may_leave():
                 rank.memory.check(", ".join({task.env_id or "" for task in args[0]}))
                 return rank.play(args[0])
-        except Terminated:
-            return None
-        finally:
+        except Terminated:  # rank 0 has left, or is told to by this answer
             stopper.go_on()
+            return None
     result = getattr(rank, name)(*args)
     return result if name in ("probe", "engine_metrics") else None
 

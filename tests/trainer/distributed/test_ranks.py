@@ -117,3 +117,4 @@ def test_what_ranks_cannot_do_is_refused(tmp_path: Path) -> None:
     done = torchrun(["--no-python", str(AGENTRL), *words])
     assert done.returncode != 0
     assert "start vLLM servers and name them: --engine.urls" in done.stderr
+    assert not (tmp_path / "run").exists()  # the name is free for the next try

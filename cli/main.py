@@ -30,6 +30,7 @@ COMMANDS = {
     "rescore": ("agentrl.cli.rescore", "score stored episodes with another rubric, without running them again"),
     "export": ("agentrl.cli.export", "write a run's episodes as JSON lines, Parquet or Inspect's log"),
     "train": ("agentrl.cli.train", "train a model with GRPO, from a recipe; or resume a run"),
+    "plan": ("agentrl.cli.plan", "how to use so many GPUs: trainers, servers, environments, and the bottleneck"),
     "coldstart": ("agentrl.cli.coldstart", "fine-tune a model on demonstrations, before training"),
     "serve": ("agentrl.cli.serve", "serve environments over HTTP and WebSocket, for other languages and machines"),
     "sandbox": ("agentrl.cli.sandbox", "run code that you do not trust: doctor, run, build, prune"),

@@ -29,7 +29,7 @@ from agentrl.trainer.model import pick_device
 from agentrl.trainer.progress import Progress
 from agentrl.trainer.rundir import RunDir
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "make_plan", "short_run"]
 
 _PROBE_GROUPS: Final = 2
 _PROBE_STEPS: Final = 2  # the first warms up
@@ -87,16 +87,7 @@ def make_plan(config: TrainConfig) -> Plan:
         TrainerError: No episode of the probe could be played.
     """
     groups = min(_PROBE_GROUPS, config.groups_per_step)
-    probe = dataclasses.replace(
-        config,
-        groups_per_step=groups,
-        num_steps=_PROBE_STEPS + 1,  # the last step of a run is kept
-        asynchronous=False,  # what overlaps would be measured twice
-        max_staleness=None,
-        optim=dataclasses.replace(config.optim, updates_per_step=1, warmup_steps=0),
-        eval=EvalConfig(num_episodes=0),
-        checkpoint=CheckpointConfig(every=_PROBE_STEPS + 1),
-    )
+    probe = short_run(config, groups=groups, num_steps=_PROBE_STEPS)
     with tempfile.TemporaryDirectory(prefix="agentrl-plan-") as folder:
         run_dir = RunDir.create(Path(folder), "probe", default="")
         with torch_settings(config.threads, pick_device(config.device)), Run(probe, run_dir, Progress()) as run:
@@ -119,6 +110,20 @@ def make_plan(config: TrainConfig) -> Plan:
         rollout_s=last["perf/rollout_s"] * scale,
         update_s=last["perf/update_s"] * scale,
         num_steps=config.num_steps,
+    )
+
+
+def short_run(config: TrainConfig, *, groups: int, num_steps: int) -> TrainConfig:
+    """Return a run's configuration with fewer groups and steps, in one process, to be measured and thrown away."""
+    return dataclasses.replace(
+        config,
+        groups_per_step=groups,
+        num_steps=num_steps + 1,  # the last step of a run is kept
+        asynchronous=False,  # what overlaps would be measured twice
+        max_staleness=None,
+        optim=dataclasses.replace(config.optim, updates_per_step=1, warmup_steps=0),
+        eval=EvalConfig(num_episodes=0),
+        checkpoint=CheckpointConfig(every=num_steps + 1),
     )
 
 

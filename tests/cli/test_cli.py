@@ -17,8 +17,8 @@ import pytest
 from gymnasium.spaces import Text
 
 from agentrl.cli.main import COMMANDS, main
+from agentrl.cli.recipe import parsed
 from agentrl.cli.registry import find_env, our_envs
-from agentrl.cli.train import _parsed
 from agentrl.envs.errors import UsageError
 from agentrl.trainer.config import load_recipe, recipes
 from agentrl.trainer.mixture import weights_of
@@ -228,11 +228,11 @@ def test_truth_values_as_people_type_them(run: Callable[..., Result]) -> None:
     told = json.loads(Path("runs/cold/coldstart.json").read_text())["config"]
     assert told["env_kwargs"] == {"is_slippery": False, "map_name": "4x4"}
     typed = ["--env-kwargs", "a", "true", "b", "False", "c", "truth", "d", "1"]
-    assert repr(_parsed(load_recipe("gymnasium"), ["gymnasium", *typed]).env_kwargs) == (
+    assert repr(parsed(load_recipe("gymnasium"), ["gymnasium", *typed]).env_kwargs) == (
         "{'a': True, 'b': False, 'c': 'truth', 'd': 1}"
     )
     Path("mine.toml").write_text('[env_kwargs]\nword = "true"\n')  # a recipe says what it means
-    assert _parsed(load_recipe("mine.toml"), ["mine.toml"]).env_kwargs == {"word": "true"}
+    assert parsed(load_recipe("mine.toml"), ["mine.toml"]).env_kwargs == {"word": "true"}
 
 
 def test_a_run_folder_that_is_there_is_refused(run: Callable[..., Result], tmp_path: Path, model_path: Path) -> None:

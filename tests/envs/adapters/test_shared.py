@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from agentrl.cli.train import _parsed
+from agentrl.cli.recipe import parsed
 from agentrl.envs.adapters.foreign import package, settings_of, split_of
 from agentrl.envs.adapters.games import ids_of
 from agentrl.envs.adapters.generators import Generators
@@ -118,5 +118,5 @@ def test_what_is_missing_or_malformed_is_told() -> None:
 
 def test_any_argument_of_an_environment_can_be_given_to_train() -> None:
     words = ["quickstart", "--env", "AgentRL/ReasoningGym-v0", "--env_kwargs.dataset", "leg_counting"]
-    config = _parsed(load_recipe("quickstart"), [*words, "--env-kwargs.threshold=0.5", "--env-kwargs.max-turns", "2"])
+    config = parsed(load_recipe("quickstart"), [*words, "--env-kwargs.threshold=0.5", "--env-kwargs.max-turns", "2"])
     assert config.env_kwargs == {"dataset": "leg_counting", "threshold": 0.5, "max_turns": 2}

@@ -1,0 +1,248 @@
+"""`agentrl plan [RECIPE] --gpus N [options]`: how to use so many devices, and where a step will be short."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentrl.cli.recipe import TINY, checked, parsed, with_recipe
+
+if TYPE_CHECKING:
+    from agentrl.trainer.config import TrainConfig
+    from agentrl.trainer.scaling.costs import Costs, Size
+    from agentrl.trainer.scaling.layouts import Prediction, ScalingModel
+    from agentrl.trainer.scaling.probe import Measured
+    from agentrl.trainer.scaling.workload import Workload
+
+__all__ = ["run"]
+
+_USAGE = """\
+usage: agentrl plan [RECIPE] [--model MODEL] [--env ID] --gpus N [--any.nested.option VALUE …]
+                    [--gpu NAME] [--gpus-per-host N] [--cpus N] [--link GBIT]
+                    [--workload FILE.toml] [--measured FILE.json] [--save FILE.json]
+
+Says how to share N devices between training and sampling, how many environments to play at once and how many
+processors they need, what a step takes, and where it is short: by how much each part, were it twice as fast,
+would make it shorter. It plays a few groups here, times environments, engine and update, and plays whole steps
+against these costs. RECIPE and its options are those of agentrl train.
+
+  --gpus N            devices to plan for, like the one here (on a machine without a GPU: like this machine)
+  --gpu NAME          or like this one, by its data sheet: {devices}
+  --gpus-per-host N   8; what is more is on other hosts
+  --cpus N            processors for environments, over all hosts; those of this machine for each host
+  --link GBIT         100: of the network between hosts, in gigabits a second
+  --workload FILE     a TOML file in place of playing: turns, prompt_tokens, sampled_tokens, and if you like
+                      reply_tokens, env_s, env_cpu_s, reset_s, reset_cpu_s, spread, max_tokens
+  --measured FILE     what --save has written, in place of measuring
+  --save FILE         keep what was measured, for other machines and numbers of devices
+
+With --gpu and --workload nothing is run, and no weights are needed: only the model's configuration.
+"""
+
+_HOST_BYTES_PER_S = 300e9  # between the GPUs of one host, one way (NVLink of an H100: 450)
+_NARROW_BYTES_PER_S = 20e9  # where the devices are no GPUs: memory
+_WIDTHS = (1, 2, 4, 8)  # devices of one server that are looked at, where costs come from a data sheet
+_SHOWN = 4  # other layouts
+
+
+def run(args: Sequence[str]) -> int:
+    """Plan; return 0."""
+    from agentrl.trainer.config import load_recipe
+    from agentrl.trainer.errors import ConfigError
+    from agentrl.trainer.scaling.costs import DEVICES
+
+    words = list(args)
+    if not words or {"-h", "--help"} & set(words):
+        print(_USAGE.format(devices=", ".join(DEVICES)))
+        return 0 if words else 2
+    given, rest = _options().parse_known_args(words)
+    if given.gpus is None:
+        raise ConfigError(f"how many devices? type: agentrl plan {' '.join(words)} --gpus 8")
+    rest = with_recipe(rest, "plan") if rest else ["quickstart"]
+    config = parsed(load_recipe(rest[0]), rest, prog="agentrl plan")
+    if config.model == TINY:
+        raise ConfigError("a plan needs a model that is there; type: --model bundled:search-tiny, or a folder")
+    if given.measured and given.workload:
+        raise ConfigError("--measured has a workload already; leave --workload or --measured out")
+    print("\n".join(_told(_model(config, given), config)))
+    return 0
+
+
+def _options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(prog="agentrl plan", add_help=False, allow_abbrev=False)
+    options.add_argument("--gpus", type=_count)
+    options.add_argument("--gpu")
+    options.add_argument("--gpus-per-host", type=_count, default=8)
+    options.add_argument("--cpus", type=_amount)
+    options.add_argument("--link", type=_amount, default=100.0)
+    options.add_argument("--workload", type=Path)
+    options.add_argument("--measured", type=Path)
+    options.add_argument("--save", type=Path)
+    return options
+
+
+def _count(text: str) -> int:
+    from agentrl.trainer.errors import ConfigError
+
+    try:
+        if (value := int(text)) > 0:
+            return value
+    except ValueError:
+        pass
+    raise ConfigError(f"{text!r} is no number of devices; give a whole number above 0, such as 8")
+
+
+def _amount(text: str) -> float:
+    from agentrl.trainer.errors import ConfigError
+
+    try:
+        if 0 < (value := float(text)) < float("inf"):
+            return value
+    except ValueError:
+        pass
+    raise ConfigError(f"{text!r} is no amount; give a number above 0, such as 100")
+
+
+def _model(config: TrainConfig, given: argparse.Namespace) -> ScalingModel:
+    from agentrl.trainer.scaling.costs import Costs, Size, find_device
+    from agentrl.trainer.scaling.layouts import Cluster, ScalingModel, Step
+    from agentrl.trainer.scaling.probe import Measured
+    from agentrl.trainer.scaling.workload import Workload
+
+    device = find_device(given.gpu) if given.gpu else None
+    measured = None
+    if given.measured:
+        measured = Measured.read(given.measured)
+    elif not (device and given.workload):
+        measured = _measured(config, given.save)
+    elif given.save:
+        from agentrl.trainer.errors import ConfigError
+
+        raise ConfigError("--save keeps what is measured, and with --gpu and --workload nothing is; leave it out")
+    costs: dict[int, Costs]
+    size: Size
+    if device:
+        size = Size.of(config.model, itemsize=4 if config.dtype == "float32" else 2)
+        costs = {width: Costs.of(device, size, tensor_parallel=width) for width in _WIDTHS if width <= given.gpus}
+    else:
+        assert measured is not None
+        size, costs = measured.size, {1: measured.costs}
+    workload: Workload = Workload.read(given.workload) if given.workload else measured.workload  # type: ignore[union-attr]
+    hosts = -(-given.gpus // given.gpus_per_host)
+    network = given.link * 1e9 / 8
+    inside = _HOST_BYTES_PER_S if costs[1].overlaps else _NARROW_BYTES_PER_S
+    reads_reference = config.loss.beta > 0 and device is not None  # what is measured reads it too
+    step = Step(
+        groups=config.groups_per_step,
+        group_size=config.group_size,
+        micro_batch_tokens=config.micro_batch_tokens,
+        max_episode_tokens=config.rollout.max_episode_tokens,
+        keeps_activations=not config.gradient_checkpointing,
+        exact=config.schedule == "exact",
+        passes=(4 / 3 if reads_reference else 1.0) * (4 / 3 if config.gradient_checkpointing and device else 1.0),
+        may_run_ahead=config.loss.correction != "none",
+    )
+    cluster = Cluster(
+        devices=given.gpus,
+        processors=given.cpus or hosts * _processors(),
+        link=inside if hosts == 1 else network,
+        out=inside if hosts == 1 else network,
+    )
+    return ScalingModel(workload=workload, costs=costs, size=size, step=step, cluster=cluster)
+
+
+def _measured(config: TrainConfig, save: Path | None) -> Measured:
+    from transformers.utils import logging
+
+    from agentrl.trainer.scaling.probe import measure
+
+    logging.disable_progress_bar()
+    sys.setswitchinterval(0.0005)
+    measured = measure(checked(config, fresh=True))
+    if save:
+        measured.write(save)
+    return measured
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _told(model: ScalingModel, config: TrainConfig) -> list[str]:
+    """Return the plan as lines for people."""
+    found = model.best()
+    best, *others = found
+    costs, work, layout = model.costs[best.layout.tensor_parallel], model.workload, best.layout
+    gains = sorted(model.gains(best).items(), key=lambda each: -each[1])
+    size, trained = model.size, model.costs[1]
+    lines = [
+        f"model        {size.parameters:,} parameters, {size.weight_bytes / 1e9:,.2f} GB where they are sampled from",
+        f"workload     {work.turns:,.1f} turns an episode, {work.tokens:,.0f} tokens, {work.sampled:,.0f} of them "
+        f"sampled; the environment takes {1e3 * work.env_s:,.1f} ms a turn and computes {1e3 * work.env_cpu_s:,.1f}",
+        f"costs        {costs.device}: a decoding step {1e3 * costs.step_s:,.2f} ms, and {1e3 * costs.turn_s:,.3f} for "
+        f"each turn in it; {1 / max(costs.prompt_s, 1e-12):,.0f} tokens a second read, "
+        f"{1 / max(trained.trained_s, 1e-12):,.0f} trained on",
+        f"best         {_named(best, model)}",
+        f"a step       about {best.step_s:,.2f} s for {model.step.episodes:,} episodes: {_parts(best)}",
+        f"             environments keep {best.processors:,.1f} of {model.cluster.processors:,.0f} processors at work",
+        "shorter by   "
+        + ", ".join(f"{100 * max(0.0, gain):.0f} % ({part})" for part, gain in gains)
+        + ", were each twice as fast",
+    ]
+    for number, other in enumerate(others[:_SHOWN]):
+        lines.append(f"{'others' if not number else '':<12} {other.step_s:,.2f} s: {_named(other, model)}")
+    lines += [f"{'type' if not number else '':<12} {line}" for number, line in enumerate(_command(best, config))]
+    if layout.asynchronous:
+        lines.append("             rollouts then run a step ahead of the weights, which loss.correction corrects")
+    return lines
+
+
+def _named(prediction: Prediction, model: ScalingModel) -> str:
+    layout = prediction.layout
+    devices = "GPU" if model.costs[1].overlaps else "device"
+    at_once = f"{layout.environments} environments at once"
+    if not layout.servers:
+        who = (
+            f"one {devices} trains and samples in turn"
+            if layout.trainers == 1
+            else (f"{layout.trainers} {devices}s train and sample in turn")
+        )
+        return f"{who}; {at_once}"
+    wide = f" of {layout.tensor_parallel} {devices}s each" if layout.tensor_parallel > 1 else ""
+    how = "at once" if layout.asynchronous else "in turn"
+    train = "one trains" if layout.trainers == 1 else f"{layout.trainers} train"
+    sample = "one samples" if layout.servers == 1 else f"{layout.servers} servers sample"
+    return f"{train}, {sample}{wide}, {how}; {at_once}"
+
+
+def _parts(prediction: Prediction) -> str:
+    rollout = prediction.rollout
+    return (
+        f"rollouts {rollout.seconds:,.2f} (servers at work {100 * rollout.sampling:.0f} % of it), update "
+        f"{prediction.update_s:,.2f}, weights {prediction.push_s:,.2f}"
+    )
+
+
+def _command(prediction: Prediction, config: TrainConfig) -> list[str]:
+    """Return what to type; of a step's environments each rank plays its part."""
+    layout = prediction.layout
+    per_rank = layout.environments if layout.servers else -(-layout.environments // layout.trainers)
+    options = [f"--rollout.concurrency {per_rank}"]
+    if layout.servers and layout.tensor_parallel > 1:
+        options.append(f"--engine.name vllm --engine.urls {' '.join('URL' for _ in range(min(layout.servers, 2)))}")
+        if layout.servers > 2:
+            options[-1] += (
+                f" … ({layout.servers} in all, each started with --tensor-parallel-size {layout.tensor_parallel})"
+            )
+    elif layout.servers:
+        options.append(f"--engine.name vllm --engine.servers {layout.servers}")
+    if layout.asynchronous:
+        options.append("--asynchronous")
+    train = f"agentrl train … {' '.join(options)}"
+    if layout.trainers == 1:
+        return [train]
+    return [f"torchrun --nproc-per-node {layout.trainers} --no-python {train} --name NAME"]

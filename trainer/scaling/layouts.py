@@ -1,0 +1,285 @@
+"""Ways to use so many devices, what a step takes in each, and what would make it shorter.
+
+    together    every device trains and samples, in turn: ranks with the torch engine, or one process
+    apart       some sample as vLLM servers, the others train; in turn, or at once where the run is asynchronous
+
+The bottleneck is found by asking: the model is computed again with each part twice as fast.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from agentrl.trainer.errors import ConfigError
+from agentrl.trainer.scaling.costs import Costs, Size
+from agentrl.trainer.scaling.simulate import Flow, Rollout, simulate
+from agentrl.trainer.scaling.workload import Play, Workload
+
+__all__ = ["PARTS", "Cluster", "Layout", "Part", "Prediction", "ScalingModel", "Step"]
+
+Part = Literal["sampling", "environments", "processors", "training", "weights"]
+PARTS: Final[tuple[Part, ...]] = ("sampling", "environments", "processors", "training", "weights")
+"""What a step's time is asked for: sampling, waiting for environments, their processors, training, passing weights."""
+
+_NEAR: Final = 1.03  # a step that is no longer than the best times this is as good
+_CACHE_SHARE: Final = 0.9  # of a device's memory, for weights and cache of a server
+_TRAINED_SHARE: Final = 0.9  # of a device's memory, for training
+_MOST_SLOTS: Final = 1024  # of a vLLM server, as it comes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a run wants of a step."""
+
+    groups: int
+    group_size: int
+    micro_batch_tokens: int
+    max_episode_tokens: int
+    keeps_activations: bool
+    exact: bool  # the schedule of the torch engine
+    passes: float = 1.0  # of training; more where a reference is read too: a third for each
+    may_run_ahead: bool = False  # asynchronous
+
+    @property
+    def episodes(self) -> int:
+        """Episodes of a step."""
+        return self.groups * self.group_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What there is."""
+
+    devices: int
+    processors: float  # for environments, on all hosts together
+    link: float  # bytes a second between devices
+    out: float  # bytes a second that servers get weights at, all together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """One way to use devices."""
+
+    trainers: int
+    servers: int  # 0: each trainer samples
+    tensor_parallel: int  # devices of one server
+    environments: int  # episodes at once, over all
+    asynchronous: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """A step of a layout, in seconds."""
+
+    layout: Layout
+    rollout: Rollout
+    update_s: float
+    push_s: float
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of a step."""
+        if self.layout.asynchronous:
+            return max(self.rollout.seconds, self.update_s) + self.push_s
+        return self.rollout.seconds + self.update_s + self.push_s
+
+    @property
+    def processors(self) -> float:
+        """Processors that environments keep at work while episodes are played."""
+        return self.rollout.computing / max(self.rollout.seconds, 1e-12)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingModel:
+    """What a step costs on so many devices.
+
+    Raises:
+        ConfigError: The costs of one device are not there.
+    """
+
+    workload: Workload
+    costs: Mapping[int, Costs]  # of a server of so many devices each; 1: also those of a trainer
+    size: Size
+    step: Step
+    cluster: Cluster
+    together: bool = True  # whether devices may train and sample in turn
+
+    def __post_init__(self) -> None:
+        if 1 not in self.costs:
+            raise ConfigError(f"the costs are of servers of {', '.join(map(str, self.costs))} devices; give those of 1")
+
+    def predict(self, layout: Layout) -> Prediction:
+        """Return what a step takes."""
+        plays, trained = self.workload.draw(self.step.episodes), self.costs[1]
+        if layout.servers:
+            flow = Flow(
+                servers=layout.servers,
+                environments=layout.environments,
+                processors=self.cluster.processors,
+                slots=self._slots(layout.tensor_parallel),
+            )
+            served = self.costs[layout.tensor_parallel]
+            rollout = simulate(plays, served, flow, group_size=self.step.group_size)
+        else:
+            rollout = self._by_ranks(plays, layout)
+        update_s = self.step.passes * trained.training(
+            sum(play.tokens for play in plays),
+            trainers=layout.trainers,
+            size=self.size,
+            micro_batch_tokens=self.step.micro_batch_tokens,
+            link=self.cluster.link,
+        )
+        push_s = trained.pushing(
+            layout.servers * layout.tensor_parallel,  # each worker of a server fetches the weights
+            trainers=layout.trainers,
+            size=self.size,
+            link=self.cluster.link,
+            out=self.cluster.out,
+        )
+        return Prediction(layout=layout, rollout=rollout, update_s=update_s, push_s=push_s)
+
+    def best(self) -> list[Prediction]:
+        """Return the best layout for each way to share out the devices, the shortest step first.
+
+        The number of environments is the smallest of all, a half, a quarter, … of a step's episodes that costs no more
+        than three in a hundred.
+
+        Raises:
+            ConfigError: The model fits into no share of the devices.
+        """
+        found = [
+            self._with_environments(trainers=trainers, servers=servers, width=width, ahead=ahead)
+            for width in sorted(self.costs)
+            for servers in range(self.cluster.devices // width + 1)
+            for trainers in [self.cluster.devices - servers * width]
+            for ahead in ([False, True] if self.step.may_run_ahead and servers else [False])
+            if self._fits(trainers=trainers, servers=servers, width=width)
+        ]
+        if not found:
+            memory, devices = self.costs[1].memory_bytes, self.cluster.devices
+            raise ConfigError(
+                f"a model of {self.size.parameters:,} parameters does not fit: to train it takes "
+                f"{self._trained_bytes(devices, copies=False) / 1e9:,.0f} GB of each of {devices} devices, a server "
+                f"{self.size.weight_bytes / 1e9:,.0f} GB and its cache, and a device has {memory / 1e9:,.0f}; give "
+                "more --gpus, --gradient-checkpointing, or less --micro-batch-tokens"
+            )
+        return sorted(found, key=lambda each: each.step_s)
+
+    def gains(self, prediction: Prediction) -> dict[Part, float]:
+        """Return by which share a step would be shorter were a part twice as fast, the others as they are."""
+        served, trained = ("step_s", "turn_s", "context_s", "prompt_s"), ("update_s", "trained_s")
+        cluster = self.cluster
+        others: dict[Part, ScalingModel] = {
+            "sampling": self._with_costs(served),
+            "environments": dataclasses.replace(self, workload=_shorter(self.workload)),
+            "processors": dataclasses.replace(
+                self, cluster=dataclasses.replace(cluster, processors=2 * cluster.processors)
+            ),
+            "training": self._with_costs(trained),
+            "weights": dataclasses.replace(
+                self, cluster=dataclasses.replace(cluster, link=2 * cluster.link, out=2 * cluster.out)
+            ),
+        }
+        return {part: 1 - other.predict(prediction.layout).step_s / prediction.step_s for part, other in others.items()}
+
+    def _with_costs(self, names: Sequence[str]) -> ScalingModel:
+        """Return the same with some costs halved."""
+        halved = {
+            width: dataclasses.replace(costs, **{name: getattr(costs, name) / 2 for name in names})
+            for width, costs in self.costs.items()
+        }
+        return dataclasses.replace(self, costs=halved)
+
+    def _with_environments(self, *, trainers: int, servers: int, width: int, ahead: bool) -> Prediction:
+        choices = [
+            self.predict(
+                Layout(
+                    trainers=trainers,
+                    servers=servers,
+                    tensor_parallel=width,
+                    environments=environments,
+                    asynchronous=ahead,
+                )
+            )
+            for environments in _counts(self.step.episodes)
+        ]
+        best_s = min(each.step_s for each in choices)
+        near = [each for each in choices if each.step_s <= _NEAR * best_s]
+        return min(near, key=lambda each: each.layout.environments)
+
+    def _by_ranks(self, plays: Sequence[Play], layout: Layout) -> Rollout:
+        """Each rank plays whole groups of its own: the slowest decides."""
+        ranks, size = layout.trainers, self.step.group_size
+        groups = [plays[first : first + size] for first in range(0, len(plays), size)]
+        flow = Flow(
+            servers=1,
+            environments=max(1, layout.environments // ranks),
+            processors=max(1.0, self.cluster.processors / ranks),
+            slots=math.inf,
+            exact=self.step.exact,
+        )
+        parts = [
+            simulate([play for group in groups[rank::ranks] for play in group], self.costs[1], flow, group_size=size)
+            for rank in range(min(ranks, len(groups)))
+        ]
+        slowest = max(parts, key=lambda part: part.seconds)
+        return dataclasses.replace(
+            slowest,
+            sampling=sum(part.sampling * part.seconds for part in parts) / (ranks * slowest.seconds),
+            computing=sum(part.computing for part in parts),
+            sampled=sum(part.sampled for part in parts),
+        )
+
+    def _fits(self, *, trainers: int, servers: int, width: int) -> bool:
+        if trainers < 1 or (servers == 0 and (width > 1 or not self.together)):
+            return False
+        room = self.costs[1].memory_bytes
+        if not room:
+            return True
+        if servers and self._cache_bytes(width) < self.size.kv_bytes * self.step.max_episode_tokens:
+            return False
+        return self._trained_bytes(trainers, copies=not servers) <= _TRAINED_SHARE * room
+
+    def _trained_bytes(self, trainers: int, *, copies: bool) -> float:
+        return self.size.trained_bytes(
+            trainers,
+            micro_batch_tokens=self.step.micro_batch_tokens,
+            keeps_activations=self.step.keeps_activations,
+            copies=copies and trainers > 1,
+        )
+
+    def _cache_bytes(self, width: int) -> float:
+        return _CACHE_SHARE * self.costs[width].memory_bytes * width - self.size.weight_bytes
+
+    def _slots(self, width: int) -> float:
+        """Return how many episodes a server holds keys and values of."""
+        if not self.costs[width].memory_bytes:
+            return _MOST_SLOTS
+        room = self._cache_bytes(width)
+        return max(1, min(_MOST_SLOTS, int(room / (self.size.kv_bytes * self.workload.tokens))))
+
+
+def _shorter(workload: Workload) -> Workload:
+    """Return a workload whose environments wait half as long, and compute as much as before."""
+    plays = [
+        dataclasses.replace(
+            play,
+            reset_s=(play.reset_s + play.reset_cpu_s) / 2,
+            turns=tuple(dataclasses.replace(turn, env_s=(turn.env_s + turn.env_cpu_s) / 2) for turn in play.turns),
+        )
+        for play in workload.plays
+    ]
+    return Workload(plays=tuple(plays))
+
+
+def _counts(episodes: int) -> list[int]:
+    counts: list[int] = []
+    count = episodes
+    while count >= 1 and len(counts) < 5:
+        counts.append(count)
+        count //= 2
+    return counts

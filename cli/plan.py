@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -10,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentrl.cli.recipe import TINY, checked, parsed, with_recipe
+from agentrl.trainer.errors import ConfigError
 
 if TYPE_CHECKING:
     from agentrl.trainer.config import TrainConfig
-    from agentrl.trainer.scaling.costs import Costs, Size
-    from agentrl.trainer.scaling.layouts import Prediction, ScalingModel
+    from agentrl.trainer.scaling.costs import Device
+    from agentrl.trainer.scaling.layouts import Cluster, Prediction, ScalingModel, Step
     from agentrl.trainer.scaling.probe import Measured
-    from agentrl.trainer.scaling.workload import Workload
 
 __all__ = ["run"]
 
@@ -52,7 +54,6 @@ _SHOWN = 4  # other layouts
 def run(args: Sequence[str]) -> int:
     """Plan; return 0."""
     from agentrl.trainer.config import load_recipe
-    from agentrl.trainer.errors import ConfigError
     from agentrl.trainer.scaling.costs import DEVICES
 
     words = list(args)
@@ -74,85 +75,86 @@ def run(args: Sequence[str]) -> int:
 
 def _options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="agentrl plan", add_help=False, allow_abbrev=False)
-    options.add_argument("--gpus", type=_count)
-    options.add_argument("--gpu")
-    options.add_argument("--gpus-per-host", type=_count, default=8)
-    options.add_argument("--cpus", type=_amount)
-    options.add_argument("--link", type=_amount, default=100.0)
-    options.add_argument("--workload", type=Path)
-    options.add_argument("--measured", type=Path)
-    options.add_argument("--save", type=Path)
+    for name in ("--gpus", "--gpu", "--gpus-per-host", "--cpus", "--link"):
+        options.add_argument(name)
+    for name in ("--workload", "--measured", "--save"):
+        options.add_argument(name, type=Path)
     return options
 
 
-def _count(text: str) -> int:
-    from agentrl.trainer.errors import ConfigError
+def _count(option: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise ConfigError(f"{option} is {text!r}, but must be a whole number above 0; type: {option} 8")
+    return int(text)
 
+
+def _amount(option: str, text: str) -> float:
     try:
-        if (value := int(text)) > 0:
-            return value
+        value = float(text)
     except ValueError:
-        pass
-    raise ConfigError(f"{text!r} is no number of devices; give a whole number above 0, such as 8")
-
-
-def _amount(text: str) -> float:
-    from agentrl.trainer.errors import ConfigError
-
-    try:
-        if 0 < (value := float(text)) < float("inf"):
-            return value
-    except ValueError:
-        pass
-    raise ConfigError(f"{text!r} is no amount; give a number above 0, such as 100")
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{option} is {text!r}, but must be a number above 0; type: {option} 100")
+    return value
 
 
 def _model(config: TrainConfig, given: argparse.Namespace) -> ScalingModel:
     from agentrl.trainer.scaling.costs import Costs, Size, find_device
-    from agentrl.trainer.scaling.layouts import Cluster, ScalingModel, Step
+    from agentrl.trainer.scaling.layouts import ScalingModel
     from agentrl.trainer.scaling.probe import Measured
     from agentrl.trainer.scaling.workload import Workload
 
-    device = find_device(given.gpu) if given.gpu else None
+    cluster, device = _cluster(given), find_device(given.gpu) if given.gpu else None
     measured = None
     if given.measured:
         measured = Measured.read(given.measured)
     elif not (device and given.workload):
         measured = _measured(config, given.save)
     elif given.save:
-        from agentrl.trainer.errors import ConfigError
-
         raise ConfigError("--save keeps what is measured, and with --gpu and --workload nothing is; leave it out")
-    costs: dict[int, Costs]
-    size: Size
+    workload = Workload.read(given.workload) if given.workload else None
     if device:
         size = Size.of(config.model, itemsize=4 if config.dtype == "float32" else 2)
-        costs = {width: Costs.of(device, size, tensor_parallel=width) for width in _WIDTHS if width <= given.gpus}
-    else:
-        assert measured is not None
+        widths = [width for width in _WIDTHS if width <= cluster.devices]
+        costs = {width: Costs.of(device, size, tensor_parallel=width) for width in widths}
+    elif measured:
         size, costs = measured.size, {1: measured.costs}
-    workload: Workload = Workload.read(given.workload) if given.workload else measured.workload  # type: ignore[union-attr]
-    hosts = -(-given.gpus // given.gpus_per_host)
-    network = given.link * 1e9 / 8
-    inside = _HOST_BYTES_PER_S if costs[1].overlaps else _NARROW_BYTES_PER_S
-    reads_reference = config.loss.beta > 0 and device is not None  # what is measured reads it too
-    step = Step(
+        if not measured.costs.overlaps and cluster.link == _HOST_BYTES_PER_S:  # no GPUs, and no link of theirs
+            cluster = dataclasses.replace(cluster, link=_NARROW_BYTES_PER_S, out=_NARROW_BYTES_PER_S)
+    if workload is None and measured:
+        workload = measured.workload
+    assert workload
+    return ScalingModel(workload=workload, costs=costs, size=size, step=_step(config, device), cluster=cluster)
+
+
+def _cluster(given: argparse.Namespace) -> Cluster:
+    from agentrl.trainer.scaling.layouts import Cluster
+
+    devices = _count("--gpus", given.gpus)
+    hosts = -(-devices // _count("--gpus-per-host", given.gpus_per_host or "8"))
+    network = _amount("--link", given.link or "100") * 1e9 / 8
+    link = _HOST_BYTES_PER_S if hosts == 1 else network
+    processors = _amount("--cpus", given.cpus) if given.cpus else float(hosts * _processors())
+    return Cluster(devices=devices, processors=processors, link=link, out=link)
+
+
+def _step(config: TrainConfig, device: Device | None) -> Step:
+    from agentrl.trainer.scaling.layouts import Step
+
+    passes = 1.0
+    if device:  # what is measured does all this
+        passes *= 4 / 3 if config.loss.beta > 0 else 1.0  # reads the reference
+        passes *= 4 / 3 if config.gradient_checkpointing else 1.0  # computes again
+    return Step(
         groups=config.groups_per_step,
         group_size=config.group_size,
         micro_batch_tokens=config.micro_batch_tokens,
         max_episode_tokens=config.rollout.max_episode_tokens,
         keeps_activations=not config.gradient_checkpointing,
         exact=config.schedule == "exact",
-        passes=(4 / 3 if reads_reference else 1.0) * (4 / 3 if config.gradient_checkpointing and device else 1.0),
+        passes=passes,
         may_run_ahead=config.loss.correction != "none",
     )
-    cluster = Cluster(
-        devices=given.gpus,
-        processors=given.cpus or hosts * _processors(),
-        link=inside if hosts == 1 else network,
-        out=inside if hosts == 1 else network,
-    )
-    return ScalingModel(workload=workload, costs=costs, size=size, step=step, cluster=cluster)
 
 
 def _measured(config: TrainConfig, save: Path | None) -> Measured:

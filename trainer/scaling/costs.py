@@ -4,7 +4,7 @@ Each is one server's or one trainer's. They are measured (`probe.py`), or come f
 shares of it that are usually reached:
 
     a decoding step of n turns    step_s + n * turn_s + context * context_s          context: tokens of all n, cached
-    reading                       prompt_s a token
+    reading                       begin_s + prompt_s a token
     an update                     update_s / T + trained_s * tokens / T              T: trainers
     FSDP's traffic                8 bytes a weight and micro-batch, (T - 1) / T      gathered twice, summed once
     weights to servers            weight_bytes written once, then fetched by each of their processes, all at once
@@ -164,10 +164,11 @@ class Costs:
     turn_s: float
     context_s: float
     prompt_s: float
+    begin_s: float  # of turns that join, whatever they read: their first passes
     update_s: float
     trained_s: float
     proof_s: float = 0.0
-    pushed_bytes_per_s: float = 0.35e9  # that weights are written at, or fetched by one process; measured over loopback
+    pushed_bytes_per_s: float = 1e9  # that weights are written at, or fetched by one process; measured, perf/README.md
     clerk_s: float = 0.0003  # of the trainer's own process, a turn; measured in perf/ray_envs.py
     overlaps: bool = True  # whether FSDP's traffic runs beside the computing; not where both need the processor
     traffic_share: float = 0.8  # of a link that is reached
@@ -197,6 +198,7 @@ class Costs:
             turn_s=told * 2 * size.parameters / (computes * device.decoded_share),
             context_s=told * size.kv_bytes / reads,
             prompt_s=told * 2 * size.parameters / (computes * device.read_share),
+            begin_s=0.0,
             update_s=3 * _MASTER * size.parameters / device.bytes_per_s,  # all that is kept is read, written, read
             trained_s=6 * size.parameters / (device.flops * device.trained_share),
             proof_s=_PROOF_STEPS * (device.step_s + told * size.weight_bytes / reads),

@@ -12,7 +12,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.scaling.costs import Costs, Size
@@ -87,6 +87,10 @@ class Prediction:
             return max(self.rollout.seconds, self.update_s) + self.push_s
         return self.rollout.seconds + self.update_s + self.push_s
 
+    def ahead(self) -> Self:
+        """Return the same with rollouts that run ahead."""
+        return dataclasses.replace(self, layout=dataclasses.replace(self.layout, asynchronous=True))
+
     @property
     def processors(self) -> float:
         """Processors that environments keep at work while episodes are played."""
@@ -145,20 +149,27 @@ class ScalingModel:
     def best(self) -> list[Prediction]:
         """Return the best layout for each way to share out the devices, the shortest step first.
 
-        The number of environments is the smallest of all, a half, a quarter, … of a step's episodes that costs no more
-        than three in a hundred.
+        For the first of them the number of environments is the smallest of all, a half, a quarter, … of a step's
+        episodes that costs no more than three in a hundred; the others play all at once.
 
         Raises:
             ConfigError: The model fits into no share of the devices.
         """
         found = [
-            self._with_environments(trainers=trainers, servers=servers, width=width, ahead=ahead)
+            self.predict(
+                Layout(
+                    trainers=self.cluster.devices - servers * width,
+                    servers=servers,
+                    tensor_parallel=width,
+                    environments=self.step.episodes,
+                )
+            )
             for width in sorted(self.costs)
             for servers in range(self.cluster.devices // width + 1)
-            for trainers in [self.cluster.devices - servers * width]
-            for ahead in ([False, True] if self.step.may_run_ahead and servers else [False])
-            if self._fits(trainers=trainers, servers=servers, width=width)
+            if self._fits(trainers=self.cluster.devices - servers * width, servers=servers, width=width)
         ]
+        if self.step.may_run_ahead:
+            found += [each.ahead() for each in found if each.layout.servers]
         if not found:
             memory, devices = self.costs[1].memory_bytes, self.cluster.devices
             raise ConfigError(
@@ -167,49 +178,41 @@ class ScalingModel:
                 f"{self.size.weight_bytes / 1e9:,.0f} GB and its cache, and a device has {memory / 1e9:,.0f}; give "
                 "more --gpus, --gradient-checkpointing, or less --micro-batch-tokens"
             )
-        return sorted(found, key=lambda each: each.step_s)
+        first, *others = sorted(found, key=lambda each: each.step_s)
+        return [self._with_fewer_environments(first), *others]
 
     def gains(self, prediction: Prediction) -> dict[Part, float]:
         """Return by which share a step would be shorter were a part twice as fast, the others as they are."""
-        served, trained = ("step_s", "turn_s", "context_s", "prompt_s"), ("update_s", "trained_s")
-        cluster = self.cluster
+        served, trained = ("step_s", "turn_s", "context_s", "prompt_s", "begin_s"), ("update_s", "trained_s")
+        cluster, replace = self.cluster, dataclasses.replace
+        wider = replace(cluster, link=2 * cluster.link, out=2 * cluster.out)
         others: dict[Part, ScalingModel] = {
-            "sampling": self._with_costs(served),
-            "environments": dataclasses.replace(self, workload=_shorter(self.workload)),
-            "processors": dataclasses.replace(
-                self, cluster=dataclasses.replace(cluster, processors=2 * cluster.processors)
-            ),
-            "training": self._with_costs(trained),
-            "weights": dataclasses.replace(
-                self, cluster=dataclasses.replace(cluster, link=2 * cluster.link, out=2 * cluster.out)
-            ),
+            "sampling": self._with_costs(dict.fromkeys(served, 0.5)),
+            "environments": replace(self, workload=_shorter(self.workload)),
+            "processors": replace(self, cluster=replace(cluster, processors=2 * cluster.processors)),
+            "training": self._with_costs(dict.fromkeys(trained, 0.5)),
+            "weights": replace(self._with_costs({"pushed_bytes_per_s": 2.0}), cluster=wider),
         }
         return {part: 1 - other.predict(prediction.layout).step_s / prediction.step_s for part, other in others.items()}
 
-    def _with_costs(self, names: Sequence[str]) -> ScalingModel:
-        """Return the same with some costs halved."""
-        halved = {
-            width: dataclasses.replace(costs, **{name: getattr(costs, name) / 2 for name in names})
+    def _with_costs(self, factors: Mapping[str, float]) -> ScalingModel:
+        """Return the same with some costs multiplied."""
+        changed = {
+            width: dataclasses.replace(costs, **{name: getattr(costs, name) * by for name, by in factors.items()})
             for width, costs in self.costs.items()
         }
-        return dataclasses.replace(self, costs=halved)
+        return dataclasses.replace(self, costs=changed)
 
-    def _with_environments(self, *, trainers: int, servers: int, width: int, ahead: bool) -> Prediction:
-        choices = [
-            self.predict(
-                Layout(
-                    trainers=trainers,
-                    servers=servers,
-                    tensor_parallel=width,
-                    environments=environments,
-                    asynchronous=ahead,
-                )
-            )
-            for environments in _counts(self.step.episodes)
-        ]
-        best_s = min(each.step_s for each in choices)
-        near = [each for each in choices if each.step_s <= _NEAR * best_s]
-        return min(near, key=lambda each: each.layout.environments)
+    def _with_fewer_environments(self, prediction: Prediction) -> Prediction:
+        best, count = prediction, prediction.layout.environments
+        least = 1 if prediction.layout.servers else prediction.layout.trainers  # each plays
+        while count // 2 >= least:
+            count //= 2
+            fewer = self.predict(dataclasses.replace(prediction.layout, environments=count))
+            if fewer.step_s > _NEAR * prediction.step_s:
+                break
+            best = fewer
+        return best
 
     def _by_ranks(self, plays: Sequence[Play], layout: Layout) -> Rollout:
         """Each rank plays whole groups of its own: the slowest decides."""
@@ -274,12 +277,3 @@ def _shorter(workload: Workload) -> Workload:
         for play in workload.plays
     ]
     return Workload(plays=tuple(plays))
-
-
-def _counts(episodes: int) -> list[int]:
-    counts: list[int] = []
-    count = episodes
-    while count >= 1 and len(counts) < 5:
-        counts.append(count)
-        count //= 2
-    return counts

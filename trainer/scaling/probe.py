@@ -46,7 +46,8 @@ _ALONE: Final = 8  # episodes that environments are timed on
 _ALONE_S: Final = 20.0
 _IDLE_S: Final = 0.5
 _BATCHES: Final = (1, 4, 16, 64)  # turns at once
-_TOKENS: Final = 16  # that a decoding step is timed over
+_TOKENS: Final = 64  # that a decoding step is timed over
+_FIRST: Final = 17  # tokens of a turn that are not: its first passes may be recorded, or computed one by one
 _SHORT: Final = 8  # tokens of a prompt
 _LONG: Final = 512
 _REPEATS: Final = 3
@@ -96,13 +97,23 @@ def measure(config: TrainConfig) -> Measured:
         ConfigError: The environment or the model does not fit.
         TrainerError: No episode could be played.
     """
+    needed = 2 * _SHORT + _FIRST + _TOKENS + 1
+    if config.rollout.max_episode_tokens < needed:
+        raise ConfigError(
+            f"rollout.max_episode_tokens is {config.rollout.max_episode_tokens}, but a probe of the engine takes "
+            f"{needed}; type --rollout.max-episode-tokens {needed} or more"
+        )
     groups = min(_GROUPS, config.groups_per_step)
     probe = short_run(config, groups=groups, num_steps=2)
     with tempfile.TemporaryDirectory(prefix="agentrl-plan-") as folder:
         run_dir = RunDir.create(Path(folder), "probe", default="")
         with torch_settings(config.threads, pick_device(config.device)), Run(probe, run_dir, Progress()) as run:
-            run.train_step()
-            run.train_step()
+            try:
+                run.train_step()
+                run.train_step()
+            except TrainerError as error:  # there is nothing to resume
+                again = f"agentrl train --resume {run_dir.path}"
+                raise type(error)(str(error).replace(again, "plan again")) from error
             played = [each for each in run.store.episodes(phase="train") if each.failure is None and each.turn_lengths]
             if not played:
                 raise TrainerError("no episode of the probe could be played; look at: agentrl play")
@@ -227,9 +238,7 @@ def _busy_s() -> float:
 
 def _decoding(engine: Engine, config: TrainConfig, vocab: int) -> dict[str, float]:
     """Return the costs of sampling, fitted."""
-    room = config.rollout.max_episode_tokens - _TOKENS - 2
-    if room < 2 * _SHORT:
-        raise ConfigError(f"rollout.max_episode_tokens is {room + _TOKENS + 2}; a probe needs {2 * _SHORT + _TOKENS}")
+    room = config.rollout.max_episode_tokens - _FIRST - _TOKENS - 1
     long = min(_LONG, room)
     counts = [count for count in _BATCHES if count <= config.rollout.concurrency]
     rng = np.random.default_rng(config.seed)
@@ -244,14 +253,15 @@ def _decoding(engine: Engine, config: TrainConfig, vocab: int) -> dict[str, floa
         once()  # what a size costs once (a graph, a larger cache) is no part of it
         return min(once() for _ in range(_REPEATS))
 
-    steps_s = [(timed(count, _SHORT, 1 + _TOKENS) - timed(count, _SHORT, 1)) / _TOKENS for count in counts]
+    steps_s = [(timed(count, _SHORT, _FIRST + _TOKENS) - timed(count, _SHORT, _FIRST)) / _TOKENS for count in counts]
     step_s, turn_s = _line(counts, steps_s)
     most = min(counts[-1], 16)
     brief_s, read_s = timed(most, _SHORT, 1), timed(most, long, 1)
     prompt_s = max(0.0, read_s - brief_s) / (most * (long - _SHORT))
-    deep_s = (timed(most, long, 1 + _TOKENS) - read_s) / _TOKENS
+    deep_s = (timed(most, long, _FIRST + _TOKENS) - timed(most, long, _FIRST)) / _TOKENS
     context_s = max(0.0, deep_s - (step_s + most * turn_s)) / (most * (long - _SHORT))
-    return {"step_s": step_s, "turn_s": turn_s, "prompt_s": prompt_s, "context_s": context_s}
+    begin_s = max(0.0, timed(1, _SHORT, _FIRST) - _FIRST * (step_s + turn_s) - _SHORT * prompt_s)
+    return {"step_s": step_s, "turn_s": turn_s, "prompt_s": prompt_s, "context_s": context_s, "begin_s": begin_s}
 
 
 async def _sample(engine: Engine, prompts: Sequence[Sequence[int]], tokens: int) -> None:

@@ -114,6 +114,8 @@ class _Server:
         """Let turns that wait join, where the schedule and the room allow it."""
         if self.exact and (not self._is_due() or self.stalled()):
             return
+        if self.waiting and len(self.active) < self.slots:
+            self.reading += self.costs.begin_s
         while self.waiting and len(self.active) < self.slots:
             episode, asked = self.waiting.popleft()
             self.reading += asked.read * self.costs.prompt_s
@@ -137,7 +139,8 @@ class _Simulation:
         self.events: list[tuple[float, int, int, int, int]] = []  # time, order, server or -1, episode or epoch, turn
         self.order = itertools.count()
         self.upcoming = iter(range(len(plays)))
-        self.processors = [] if math.isinf(flow.processors) else [0.0] * max(1, round(flow.processors))
+        queues = flow.processors < min(flow.environments, len(plays))
+        self.processors = [0.0] * max(1, round(flow.processors)) if queues else []
         self.clerk_free = self.clerk_busy = self.computing = self.last = 0.0
         self.sampled = 0
 

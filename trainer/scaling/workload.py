@@ -221,9 +221,9 @@ def _arguments() -> list[str]:
 
 def _log_normal(spread: float) -> list[float]:
     """Return values in the middle of equal parts of a log-normal distribution of mean 1, scaled to that mean."""
-    if spread == 0:
+    sigma = math.sqrt(math.log1p(spread**2))
+    if sigma == 0:
         return [1.0]
-    sigma = math.sqrt(math.log(1 + spread**2))
     normal = statistics.NormalDist(0, sigma)
     values = [math.exp(normal.inv_cdf((at + 0.5) / _QUANTILES)) for at in range(_QUANTILES)]
     mean = statistics.fmean(values)

@@ -27,7 +27,9 @@ STATUS: Final = 70
 FAILED: Final = "failed"
 """Where the store keeps why the run fails; the first reason stays."""
 
+_LEFT: Final = "left"  # where it keeps which command rank 0 has left
 _GRACE_S: Final = 5.0
+_END_S: Final = 5.0  # that a question to the store has to be answered when all is over
 _LOOK_S: Final = 0.1
 
 
@@ -53,8 +55,11 @@ class Pulse:
         """Why the run fails; empty while it does not."""
         self._closed = threading.Event()
         self._last_s = time.monotonic()  # when the store answered last
-        for work in (self._beat, self._watch):
-            threading.Thread(target=work, name="agentrl-pulse", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=work, name="agentrl-pulse", daemon=True) for work in (self._beat, self._watch)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def check(self) -> None:
         """Raise what is known.
@@ -75,26 +80,40 @@ class Pulse:
     def close(self) -> None:
         """Stop; may be called twice."""
         self._closed.set()
+        # A thread that is inside the store when the interpreter ends aborts the process ("terminate called without an
+        # active exception"); on a slow link it nearly always is.
+        stop = time.monotonic() + _END_S
+        for thread in self._threads:
+            thread.join(max(0.0, stop - time.monotonic()))
 
     # -- in threads ----------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
         others = range(1, len(self._names)) if self._rank == 0 else range(1)
+        keys = [FAILED, _LEFT, *(f"alive/{other}" for other in others)]
+        are_there = False
         seen = {other: ("", time.monotonic()) for other in others}
         count = 0
         while not self._closed.wait(min(1.0, self.timeout_s / 10)):
             count += 1
             try:
                 self._store.set(f"alive/{self._rank}", str(count))
-                if self._store.check([FAILED]):
-                    self._note(self._store.get(FAILED).decode())
+                if not are_there:  # so that all are read at once: on a slow link each question costs
+                    for key in keys:
+                        self._store.compare_set(key, "", "")
+                    are_there = True
+                reason, left, *signs = [value.decode() for value in self._store.multi_get(keys)]
+                if reason:
+                    self._note(reason)
                     self._store.set(f"seen/{self._rank}", "1")
-                for other, sign in zip(others, self._signs(others), strict=True):
+                for other, sign in zip(others, signs, strict=True):
                     if sign != seen[other][0]:
                         seen[other] = sign, time.monotonic()
                     elif time.monotonic() - seen[other][1] > self.timeout_s:
                         self._note(self._silent(other))
-                self._hear()
+                if self._rank and left != self._heard:
+                    self._heard = left
+                    self._asked(left)
             except Exception as error:  # the store's own kinds; rank 0 is gone, or about to say so
                 if self._rank == 0:
                     self._note(f"rank 0's own store failed: {error}")
@@ -104,17 +123,6 @@ class Pulse:
                     self._note(self._silent(0))
                 continue
             self._last_s = time.monotonic()
-
-    def _signs(self, others: Sequence[int]) -> list[str]:
-        there = [other for other in others if self._store.check([f"alive/{other}"])]
-        values = dict(zip(there, self._store.multi_get([f"alive/{other}" for other in there]), strict=True))
-        return [values[other].decode() if other in values else "" for other in others]
-
-    def _hear(self) -> None:
-        """Pass on what rank 0 says that it has left, once."""
-        if self._rank and self._store.check(["left"]) and (said := self._store.get("left").decode()) != self._heard:
-            self._heard = said
-            self._asked(said)
 
     def _watch(self) -> None:
         failed_s = 0.0

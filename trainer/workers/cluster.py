@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import os
@@ -17,7 +16,7 @@ from typing import Any, Final
 from agentrl.trainer.errors import ConfigError, WorkersError
 from agentrl.trainer.workers.config import RayConfig
 
-__all__ = ["answers", "joined"]
+__all__ = ["joined"]
 
 _OBJECTS: Final = 128 * 2**20  # bytes of shared memory of a cluster of our own: what travels is small
 _KNOCK_S: Final = 5.0
@@ -63,24 +62,11 @@ def joined(config: RayConfig, num_workers: int) -> Iterator[Any]:
         except Exception as error:  # Ray raises bare ones
             ray.shutdown()
             if not left:
-                raise WorkersError(f"the Ray cluster at {address} cannot be joined: {error}") from error
+                raise WorkersError(f"the Ray cluster at {address} cannot be joined: {error}{_hint(own)}") from error
     try:
         yield ray
     finally:
         ray.shutdown()
-
-
-async def answers(address: str, timeout_s: float) -> bool:
-    """Return whether something takes connections at HOST:PORT."""
-    host, _, port = address.rpartition(":")
-    try:
-        async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            writer.close()
-            await writer.wait_closed()
-    except (OSError, TimeoutError):
-        return False
-    return True
 
 
 def _knock(address: str) -> None:
@@ -96,6 +82,13 @@ def _knock(address: str) -> None:
         raise ConfigError(
             f"no Ray head answers at {address}: {error}; start one there: ray start --head --port {port}"
         ) from error
+
+
+def _hint(own: dict[str, Any]) -> str:
+    """Say what Ray does not: a head wants a token where its host has one, and whoever names an address sends none."""
+    if own or "RAY_AUTH_MODE" in os.environ:
+        return ""
+    return "; if its head wants a token (it says so when it starts), type: export RAY_AUTH_MODE=token"
 
 
 @contextmanager

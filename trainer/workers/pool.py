@@ -22,9 +22,10 @@ from typing import Any, Final, Self
 from agentrl.trainer.desk import EnvFailure
 from agentrl.trainer.errors import WorkersError
 from agentrl.trainer.workers.actor import EnvWorker
-from agentrl.trainer.workers.cluster import answers, joined
+from agentrl.trainer.workers.cluster import joined
 from agentrl.trainer.workers.config import RayConfig, num_workers_of
 from agentrl.trainer.workers.desks import Call, RayDesk, RayDesks, Worker
+from agentrl.trainer.workers.head import Head
 from agentrl.trainer.workers.wire import decode
 
 __all__ = ["RayWorkers", "open_workers"]
@@ -33,9 +34,7 @@ _LEAVE_S: Final = 5.0  # that workers have to end by themselves
 _MOST_STUCK: Final = 64  # threads left behind in a worker, before another takes its place
 _RESTARTS: Final = 3  # of each worker within a minute, on average
 _MINUTE_S: Final = 60.0
-_HEAD_S: Final = 30.0  # that the head may be away
 _TICK_S: Final = 0.001  # jobs that are posted within it travel together
-_KNOCK_S: Final = 3.0
 
 
 @contextmanager
@@ -94,6 +93,7 @@ class RayWorkers:
             for method in vars(EnvWorker).values():  # Ray writes its own argument into what it is given
                 getattr(method, "__dict__", {}).pop("__signature__", None)
                 getattr(getattr(method, "__wrapped__", None), "__dict__", {}).pop("__signature__", None)
+            self._head = Head(self._ray.get_runtime_context().gcs_address)
             self._thread.start()
             opened.callback(self._end)
             asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
@@ -132,6 +132,8 @@ class RayWorkers:
     # -- in the thread of the workers ---------------------------------------------------------------------------------
 
     async def _start(self) -> None:
+        await self._head.know()
+        self._spawn(self._watch_head())
         for _ in range(self._num):
             self._launch()
         with contextlib.suppress(TimeoutError):
@@ -142,19 +144,14 @@ class RayWorkers:
         if self._broken:
             raise WorkersError(self._broken)
         if (found := len(self.places())) < self._num:
-            raise WorkersError(self._no_room(found))
-        self._spawn(self._watch_head())
+            # Ray ends the process that asks a head that has gone, or was started again, what there is.
+            raise WorkersError(await self._head.fault() or self._no_room(found))
 
     async def _watch_head(self) -> None:
         """End the run when the head is gone: what is under way may go on without it, but nothing new may begin."""
-        address = self._ray.get_runtime_context().gcs_address
-        seen = self._loop.time()
-        while self._loop.time() - seen < _HEAD_S:
-            await asyncio.sleep(_KNOCK_S)
-            if await answers(address, _KNOCK_S):
-                seen = self._loop.time()
-        self._last = "start it again, and then: agentrl train --resume RUN"
-        self._break(f"the Ray head at {address} has not answered for {_HEAD_S:g} s")
+        why = await self._head.lost()
+        self._last = "once it is up, and its other hosts have joined it again: agentrl train --resume RUN"
+        self._break(why)
 
     def _launch(self) -> None:
         paths = [path or os.getcwd() for path in sys.path]
@@ -259,6 +256,7 @@ class RayWorkers:
 
     def _lose(self, worker: Worker, error: Exception) -> None:
         """Fail what was at work in a worker, and have another take its place."""
+        self._head.doubt()
         if worker.is_ready:
             self._seen = self._loop.time()
         worker.is_ready, worker.is_lost = False, True

@@ -28,6 +28,14 @@ def _ip(*words: str) -> None:
 
 
 @dataclass(kw_only=True)
+class Frames:
+    """What came of the frames on a rough link."""
+
+    num_passed: int = 0
+    num_lost: int = 0
+
+
+@dataclass(kw_only=True)
 class Hosts:
     """Hosts named by number, from 0, at 10.9.0.1 and so on."""
 
@@ -64,6 +72,45 @@ class Hosts:
     def link(self, host: int, state: str) -> None:
         """Cut a host's link ("down"), or restore it ("up")."""
         _ip("-n", f"{self.prefix}s", "link", "set", f"p{host}", state)
+
+    @contextmanager
+    def rough(self, host: int, *, delay_s: float = 0.2, loss: float = 0.02, seed: int = 0) -> Iterator[Frames]:
+        """Delay and lose frames of a host's link, either way, while the context lasts; see `rough.py`.
+
+        Args:
+            host: Whose link.
+            delay_s: Of each frame in each direction, so that a round trip takes twice as long: more than netem's
+                delay gives on the interface of one host.
+            loss: Probability that a frame is lost, whatever it carries (ARP too).
+            seed: Of which are.
+
+        Yields:
+            How many frames were passed and lost, known once the link is as before.
+        """
+        switch, port, inner, near, far = f"{self.prefix}s", f"p{host}", f"br{host}r", f"near{host}", f"far{host}"
+        frames = Frames()
+        try:
+            _ip("-n", switch, "link", "add", inner, "type", "bridge")
+            _ip("-n", switch, "link", "set", inner, "up")
+            for tap, bridge in ((near, inner), (far, "br0")):
+                _ip("-n", switch, "tuntap", "add", "dev", tap, "mode", "tap")
+                _ip("-n", switch, "link", "set", tap, "master", bridge, "up")
+            program = ["ip", "netns", "exec", switch, sys.executable, str(Path(__file__).with_name("rough.py"))]
+            program += [near, far, str(delay_s), str(loss), str(seed)]
+            with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as passing:
+                assert passing.stdout is not None
+                try:
+                    assert passing.stdout.readline() == "passing\n"
+                    _ip("-n", switch, "link", "set", port, "master", inner)
+                    yield frames
+                    _ip("-n", switch, "link", "set", port, "master", "br0")
+                finally:
+                    passing.send_signal(signal.SIGTERM)
+                    frames.num_passed, frames.num_lost = map(int, passing.stdout.readline().split())
+        finally:
+            for name in (inner, near, far):
+                with contextlib.suppress(subprocess.CalledProcessError):  # it was not made
+                    _ip("-n", switch, "link", "del", name)
 
     def kill(self, host: int) -> None:
         """End all processes of a host at once, as when its power fails: nobody is told."""

@@ -19,6 +19,9 @@ pytestmark = pytest.mark.slow
 # Hosts; the figures of docs/distributed.md are of both.
 NUMS = (2, 4) if os.environ.get("AGENTRL_STRIDE") == "1" else (2,)
 
+# Of each packet in each direction: a round trip as netem's delay of 200 ms on one interface gives, or twice that.
+DELAY_S = 0.2 if os.environ.get("AGENTRL_STRIDE") == "1" else 0.1
+
 _FLOAT = {"loss": 1e-6, "kl": 1e-6, "grad_norm": 1e-3, "entropy": 1e-5, "reward": 0.0, "num_tokens": 0.0}
 """How far figures of a step may be apart; a loss with a KL term, since without one it is 0 before the first update."""
 
@@ -78,10 +81,10 @@ def test_hosts_train_as_one_process_does_and_go_on_from_each_other(tmp_path: Pat
             _assert_alike(_rows(run), _rows(tmp_path / f"of{max(NUMS)}"))
 
 
-def _begun(run: Path, hosts: Hosts, folder: Path) -> None:
-    """Wait for the second step."""
+def _begun(run: Path, hosts: Hosts, folder: Path, *, steps: int = 2) -> None:
+    """Wait for some steps."""
     stop = time.monotonic() + 120
-    while len(_rows(run) if (run / "metrics.jsonl").exists() else []) < 2:
+    while len(_rows(run) if (run / "metrics.jsonl").exists() else []) < steps:
         assert time.monotonic() < stop, (folder / "host_0").read_text()[-3000:]
         assert all(process.poll() is None for process in hosts.processes.values())
         time.sleep(0.1)
@@ -120,3 +123,21 @@ def test_a_cut_link_is_waited_for_and_a_dead_host_named(tmp_path: Path) -> None:
     assert [row["step"] for row in _rows(run)] == list(range(1, done + 2))
     seen = _episodes(run)
     assert [row[0] for row in seen] == [step for step in range(1, done + 2) for _ in range(8)]
+
+
+@pytest.mark.timeout(600)
+def test_a_slow_link_that_loses_packets_changes_nothing(tmp_path: Path, model_folder: Path) -> None:
+    def options(name: str) -> list[str]:
+        small = ["--model", str(model_folder), "--groups-per-step", "2", "--rollout.max-turn-tokens", "8"]
+        return [*_options(tmp_path, name, steps=2), *small]
+
+    with hosts_of(2) as hosts:
+        hosts.torchrun(options("rough"), tmp_path)
+        _begun(tmp_path / "rough", hosts, tmp_path, steps=1)
+        with hosts.rough(1, delay_s=DELAY_S, loss=0.02) as frames:
+            _alone(options("one"))  # which waits for nothing, while the others wait for packets
+            statuses = hosts.wait(200)
+    assert statuses == [0, 0], (tmp_path / "host_0").read_text()[-3000:] + (tmp_path / "host_1").read_text()[-3000:]
+    assert frames.num_lost > 10
+    _assert_alike(_rows(tmp_path / "rough"), _rows(tmp_path / "one"))
+    assert _episodes(tmp_path / "rough") == _episodes(tmp_path / "one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -91,3 +92,11 @@ def test_what_rank_0_has_left_is_passed_on_once(beating: Callable[..., Pulse], s
     store.set("left", "7")
     until(lambda: len(heard) > 1)
     assert heard == ["3", "7"]
+
+
+def test_closing_waits_for_what_is_asked(beating: Callable[..., Pulse]) -> None:
+    # A thread inside the store when the interpreter ends would abort the process, status and all.
+    closed = beating(0, 60.0)
+    closed.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "agentrl-pulse"]
+    closed.close()

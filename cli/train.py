@@ -25,7 +25,7 @@ usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME]
                             [--env-kwargs.NAME VALUE …] [--any.nested.option VALUE …]
        agentrl train --env ID [options]
        agentrl train RECIPE [options] --dry-run
-       agentrl train --resume RUN
+       agentrl train --resume RUN [--engine.urls URL …]
        torchrun --nnodes N … --no-python agentrl train RECIPE --name NAME [options]
 
 Trains a model with GRPO on an environment. RECIPE is the name of a recipe or a .toml file; every key of it can be given
@@ -79,6 +79,7 @@ def _follow(world: World) -> int:
 
 
 def _run(args: Sequence[str], world: World | None) -> int:
+    from agentrl.cli.resuming import resumed
     from agentrl.trainer.config import load_recipe, recipes, to_toml
     from agentrl.trainer.errors import ConfigError
     from agentrl.trainer.rundir import RunDir
@@ -88,13 +89,8 @@ def _run(args: Sequence[str], world: World | None) -> int:
         print(_USAGE.format(recipes=", ".join(recipes())))
         return 0 if words else 2
     if words[0] == "--resume":
-        if len(words) != 2:
-            raise ConfigError(
-                "--resume takes the folder of one run and nothing else: its configuration is fixed. Type: agentrl "
-                "train --resume runs/NAME"
-            )
-        run_dir = RunDir.existing(Path(words[1]))
-        config = _checked(load_recipe(str(run_dir.path / "config.toml")), fresh=False)
+        run_dir, config = resumed(words[1:])
+        config = _checked(config, fresh=False)
     else:
         if words[0].startswith("-") and any(word.partition("=")[0] == "--env" for word in words):
             words = [_ANY_ENV, *words]

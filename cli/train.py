@@ -34,7 +34,8 @@ the environment. Without a recipe it is gymnasium, which
 makes a tiny model. An environment without text is spoken for: --env FrozenLake-v1. Several environments share a run by
 their weights: --env FrozenLake-v1:0.7 --env Blackjack-v1:0.3. With --rubric the reward is that of a rubric in place of
 the environment's own (agentrl rubric --help). With --dry-run the model is loaded, a few episodes are
-played, and what a run would take is printed: tokens, memory, and the time of a step.
+played, and what a run would take is printed: tokens, memory, and the time of a step. A resumed run is what it was, but
+servers may have moved: --engine.urls, --engine.weights-host, --engine.weights-dir and --ray.address say where they are.
 
   recipes: {recipes}
   all options and their values: agentrl train RECIPE --help

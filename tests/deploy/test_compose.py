@@ -128,3 +128,11 @@ def test_a_stop_leaves_time_for_a_checkpoint_and_a_failure_is_resumed(files: tup
     trainer = composed(*files)["services"]["trainer"]
     assert trainer["stop_grace_period"] in ("10m", "10m0s")  # more than GRACE_S
     assert trainer["restart"].startswith("on-failure")  # never after a run that is complete
+
+
+def test_what_boxes_need_goes_to_the_workers_alone() -> None:
+    services = composed("compose.yaml", "compose.boxes.yaml")["services"]
+    loose = {name for name, each in services.items() if any("unconfined" in option for option in each["security_opt"])}
+    assert loose == {"ray-worker"}
+    assert services["ray-worker"]["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in services["ray-worker"]["security_opt"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ import kubernetes_validate
 import pytest
 
 from agentrl.cli.view import _parser
-from tests.deploy.reading import VLLM, called, configured, kustomized, pods, value
+from tests.deploy.reading import DEPLOY, VLLM, called, configured, kustomized, pods, value
 
 CPU, GPU = "base", "overlays/gpu"
 BOTH = pytest.mark.parametrize("folder", [CPU, GPU])
@@ -173,3 +174,23 @@ def test_the_viewer_listens_to_its_own_pod(folder: str) -> None:
 @BOTH
 def test_all_pods_have_the_same_image(folder: str) -> None:
     assert {each["image"] for pod in pods(folder).values() for each in pod["spec"]["containers"]} == {"agentrl:latest"}
+
+
+def test_what_boxes_need_goes_to_the_workers_alone(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes")
+    overlay = tmp_path / "kubernetes" / "overlays" / "mine"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text("resources: [../gpu]\ncomponents: [../../components/boxes]\n")
+    made = kustomized(str(overlay))
+    for each in made:
+        kubernetes_validate.validate(copy.deepcopy(each), NEWEST, strict=True)
+    masked = {
+        name: "procMount" not in container["securityContext"]
+        for name, pod in pods(str(overlay)).items()
+        for container in pod["spec"]["containers"]
+    }
+    assert masked == {name: name != "ray-worker" for name in pods(GPU)}
+    worker = pods(str(overlay))["ray-worker"]["spec"]
+    assert worker["hostUsers"] is False
+    assert worker["containers"][0]["securityContext"]["allowPrivilegeEscalation"] is False
+    assert worker["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}

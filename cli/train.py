@@ -24,7 +24,7 @@ usage: agentrl train RECIPE [--env ID] [--model MODEL] [--level N] [--name NAME]
                             [--env-kwargs.NAME VALUE …] [--any.nested.option VALUE …]
        agentrl train --env ID [options]
        agentrl train RECIPE [options] --dry-run
-       agentrl train --resume RUN
+       agentrl train --resume RUN [--engine.urls URL …]
        torchrun --nnodes N … --no-python agentrl train RECIPE --name NAME [options]
 
 Trains a model with GRPO on an environment. RECIPE is the name of a recipe or a .toml file; every key of it can be given
@@ -33,7 +33,8 @@ the environment. Without a recipe it is gymnasium, which
 makes a tiny model. An environment without text is spoken for: --env FrozenLake-v1. Several environments share a run by
 their weights: --env FrozenLake-v1:0.7 --env Blackjack-v1:0.3. With --rubric the reward is that of a rubric in place of
 the environment's own (agentrl rubric --help). With --dry-run the model is loaded, a few episodes are
-played, and what a run would take is printed: tokens, memory, and the time of a step.
+played, and what a run would take is printed: tokens, memory, and the time of a step. A resumed run is what it was, but
+servers may have moved: --engine.urls, --engine.weights-host, --engine.weights-dir and --ray.address say where they are.
 
   recipes: {recipes}
   all options and their values: agentrl train RECIPE --help
@@ -78,6 +79,7 @@ def _follow(world: World) -> int:
 
 
 def _run(args: Sequence[str], world: World | None) -> int:
+    from agentrl.cli.resuming import resumed
     from agentrl.trainer.config import load_recipe, recipes, to_toml
     from agentrl.trainer.errors import ConfigError
     from agentrl.trainer.rundir import RunDir
@@ -87,13 +89,8 @@ def _run(args: Sequence[str], world: World | None) -> int:
         print(_USAGE.format(recipes=", ".join(recipes())))
         return 0 if words else 2
     if words[0] == "--resume":
-        if len(words) != 2:
-            raise ConfigError(
-                "--resume takes the folder of one run and nothing else: its configuration is fixed. Type: agentrl "
-                "train --resume runs/NAME"
-            )
-        run_dir = RunDir.existing(Path(words[1]))
-        config = checked(load_recipe(str(run_dir.path / "config.toml")), fresh=False)
+        run_dir, config = resumed(words[1:])
+        config = checked(config, fresh=False)
     else:
         words = with_recipe(words, "train")
         dry = "--dry-run" in words

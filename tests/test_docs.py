@@ -33,6 +33,7 @@ GUIDES = (
             "index",
             "train",
             "distributed",
+            "deploy",
             "bench",
             "environments",
             "research",
@@ -54,7 +55,7 @@ SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|<(?:img|a|source)\b[^>]*?(?:src|href|srcset)=\"([^\"]+)\"")
 OPTION = re.compile(r"--[a-z][\w.-]*")
 LIMIT_S = 240  # of one command; generous, for a machine that trains beside it
-FOLDERS = ("envs/", "sandboxes/", "trainer/", "cli/", "tests/", "perf/", "docs/", ".ci/")
+FOLDERS = ("envs/", "sandboxes/", "trainer/", "cli/", "tests/", "perf/", "docs/", "deploy/", ".ci/")
 
 
 def _label(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -20,7 +21,8 @@ from agentrl.cli.main import COMMANDS, main
 from agentrl.cli.recipe import parsed
 from agentrl.cli.registry import find_env, our_envs
 from agentrl.envs.errors import UsageError
-from agentrl.trainer.config import load_recipe, recipes
+from agentrl.trainer.config import load_recipe, recipes, to_toml
+from agentrl.trainer.engines.options import EngineConfig
 from agentrl.trainer.mixture import weights_of
 
 
@@ -279,6 +281,25 @@ def test_train_and_resume(run: Callable[..., Result], tmp_path: Path, model_path
     assert run("train", "--resume", str(folder)).status == 0
     second = run("train", "quickstart", "--model", str(model_path), "--level", "1", *SHORT)
     assert "run folder runs/quickstart-2" in second.err
+
+
+def test_a_resumed_run_is_told_where_its_servers_are(
+    run: Callable[..., Result], tmp_path: Path, model_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    engine = EngineConfig(name="vllm", urls=("http://127.0.0.1:9",))
+    text = to_toml(dataclasses.replace(load_recipe("quickstart"), model=str(model_path), engine=engine))
+    (folder / "config.toml").write_text(text)
+    moved = run("train", "--resume", "mine", "--engine.urls", "http://127.0.0.1:7")
+    assert moved.status == 2
+    assert "http://127.0.0.1:7" in moved.err
+    assert "http://127.0.0.1:9" not in moved.err
+    assert (folder / "config.toml").read_text() == text  # the next start may be elsewhere again
+    assert "127.0.0.1:9" in run("train", "--resume", "mine").err
+    refused = run("train", "--resume", "mine", "--engine.name", "torch")
+    assert refused.status == 2
+    assert "configuration is fixed" in refused.err
 
 
 def test_a_damaged_configuration_is_said(run: Callable[..., Result], tmp_path: Path) -> None:

@@ -81,7 +81,6 @@ def _follow(world: World) -> int:
 def _run(args: Sequence[str], world: World | None) -> int:
     from agentrl.cli.resuming import resumed
     from agentrl.trainer.config import load_recipe, recipes, to_toml
-    from agentrl.trainer.errors import ConfigError
     from agentrl.trainer.rundir import RunDir
 
     words = list(args)

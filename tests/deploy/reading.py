@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from agentrl.cli.train import _parsed
+from agentrl.cli.recipe import parsed
 from agentrl.trainer.config import TrainConfig, load_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def called(words: Sequence[str], environment: Mapping[str, str], runs: Path) -> 
 def configured(words: Sequence[str]) -> TrainConfig:
     """Return the configuration that `agentrl train …` would begin a run with; wrong options end the test."""
     assert list(words[:2]) == ["agentrl", "train"], words
-    return _parsed(load_recipe(words[2]), list(words[2:]))
+    return parsed(load_recipe(words[2]), list(words[2:]))
 
 
 def value(words: Sequence[str], option: str) -> str:

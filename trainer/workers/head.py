@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from importlib import import_module
 from typing import Final
 
 __all__ = ["Head"]
@@ -82,14 +83,17 @@ class Head:
         loop = asyncio.get_running_loop()
         told: asyncio.Future[str] = loop.create_future()
 
+        def tell(name: str) -> None:
+            if not told.done():
+                told.set_result(name)
+
         def ask() -> None:
             name = ""
             with contextlib.suppress(Exception):  # Ray's own kinds, and those of a Ray that has no such client
-                from ray._raylet import GcsClient
-
-                name = str(GcsClient(address=self.address).cluster_id)
+                client = import_module("ray._raylet").GcsClient(address=self.address)
+                name = str(client.cluster_id)
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(lambda: told.done() or told.set_result(name))
+                loop.call_soon_threadsafe(tell, name)
 
         # Of its own, since it may wait for as long as it likes, also when the program ends.
         threading.Thread(target=ask, name="agentrl-ray-head", daemon=True).start()

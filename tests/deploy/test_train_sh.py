@@ -58,7 +58,7 @@ def test_a_run_that_was_asked_to_end_goes_on_at_the_same_command(tmp_path: Path)
     with _training(tmp_path, "mine", "quickstart", "--num-steps", "500", *SHORT) as first:
         end = time.monotonic() + 100
         while time.monotonic() < end and first.poll() is None:
-            if lines.exists() and len(lines.read_text().splitlines()) > 2:
+            if lines.exists() and lines.read_text().count("\n") > 0:
                 break
             time.sleep(0.2)
         first.send_signal(signal.SIGTERM)

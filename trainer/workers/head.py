@@ -29,6 +29,8 @@ class Head:
         self.address = address
         self._cluster = ""  # as it names itself
         self._is_doubted = False
+        self.is_lost = False
+        """Whether it was away for too long, or is another."""
 
     async def know(self) -> None:
         """Note which cluster it is of."""
@@ -57,7 +59,9 @@ class Head:
                 continue
             seen = now()
             if self._is_doubted and await self._is_another():
+                self.is_lost = True
                 return f"the Ray head at {self.address} was started again, and knows nothing of this run"
+        self.is_lost = True
         return f"the Ray head at {self.address} has not answered for {_AWAY_S:g} s"
 
     async def _is_another(self) -> bool:

@@ -82,7 +82,7 @@ class RayWorkers:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="agentrl-ray", daemon=True)
         with ExitStack() as opened:
-            opened.callback(self._loop.close)
+            opened.callback(self._close_loop)
             self._ray = opened.enter_context(joined(self._config, num_workers))
             self._actor = self._ray.remote(EnvWorker).options(
                 max_concurrency=8,  # calls of ours at once, of which one waits; not environments
@@ -270,8 +270,9 @@ class RayWorkers:
             desk.closed.set()
         worker.calls.clear()
         worker.desks.clear()
-        with contextlib.suppress(Exception):  # it is gone, or was cut off and may come back: not as ours
-            self._ray.kill(worker.handle)
+        if not self._head.is_lost:  # it would be waited for
+            with contextlib.suppress(Exception):  # it is gone, or was cut off and may come back: not as ours
+                self._ray.kill(worker.handle)
         if not self._is_closing and not worker.is_retired:
             self._spawn(self._replace())
 
@@ -336,6 +337,10 @@ class RayWorkers:
             asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result(2 * _LEAVE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_LEAVE_S)
+
+    def _close_loop(self) -> None:
+        if not self._thread.is_alive():  # else Ray holds it, which must not hide why the run ends
+            self._loop.close()
 
 
 async def _awaited(reference: Any) -> None:

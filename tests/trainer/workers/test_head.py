@@ -29,7 +29,8 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "RAY
 }
 
 # On the head's host; and on another, whose workers outlive the head. The figures of docs/distributed.md are of both.
-FAR = (False, True) if os.environ.get("AGENTRL_STRIDE") == "1" else (False,)
+LONG = os.environ.get("AGENTRL_STRIDE") == "1"
+FAR = (False, True) if LONG else (False,)
 
 
 @contextlib.contextmanager
@@ -77,24 +78,35 @@ def _episodes(run: Path) -> list[tuple[int, int, int]]:
         return store.execute("SELECT step, group_id, member FROM episodes ORDER BY 1, 2, 3").fetchall()
 
 
+def _prepared(folder: Path) -> tuple[Path, Path, list[str]]:
+    """Return the folder of a run, where it says what it says, and its arguments."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed: make .venv/installed-dev")
+    args = ["quickstart", "--num-steps", "1000", "--eval.num-episodes", "0", "--threads", "1", "--name", "run"]
+    args += ["--groups-per-step", "2", "--group-size", "2", "--checkpoint.every", "1", "--out", str(folder)]
+    return folder / "run", folder / "output", [*args, "--env-workers", "ray:2"]
+
+
+def _begun(hosts: Hosts, host: int, args: list[str], run: Path, output: Path) -> subprocess.Popen[bytes]:
+    """Start a run, and wait for its second step."""
+    training = _train(hosts, host, args, output)
+    while _num_steps(run) < 2:
+        assert training.poll() is None, output.read_text()
+        time.sleep(0.1)
+    return training
+
+
 @pytest.mark.timeout(280)
 @pytest.mark.parametrize("far", FAR)
 def test_a_head_that_is_started_again_ends_the_run(tmp_path: Path, far: bool) -> None:
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("Ray is not installed: make .venv/installed-dev")
-    run, output = tmp_path / "run", tmp_path / "output"
-    args = ["quickstart", "--num-steps", "1000", "--eval.num-episodes", "0", "--threads", "1"]
-    args += ["--groups-per-step", "2", "--group-size", "2", "--checkpoint.every", "1", "--out", str(tmp_path)]
+    run, output, args = _prepared(tmp_path)
     with hosts_of(2) as hosts, ExitStack() as other:
-        args += ["--name", "run", "--env-workers", "ray:2", "--ray.address", f"{hosts.address(0)}:6379"]
+        args += ["--ray.address", f"{hosts.address(0)}:6379"]
         cpus = 0 if far else 2
         with ray_node(hosts, 0, cpus=cpus) as head:
             if far:
                 other.enter_context(ray_node(hosts, 1, cpus=2))
-            training = _train(hosts, int(far), args, output)
-            while _num_steps(run) < 2:
-                assert training.poll() is None, output.read_text()
-                time.sleep(0.1)
+            training = _begun(hosts, int(far), args, run, output)
             head.kill()
         with ray_node(hosts, 0, cpus=cpus):
             began = time.monotonic()
@@ -113,3 +125,18 @@ def test_a_head_that_is_started_again_ends_the_run(tmp_path: Path, far: bool) ->
             assert _train(hosts, int(far), ["--resume", str(run)], output).wait(100) == 0, output.read_text()
     assert [row["step"] for row in read_metrics(run / "metrics.jsonl")] == list(range(1, done + 2))
     assert [row[0] for row in _episodes(run)] == [step for step in range(1, done + 2) for _ in range(4)]
+
+
+if LONG:  # it waits for half a minute
+
+    @pytest.mark.timeout(280)
+    def test_a_head_that_stays_away_ends_the_run(tmp_path: Path) -> None:
+        run, output, args = _prepared(tmp_path)
+        with hosts_of(2) as hosts, ray_node(hosts, 0, cpus=2) as head:
+            training = _begun(hosts, 0, [*args, "--ray.address", f"{hosts.address(0)}:6379"], run, output)
+            head.kill()
+            began = time.monotonic()
+            assert training.wait(100) == 2
+            assert time.monotonic() - began < 60
+        assert "has not answered for 30 s" in output.read_text()
+        assert len(_episodes(run)) == len({*_episodes(run)})

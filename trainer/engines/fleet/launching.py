@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import sys
+from collections.abc import Set
 from typing import Any
 
 import torch
@@ -64,8 +65,9 @@ def arguments_of(
         command += ["--enforce-eager", "--no-enable-chunked-prefill", "--block-size", str(_CPU_BLOCK)]
         command += ["--kv-cache-memory-bytes", str(cache)]
         return command, [shared] * count
-    own = model.device.index or 0
-    devices, alone = devices_of(count, torch.cuda.device_count(), own)
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # that torchrun has started on this host
+    taken = set(range(ranks)) if ranks > 1 else {model.device.index or 0}
+    devices, alone = devices_of(count, torch.cuda.device_count(), taken)
     share = options.gpu_memory_utilization or (_ALONE if alone else _BESIDE)
     command += ["--gpu-memory-utilization", str(share)]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -73,18 +75,18 @@ def arguments_of(
     return command, [{**shared, "CUDA_VISIBLE_DEVICES": names[device]} for device in devices]
 
 
-def devices_of(count: int, available: int, own: int) -> tuple[list[int], bool]:
+def devices_of(count: int, available: int, taken: Set[int]) -> tuple[list[int], bool]:
     """Return a GPU for each server, and whether each has one to itself.
 
     Args:
         count: Servers.
         available: GPUs.
-        own: The trainer's.
+        taken: Those that ranks of the trainer have.
 
-    >>> devices_of(2, 4, 0), devices_of(3, 2, 0), devices_of(2, 1, 0)
-    (([1, 2], True), ([0, 1, 0], False), ([0, 0], False))
+    >>> devices_of(2, 4, {0}), devices_of(3, 4, {0, 1}), devices_of(2, 1, {0})
+    (([1, 2], True), ([0, 1, 2], False), ([0, 0], False))
     """
-    free = [device for device in range(available) if device != own]
-    enough = len(free) >= count
-    among = free if enough else list(range(available))
-    return [among[place % len(among)] for place in range(count)], enough
+    free = [device for device in range(available) if device not in taken]
+    alone = len(free) >= count
+    among = free if alone else list(range(available))
+    return [among[place % len(among)] for place in range(count)], alone

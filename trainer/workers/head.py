@@ -86,6 +86,10 @@ class Head:
         loop = asyncio.get_running_loop()
         told: asyncio.Future[str] = loop.create_future()
 
+        def tell(name: str) -> None:
+            if not told.done():  # else nobody waits any more
+                told.set_result(name)
+
         def ask() -> None:
             name = ""
             with contextlib.suppress(Exception):  # Ray's own kinds, and those of a Ray that has no such client
@@ -93,7 +97,7 @@ class Head:
 
                 name = str(GcsClient(address=self.address).cluster_id)
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(lambda: told.done() or told.set_result(name))
+                loop.call_soon_threadsafe(tell, name)
 
         # Of its own, since it may wait for as long as it likes, also when the program ends.
         threading.Thread(target=ask, name="agentrl-ray-head", daemon=True).start()

@@ -93,7 +93,7 @@ class Head:
         def ask() -> None:
             name = ""
             with contextlib.suppress(Exception):  # Ray's own kinds, and those of a Ray that has no such client
-                from ray._raylet import GcsClient
+                from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
                 name = str(GcsClient(address=self.address).cluster_id)
             with contextlib.suppress(RuntimeError):  # the loop is closed

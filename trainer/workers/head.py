@@ -88,7 +88,7 @@ class Head:
         told: asyncio.Future[str] = loop.create_future()
 
         def tell(name: str) -> None:
-            if not told.done():
+            if not told.done():  # else nobody waits any more
                 told.set_result(name)
 
         def ask() -> None:

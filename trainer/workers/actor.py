@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import pickle
 import platform
@@ -23,7 +24,7 @@ from agentrl.trainer.workers.wire import encode
 __all__ = ["EnvWorker"]
 
 _TICK_S: Final = 0.001  # what ends within it is told together; so many of it as ended the last time:
-_MOST_TICKS: Final = 8
+_MOST_TICKS: Final = 4
 
 
 class EnvWorker:
@@ -48,6 +49,7 @@ class EnvWorker:
     async def hello(self) -> str:
         """Return the host and the process."""
         self._loop = asyncio.get_running_loop()
+        gc.freeze()  # what Ray has loaded by now stays, and need not be looked through again and again
         return f"{platform.node()}, process {os.getpid()}"
 
     async def put(self, batch: bytes) -> None:

@@ -69,7 +69,7 @@ def run(args: Sequence[str]) -> int:
         raise ConfigError("a plan needs a model that is there; type: --model bundled:search-tiny, or a folder")
     if given.measured and given.workload:
         raise ConfigError("--measured has a workload already; leave --workload or --measured out")
-    print("\n".join(_told(_model(config, given), config)))
+    print("\n".join(_told(_model(config, given))))
     return 0
 
 
@@ -119,23 +119,34 @@ def _model(config: TrainConfig, given: argparse.Namespace) -> ScalingModel:
         costs = {width: Costs.of(device, size, tensor_parallel=width) for width in widths}
     elif measured:
         size, costs = measured.size, {1: measured.costs}
-        if not measured.costs.overlaps and cluster.link == _HOST_BYTES_PER_S:  # no GPUs, and no link of theirs
-            cluster = dataclasses.replace(cluster, link=_NARROW_BYTES_PER_S, out=_NARROW_BYTES_PER_S)
+        if not measured.costs.overlaps:  # no GPUs, and no link of theirs
+            cluster = dataclasses.replace(cluster, inside=_NARROW_BYTES_PER_S)
     if workload is None and measured:
         workload = measured.workload
     assert workload
-    return ScalingModel(workload=workload, costs=costs, size=size, step=_step(config, device), cluster=cluster)
+    return ScalingModel(
+        workload=workload,
+        costs=costs,
+        size=size,
+        step=_step(config, device),
+        cluster=cluster,
+        together=config.engine.name == "torch" or cluster.devices == 1,  # ranks do not take vLLM into their process
+    )
 
 
 def _cluster(given: argparse.Namespace) -> Cluster:
     from agentrl.trainer.scaling.layouts import Cluster
 
     devices = _count("--gpus", given.gpus)
-    hosts = -(-devices // _count("--gpus-per-host", given.gpus_per_host or "8"))
-    network = _amount("--link", given.link or "100") * 1e9 / 8
-    link = _HOST_BYTES_PER_S if hosts == 1 else network
-    processors = _amount("--cpus", given.cpus) if given.cpus else float(hosts * _processors())
-    return Cluster(devices=devices, processors=processors, link=link, out=link)
+    per_host = _count("--gpus-per-host", given.gpus_per_host or "8")
+    hosts = -(-devices // per_host)
+    return Cluster(
+        devices=devices,
+        per_host=per_host,
+        processors=_amount("--cpus", given.cpus) if given.cpus else float(hosts * _processors()),
+        inside=_HOST_BYTES_PER_S,
+        network=_amount("--link", given.link or "100") * 1e9 / 8,
+    )
 
 
 def _step(config: TrainConfig, device: Device | None) -> Step:
@@ -174,11 +185,11 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _told(model: ScalingModel, config: TrainConfig) -> list[str]:
+def _told(model: ScalingModel) -> list[str]:
     """Return the plan as lines for people."""
     found = model.best()
     best, *others = found
-    costs, work, layout = model.costs[best.layout.tensor_parallel], model.workload, best.layout
+    costs, work = model.costs[best.layout.tensor_parallel], model.workload
     gains = sorted(model.gains(best).items(), key=lambda each: -each[1])
     size, trained = model.size, model.costs[1]
     lines = [
@@ -197,9 +208,7 @@ def _told(model: ScalingModel, config: TrainConfig) -> list[str]:
     ]
     for number, other in enumerate(others[:_SHOWN]):
         lines.append(f"{'others' if not number else '':<12} {other.step_s:,.2f} s: {_named(other, model)}")
-    lines += [f"{'type' if not number else '':<12} {line}" for number, line in enumerate(_command(best, config))]
-    if layout.asynchronous:
-        lines.append("             rollouts then run a step ahead of the weights, which loss.correction corrects")
+    lines += [f"{'type' if not number else '':<12} {line}" for number, line in enumerate(_command(best, model.cluster))]
     return lines
 
 
@@ -229,22 +238,23 @@ def _parts(prediction: Prediction) -> str:
     )
 
 
-def _command(prediction: Prediction, config: TrainConfig) -> list[str]:
+def _command(prediction: Prediction, cluster: Cluster) -> list[str]:
     """Return what to type; of a step's environments each rank plays its part."""
     layout = prediction.layout
     per_rank = layout.environments if layout.servers else -(-layout.environments // layout.trainers)
-    options = [f"--rollout.concurrency {per_rank}"]
-    if layout.servers and layout.tensor_parallel > 1:
-        options.append(f"--engine.name vllm --engine.urls {' '.join('URL' for _ in range(min(layout.servers, 2)))}")
-        if layout.servers > 2:
-            options[-1] += (
-                f" … ({layout.servers} in all, each started with --tensor-parallel-size {layout.tensor_parallel})"
-            )
+    train = f"agentrl train … --rollout.concurrency {per_rank}"
+    told = []
+    if layout.servers and (layout.tensor_parallel > 1 or cluster.devices > cluster.per_host):
+        train += " --engine.name vllm --engine.urls URL …"
+        width = f", each with --tensor-parallel-size {layout.tensor_parallel}" if layout.tensor_parallel > 1 else ""
+        told = [f"with the addresses of {layout.servers} vLLM servers{width}; docs/deploy.md has how to start them"]
     elif layout.servers:
-        options.append(f"--engine.name vllm --engine.servers {layout.servers}")
+        train += f" --engine.name vllm --engine.servers {layout.servers}"
     if layout.asynchronous:
-        options.append("--asynchronous")
-    train = f"agentrl train … {' '.join(options)}"
-    if layout.trainers == 1:
-        return [train]
-    return [f"torchrun --nproc-per-node {layout.trainers} --no-python {train} --name NAME"]
+        train += " --asynchronous"
+        told.append("rollouts then run a step ahead of the weights, which loss.correction corrects")
+    if layout.trainers > 1:
+        nodes = -(-layout.trainers // cluster.per_host)
+        hosts = f"--nnodes {nodes} --node-rank N --master-addr HOST --master-port 29500 " if nodes > 1 else ""
+        train = f"torchrun {hosts}--nproc-per-node {layout.trainers // nodes} --no-python {train} --name NAME"
+    return [train, *told]

@@ -108,7 +108,7 @@ def _foretold(config: TrainConfig, measured: Measured) -> tuple[float, float]:
         costs={1: measured.costs},
         size=measured.size,
         step=step,
-        cluster=Cluster(devices=1, processors=float("inf"), link=_LINK, out=_LINK),
+        cluster=Cluster(devices=1, per_host=1, processors=float("inf"), inside=_LINK, network=_LINK),
     )
     layout = Layout(trainers=1, servers=0, tensor_parallel=1, environments=config.rollout.concurrency)
     found = model.predict(layout)

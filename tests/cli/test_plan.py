@@ -104,3 +104,28 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         "H200",
     ):
         assert option in told
+
+
+def test_servers_on_other_hosts_are_named_by_address(work: str, eight: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "--env",
+        "AgentRL/Shell-v0",
+        "--model",
+        eight,
+        "--gpu",
+        "h100",
+        "--workload",
+        work,
+        "--engine.name",
+        "vllm",
+    ]
+    words += ["--rollout.max-episode-tokens", "8192", "--gradient-checkpointing", "--loss.correction", "token_truncate"]
+    assert main(["plan", *words, "--gpus", "24", "--link", "400"]) == 0
+    told = capsys.readouterr().out
+    assert "train and sample in turn" not in told  # ranks do not take vLLM into their process
+    typed = next(line for line in told.splitlines() if line.startswith("type"))
+    assert "--engine.name vllm --engine.urls URL …" in typed
+    assert "--engine.servers" not in typed
+    for hosts, each in re.findall(r"--nnodes (\d+) .*--nproc-per-node (\d+)", typed):
+        assert int(hosts) > 1
+        assert int(each) == 8

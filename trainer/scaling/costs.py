@@ -116,7 +116,8 @@ class Device:
     trained_share: float = 0.35  # of `flops` in training; 0.345 and 0.365 were measured (perf/README.md)
     read_share: float = 0.5  # of `flops` in reading prompts
     decoded_share: float = 0.7  # of `bytes_per_s` and `flops` in decoding
-    step_s: float = 0.003  # of a decoding step, whatever the model: scheduling, launching, sampling
+    step_s: float = 0.003  # of a decoding step of vLLM, whatever the model: scheduling, launching, sampling
+    own_step_s: float = 0.002  # more with the torch engine: 5.5 ms were measured on an H200 where vLLM should take 3.4
 
 
 DEVICES: Final = {
@@ -168,6 +169,7 @@ class Costs:
     update_s: float
     trained_s: float
     proof_s: float = 0.0
+    own_step_s: float = 0.0  # that a decoding step takes more where trainers sample, with the torch engine
     pushed_bytes_per_s: float = 1e9  # that weights are written at, or fetched by one process; measured, perf/README.md
     clerk_s: float = 0.0003  # of the trainer's own process, a turn; measured in perf/ray_envs.py
     overlaps: bool = True  # whether FSDP's traffic runs beside the computing; not where both need the processor
@@ -201,6 +203,7 @@ class Costs:
             begin_s=0.0,
             update_s=3 * _MASTER * size.parameters / device.bytes_per_s,  # all that is kept is read, written, read
             trained_s=6 * size.parameters / (device.flops * device.trained_share),
+            own_step_s=device.own_step_s,
             proof_s=_PROOF_STEPS * (device.step_s + told * size.weight_bytes / reads),
         )
 

@@ -55,9 +55,14 @@ class Cluster:
     """What there is."""
 
     devices: int
+    per_host: int  # devices of one host
     processors: float  # for environments, on all hosts together
-    link: float  # bytes a second between devices
-    out: float  # bytes a second that servers get weights at, all together
+    inside: float  # bytes a second between devices of one host
+    network: float  # bytes a second that a host sends, or receives
+
+    def link(self, devices: int) -> float:
+        """Return bytes a second between so many devices, which share as few hosts as they can."""
+        return self.inside if devices <= self.per_host else self.network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,14 +140,14 @@ class ScalingModel:
             trainers=layout.trainers,
             size=self.size,
             micro_batch_tokens=self.step.micro_batch_tokens,
-            link=self.cluster.link,
+            link=self.cluster.link(layout.trainers),
         )
         push_s = trained.pushing(
             layout.servers * layout.tensor_parallel,  # each worker of a server fetches the weights
             trainers=layout.trainers,
             size=self.size,
-            link=self.cluster.link,
-            out=self.cluster.out,
+            link=self.cluster.link(layout.trainers),
+            out=self.cluster.link(layout.trainers + layout.servers * layout.tensor_parallel),
         )
         return Prediction(layout=layout, rollout=rollout, update_s=update_s, push_s=push_s)
 
@@ -185,7 +190,7 @@ class ScalingModel:
         """Return by which share a step would be shorter were a part twice as fast, the others as they are."""
         served, trained = ("step_s", "turn_s", "context_s", "prompt_s", "begin_s"), ("update_s", "trained_s")
         cluster, replace = self.cluster, dataclasses.replace
-        wider = replace(cluster, link=2 * cluster.link, out=2 * cluster.out)
+        wider = replace(cluster, inside=2 * cluster.inside, network=2 * cluster.network)
         others: dict[Part, ScalingModel] = {
             "sampling": self._with_costs(dict.fromkeys(served, 0.5)),
             "environments": replace(self, workload=_shorter(self.workload)),
@@ -225,8 +230,9 @@ class ScalingModel:
             slots=math.inf,
             exact=self.step.exact,
         )
+        costs = dataclasses.replace(self.costs[1], step_s=self.costs[1].step_s + self.costs[1].own_step_s)
         parts = [
-            simulate([play for group in groups[rank::ranks] for play in group], self.costs[1], flow, group_size=size)
+            simulate([play for group in groups[rank::ranks] for play in group], costs, flow, group_size=size)
             for rank in range(min(ranks, len(groups)))
         ]
         slowest = max(parts, key=lambda part: part.seconds)
@@ -239,6 +245,9 @@ class ScalingModel:
 
     def _fits(self, *, trainers: int, servers: int, width: int) -> bool:
         if trainers < 1 or (servers == 0 and (width > 1 or not self.together)):
+            return False
+        per_host = self.cluster.per_host  # torchrun starts as many ranks on each host; a server has one host
+        if (trainers > per_host and trainers % per_host) or width > per_host:
             return False
         room = self.costs[1].memory_bytes
         if not room:

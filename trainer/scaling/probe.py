@@ -14,16 +14,18 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Self
+from statistics import fmean
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import torch
 
 from agentrl.trainer.config import TrainConfig
+from agentrl.trainer.desk import Allowance, EnvFailure, ThreadDesk
 from agentrl.trainer.determinism import torch_settings
 from agentrl.trainer.engines.base import Engine, Request
 from agentrl.trainer.errors import ConfigError, TrainerError
@@ -40,6 +42,8 @@ from agentrl.trainer.update import Updater
 from agentrl.trainer.wrapping import make_env
 
 __all__ = ["Measured", "measure"]
+
+T = TypeVar("T")
 
 _GROUPS: Final = 4  # played twice: the first warms up
 _ALONE: Final = 8  # episodes that environments are timed on
@@ -147,63 +151,90 @@ def measure(config: TrainConfig) -> Measured:
 class _Clock:
     """Seconds, and seconds of processors beyond what the machine does by itself."""
 
-    seconds: float = 0.0
+    idle_share: float  # processors at work while nothing of ours is
+    took: list[float] = field(default_factory=list)
     computed: float = 0.0
-    idle_share: float = 0.0  # processors at work while nothing of ours is
 
-    def time(self, work: Callable[[], Any]) -> Any:
-        began, busy = time.perf_counter(), _busy_s()
-        own = time.process_time()
-        result = work()
+    def timed(self, job: Callable[[Any], T], env: Any) -> T:
+        began, busy, own = time.perf_counter(), _busy_s(), time.process_time()
+        result = job(env)
         taken = time.perf_counter() - began
-        beyond = _busy_s() - busy - self.idle_share * taken
-        self.seconds += taken
-        self.computed += max(time.process_time() - own, beyond)
+        self.took.append(taken)
+        self.computed += max(time.process_time() - own, _busy_s() - busy - self.idle_share * taken)
         return result
+
+    @property
+    def mean_s(self) -> float:
+        return fmean(self.took) if self.took else 0.0
+
+    @property
+    def share(self) -> float:
+        """Processors that are at work meanwhile, of one at most."""
+        return min(1.0, self.computed / max(sum(self.took), 1e-9))
 
 
 def _timed(episodes: Sequence[Episode], config: TrainConfig) -> list[Play]:
     """Return the episodes with what their environments take alone: each its own, with the mean share of processors."""
-    resets, steps, took = _Clock(), _Clock(), dict[tuple[int, int, int], list[float]]()
     began, busy = time.perf_counter(), _busy_s()
     time.sleep(_IDLE_S)
-    resets.idle_share = steps.idle_share = (_busy_s() - busy) / (time.perf_counter() - began)
+    idle = (_busy_s() - busy) / (time.perf_counter() - began)
+    resets, steps = _Clock(idle_share=idle), _Clock(idle_share=idle)
+    known: dict[tuple[int, int, int], list[float]] = {}
     for env_id in weights_of(config.env):
-        of_env = [each for each in episodes if each.env_id == env_id]
-        env = make_env(env_id, config.env_kwargs, config.wrapper)
+        desk = ThreadDesk(partial(make_env, env_id, config.env_kwargs, config.wrapper), round=0)
         try:
-            for number, episode in enumerate(of_env[: _ALONE + 1]):
-                if time.perf_counter() - began > _ALONE_S and took:
+            for number, episode in enumerate([each for each in episodes if each.env_id == env_id][:_ALONE]):
+                if time.perf_counter() - began > _ALONE_S and known:
                     break
-                options = {"split": episode.split, **({} if config.level is None else {"level": episode.level})}
-                if number == 0:  # what is made once is no part of a reset
-                    env.reset(seed=episode.seed, options=options)
-                resets.time(partial(env.reset, seed=episode.seed, options=options))
-                took[episode.step, episode.group, episode.member] = seconds = []
-                for action in islice(_actions(episode), episode.num_turns + episode.untrained_turns):
-                    before = steps.seconds
-                    _, _, terminated, truncated, _ = steps.time(partial(env.step, action))
-                    seconds.append(steps.seconds - before)
-                    if terminated or truncated:
-                        break
+                first = len(steps.took)
+                asyncio.run(_again(episode, desk, config, resets, steps, warm=number == 0))
+                known[episode.step, episode.group, episode.member] = steps.took[first:]
+        except EnvFailure:  # episodes were played before, so that this is no more than a probe that knows less
+            continue
         finally:
-            env.close()
-    num_resets, num_steps = len(took), sum(map(len, took.values()))
-    mean_s = steps.seconds / max(1, num_steps)
-    share = min(1.0, steps.computed / max(steps.seconds, 1e-9))
-    reset_s = resets.seconds / max(1, num_resets)
-    reset_share = min(1.0, resets.computed / max(resets.seconds, 1e-9))
+            desk.abandon()
+    if not steps.took:
+        waited = [each.timings["env_s"] / max(1, each.num_turns + each.untrained_turns) for each in episodes]
+        steps.took, steps.computed = waited, 0.0
     plays = []
     for episode in episodes:
-        seconds = took.get((episode.step, episode.group, episode.member), [])
+        found = known.get((episode.step, episode.group, episode.member), [])
+        lengths = _lengths(episode)
+        took = [*found, *[steps.mean_s] * len(lengths)][: len(lengths)]
         turns = [
-            Turn(read=read, sampled=max(1, sampled), env_s=env_s, env_cpu_s=env_s * share)
-            for (read, sampled), env_s in zip(
-                _lengths(episode), [*seconds, *[mean_s] * len(episode.turn_lengths)], strict=False
-            )
+            Turn(read=read, sampled=max(1, sampled), env_s=env_s, env_cpu_s=env_s * steps.share)
+            for (read, sampled), env_s in zip(lengths, took, strict=True)
         ]
-        plays.append(Play(reset_s=reset_s, reset_cpu_s=reset_s * reset_share, turns=tuple(turns)))
+        plays.append(Play(reset_s=resets.mean_s, reset_cpu_s=resets.mean_s * resets.share, turns=tuple(turns)))
     return plays
+
+
+async def _again(
+    episode: Episode, desk: ThreadDesk, config: TrainConfig, resets: _Clock, steps: _Clock, *, warm: bool
+) -> None:
+    """Play a stored episode's turns once more; what is made once is no part of a reset.
+
+    Raises:
+        EnvFailure: The environment failed, or took longer than it may.
+    """
+    allowance = Allowance(turn_s=config.rollout.turn_timeout_s, episode_s=config.rollout.episode_timeout_s)
+    options = {"split": episode.split, **({} if config.level is None else {"level": episode.level})}
+
+    def reset(env: Any) -> None:
+        env.reset(seed=episode.seed, options=options)
+
+    if warm:
+        await desk.call(reset, allowance, "reset")
+    await desk.call(partial(resets.timed, reset), allowance, "reset")
+    for action in islice(_actions(episode), episode.num_turns + episode.untrained_turns):
+        step = partial(steps.timed, partial(_step, action=action))
+        if await desk.call(step, allowance, "step"):
+            break
+
+
+def _step(env: Any, action: str) -> bool:
+    _, _, terminated, truncated, _ = env.step(action)
+    return bool(terminated or truncated)
 
 
 def _actions(episode: Episode) -> list[str]:

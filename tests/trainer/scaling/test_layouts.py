@@ -16,7 +16,7 @@ MakeCosts = Callable[..., Costs]
 STEP = Step(
     groups=16, group_size=8, micro_batch_tokens=4096, max_episode_tokens=4096, keeps_activations=True, exact=False
 )
-CLUSTER = Cluster(devices=8, processors=16, link=100e9, out=100e9)
+CLUSTER = Cluster(devices=8, per_host=8, processors=16, inside=100e9, network=100e9)
 
 
 def work(env_s: float = 0.1, env_cpu_s: float = 0.01) -> Workload:
@@ -32,7 +32,7 @@ def work(env_s: float = 0.1, env_cpu_s: float = 0.01) -> Workload:
         ("environments", {"env_s": 60.0}, {}, {}),
         ("processors", {"env_s": 10.0, "env_cpu_s": 9.9}, {}, {"processors": 2.0}),
         ("training", {}, {"trained_s": 0.01}, {}),
-        ("weights", {}, {}, {"out": 1e8, "link": 1e8}),
+        ("weights", {}, {}, {"inside": 1e8}),
     ],
 )
 def test_a_planted_bottleneck_is_found(

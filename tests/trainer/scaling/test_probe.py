@@ -42,27 +42,45 @@ class Slow(gymnasium.Env[str, str]):
         return "go on", float(len(action) % 2), self._left == 0, False, {}
 
 
+class Once(Slow):
+    """Its fifth instance, and any later, cannot be reset."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        type(self).made += 1
+        self._fails = self.made > 4
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        if self._fails:
+            raise RuntimeError("no more of these")
+        return super().reset(seed=seed, options=options)
+
+
 @pytest.fixture(scope="module")
 def registered() -> Iterator[str]:
     gymnasium.register("Slow-v0", entry_point=Slow)  # type: ignore[arg-type]
+    gymnasium.register("Once-v0", entry_point=Once)  # type: ignore[arg-type]
     yield "Slow-v0"
-    del gymnasium.registry["Slow-v0"]
+    del gymnasium.registry["Slow-v0"], gymnasium.registry["Once-v0"]
+
+
+def config_of(env: str, model: Path) -> TrainConfig:
+    return TrainConfig(
+        env=env,
+        model=str(model),
+        device="cpu",
+        threads=1,
+        groups_per_step=2,
+        group_size=2,
+        rollout=RolloutConfig(concurrency=4, max_turn_tokens=12, max_episode_tokens=200),
+        eval=EvalConfig(num_episodes=0),
+    )
 
 
 @pytest.fixture(scope="module")
 def measured(registered: str, model_folder: Path) -> Measured:
-    return measure(
-        TrainConfig(
-            env=registered,
-            model=str(model_folder),
-            device="cpu",
-            threads=1,
-            groups_per_step=2,
-            group_size=2,
-            rollout=RolloutConfig(concurrency=4, max_turn_tokens=12, max_episode_tokens=200),
-            eval=EvalConfig(num_episodes=0),
-        )
-    )
+    return measure(config_of(registered, model_folder))
 
 
 def test_what_was_played_is_counted(measured: Measured) -> None:
@@ -81,6 +99,12 @@ def test_what_an_environment_takes_is_timed_alone(measured: Measured) -> None:
     assert WAIT_S <= work.env_s < 3 * WAIT_S  # four at once would queue for the interpreter
     assert WAIT_S / 4 < work.env_cpu_s <= work.env_s
     assert all(play.reset_s < WAIT_S for play in work.plays)
+
+
+def test_an_environment_that_does_not_come_again_is_known_by_its_episodes(registered: str, model_folder: Path) -> None:
+    work = measure(config_of("Once-v0", model_folder)).workload
+    assert WAIT_S <= work.env_s < 10 * WAIT_S  # four at once did queue
+    assert work.env_cpu_s == 0  # that cannot be told
 
 
 def test_costs_are_positive_and_of_a_size(measured: Measured) -> None:
@@ -112,7 +136,6 @@ def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
 
 
 def test_episodes_without_room_are_refused(registered: str, model_folder: Path) -> None:
-    config = TrainConfig(env=registered, model=str(model_folder), device="cpu", threads=1, group_size=2)
-    short = replace(config, rollout=RolloutConfig(max_turn_tokens=4, max_episode_tokens=80), groups_per_step=1)
+    short = replace(config_of(registered, model_folder), rollout=RolloutConfig(max_episode_tokens=80))
     with pytest.raises(ConfigError, match=r"rollout\.max_episode_tokens is 80, but a probe of the engine takes 98"):
         measure(short)

@@ -63,7 +63,9 @@ class Published:
                 exact=False,
                 passes=4 / 3,
             ),
-            cluster=Cluster(devices=self.devices, processors=1e9, link=50e9, out=50e9),  # 400 gigabits for each GPU
+            cluster=Cluster(  # 400 gigabits a second for each GPU
+                devices=self.devices, per_host=8, processors=1e9, inside=300e9, network=50e9
+            ),
         )
         samples = model.predict(
             Layout(

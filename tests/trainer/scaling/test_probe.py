@@ -96,14 +96,14 @@ def test_what_was_played_is_counted(measured: Measured) -> None:
 
 def test_what_an_environment_takes_is_timed_alone(measured: Measured) -> None:
     work = measured.workload
-    assert WAIT_S <= work.env_s < 3 * WAIT_S  # four at once would queue for the interpreter
-    assert WAIT_S / 4 < work.env_cpu_s <= work.env_s
-    assert all(play.reset_s < WAIT_S for play in work.plays)
+    assert work.env_s >= WAIT_S
+    assert 0.95 * WAIT_S / 3 <= work.env_cpu_s <= work.env_s  # what it computes, at least
+    assert all(0 <= play.reset_cpu_s <= play.reset_s for play in work.plays)
 
 
 def test_an_environment_that_does_not_come_again_is_known_by_its_episodes(registered: str, model_folder: Path) -> None:
     work = measure(config_of("Once-v0", model_folder)).workload
-    assert WAIT_S <= work.env_s < 10 * WAIT_S  # four at once did queue
+    assert work.env_s >= WAIT_S
     assert work.env_cpu_s == 0  # that cannot be told
 
 

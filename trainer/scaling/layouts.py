@@ -188,14 +188,14 @@ class ScalingModel:
 
     def gains(self, prediction: Prediction) -> dict[Part, float]:
         """Return by which share a step would be shorter were a part twice as fast, the others as they are."""
-        served, trained = ("step_s", "turn_s", "context_s", "prompt_s", "begin_s"), ("update_s", "trained_s")
+        served = ("step_s", "turn_s", "context_s", "prompt_s", "begin_s", "own_step_s")
         cluster, replace = self.cluster, dataclasses.replace
         wider = replace(cluster, inside=2 * cluster.inside, network=2 * cluster.network)
         others: dict[Part, ScalingModel] = {
             "sampling": self._with_costs(dict.fromkeys(served, 0.5)),
             "environments": replace(self, workload=_shorter(self.workload)),
             "processors": replace(self, cluster=replace(cluster, processors=2 * cluster.processors)),
-            "training": self._with_costs(dict.fromkeys(trained, 0.5)),
+            "training": self._with_costs(dict.fromkeys(("update_s", "trained_s"), 0.5)),
             "weights": replace(self._with_costs({"pushed_bytes_per_s": 2.0}), cluster=wider),
         }
         return {part: 1 - other.predict(prediction.layout).step_s / prediction.step_s for part, other in others.items()}

@@ -36,7 +36,7 @@ def with_recipe(words: Sequence[str], command: str) -> list[str]:
     raise ConfigError(f"a recipe comes first, got {words[0]!r}; type: agentrl {command} quickstart {' '.join(words)}")
 
 
-def parsed(recipe: TrainConfig, words: list[str], *, prog: str = "agentrl train") -> TrainConfig:
+def parsed(recipe: TrainConfig, words: list[str]) -> TrainConfig:
     """Return a recipe with options in place of its values; `words` are its name and the options.
 
     Raises:
@@ -56,7 +56,7 @@ def parsed(recipe: TrainConfig, words: list[str], *, prog: str = "agentrl train"
         TrainConfig,
         default=recipe,
         args=words[1:],
-        prog=f"{prog} {words[0]}",
+        prog=f"agentrl train {words[0]}",
         description="Options of the recipe, with their values. With --dry-run what it would take is printed, no more. "
         "--rubric FILE.toml trains on a rubric in place of the environment's own reward.",
     )

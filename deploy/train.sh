@@ -12,6 +12,7 @@ set -euo pipefail
 
 name=${1:?usage: train.sh NAME RECIPE [options of agentrl train]}
 shift
+case $name in */* | . | ..) echo "train.sh: NAME is '$name', but must be that of a folder in RUNS" >&2; exit 2 ;; esac
 runs=${RUNS:-/runs} end=$((SECONDS + ${WAIT_S:-1800}))
 
 await() { # await WHAT COMMAND …
@@ -40,10 +41,15 @@ if [ -n "${RAY_ADDRESS:-}" ]; then
 fi
 
 if [ -e "$runs/$name/config.toml" ]; then
+  echo "train.sh: goes on with $runs/$name; its options are those that it was begun with" >&2
   words=(agentrl train --resume "$runs/$name" "${where[@]}")
 else
-  # A start that was killed before it had said what the run is: nothing in there can be gone on with.
+  # A start that was killed before it had said what the run is: at most a model of its own is in there.
   if [ -d "$runs/$name" ] && [ "${NODE_RANK:-0}" = 0 ]; then
+    if find "$runs/$name" -mindepth 1 -maxdepth 1 ! -name start ! -name demonstrations.jsonl ! -name '.*' | grep -q .; then
+      echo "train.sh: $runs/$name is there and is no run; choose another NAME" >&2
+      exit 2
+    fi
     mv "$runs/$name" "$runs/$name.unfinished.$(date +%s)"
   fi
   words=(agentrl train "$@" --out "$runs" --name "$name" "${engine[@]}" "${where[@]}")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from agentrl.cli.main import main
 
+LONG = ["--rollout.max-episode-tokens", "9999"]
 WORK = "turns = 4\nprompt_tokens = 600\nsampled_tokens = 250\nreply_tokens = 200\nenv_s = 0.4\nenv_cpu_s = 0.1\n"
 
 
@@ -39,14 +44,16 @@ def eight(tmp_path: Path) -> str:
 
 def test_from_data_sheets_nothing_is_run(work: str, eight: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--env", "AgentRL/Shell-v0", "--model", eight, "--gpu", "h100", "--workload", work, "--cpus", "64"]
-    words += ["--rollout.max-episode-tokens", "8192", "--gradient-checkpointing"]
+    words += [*LONG, "--rollout.max-turn-tokens", "1024", "--gradient-checkpointing"]
     assert main(["plan", *words, "--gpus", "8"]) == 0
     told = capsys.readouterr().out
     assert "8,190,735,360 parameters, 16.38 GB" in told
     assert "4.0 turns an episode, 2,200 tokens, 1,000 of them sampled" in told
     assert re.search(r"a step +about [\d.,]+ s for \d+ episodes: rollouts [\d.,]+", told)
     assert re.search(r"shorter by +\d+ % \((sampling|weights|training)\)", told)
-    assert "type         torchrun --nproc-per-node" in told
+    assert re.search(
+        r"type +(torchrun --nproc-per-node \d --no-python )?agentrl train gymnasium --env AgentRL/Shell-v0", told
+    )
 
 
 def test_from_a_probe_that_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,6 +66,40 @@ def test_from_a_probe_that_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "environments at once" in first
     assert main(["plan", *words, "--gpus", "2", "--measured", probe]) == 0
     assert capsys.readouterr().out == first
+    assert main(["plan", *words, "--gpus", "2", "--measured", probe, "--level", "1"]) == 2
+    assert "is of bundled:search-tiny on AgentRL/Search-v0" in capsys.readouterr().err
+    text = (tmp_path / "probe.json").read_text()
+    for damaged in (
+        text.replace('"step_s": ', '"step_s": -'),
+        text[:50],
+        text.replace('"hidden": 128', '"hidden": "128"'),
+    ):
+        (tmp_path / "probe.json").write_text(damaged)
+        assert main(["plan", *words, "--gpus", "2", "--measured", probe]) == 2
+        assert "Traceback" not in capsys.readouterr().err
+
+
+def test_under_torchrun_there_is_no_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["plan", "quickstart", "--gpus", "2"]) == 2
+    assert "leave torchrun out" in capsys.readouterr().err
+
+
+def test_sigterm_leaves_nothing(tmp_path: Path) -> None:
+    words = ["quickstart", "--device", "cpu", "--threads", "1", "--gpus", "2"]
+    settings = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-m", "agentrl.cli.main", "plan", *words], env=settings)
+    try:
+        stop = time.monotonic() + 60
+        while not list(tmp_path.glob("agentrl-plan-*")):
+            assert time.monotonic() < stop
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.wait()
+    assert not list(tmp_path.glob("agentrl-plan-*"))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +112,15 @@ def test_from_a_probe_that_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture
         (["--gpus", "2", "--measured", "x.json", "--workload", "WORK"], "leave --workload or --measured out"),
         (["--gpus", "2", "--measured", "none.json"], "none.json: No such file"),
         (["--gpus", "2", "--gpu", "L4", "--workload", "WORK", "--save", "p.json"], "--save keeps what is measured"),
+        (["--gpus", "2", "--save", "no/p.json"], "--save no/p.json cannot be written"),
+        (["quickstart", "--gpus", "2", "--gpu", "L4", "--workload", "WORK"], "max_tokens is 320, but 4 turns of 250"),
+        (["quickstart", "--gpus", "2", "--gpu", "L4", "--workload", "WORK", *LONG], "rollout.max_turn_tokens is 48"),
+        (
+            ["quickstart", "--gpus", "2", "--gpu", "L4", "--lora.rank", "8"],
+            "adapters are not in what a data sheet says",
+        ),
+        (["--gpus", "5000"], "--gpus is 5000; more than 4096"),
+        (["--gpus", "2", "--gpu", ""], "--gpu '' is not known"),
         (["gymnasium", "--gpus", "2"], "a plan needs a model that is there"),
         (["--level", "2", "--gpus", "2"], "a recipe comes first"),
     ],
@@ -119,7 +169,14 @@ def test_servers_on_other_hosts_are_named_by_address(work: str, eight: str, caps
         "--engine.name",
         "vllm",
     ]
-    words += ["--rollout.max-episode-tokens", "8192", "--gradient-checkpointing", "--loss.correction", "token_truncate"]
+    words += [
+        *LONG,
+        "--rollout.max-turn-tokens",
+        "1024",
+        "--gradient-checkpointing",
+        "--loss.correction",
+        "token_truncate",
+    ]
     assert main(["plan", *words, "--gpus", "24", "--link", "400"]) == 0
     told = capsys.readouterr().out
     assert "train and sample in turn" not in told  # ranks do not take vLLM into their process

@@ -40,7 +40,9 @@ def _compose() -> tuple[list[str], dict[str, str]]:
 
 def _kubernetes() -> tuple[list[str], dict[str, str]]:
     (container,) = pods("overlays/gpu")["vllm"]["spec"]["containers"]
-    return [*container["command"], *container["args"]], {each["name"]: each["value"] for each in container["env"]}
+    return [*container["command"], *container["args"]], {
+        each["name"]: each["value"] for each in container["env"] if "value" in each
+    }
 
 
 def _slurm() -> tuple[list[str], dict[str, str]]:

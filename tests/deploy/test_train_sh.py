@@ -76,14 +76,27 @@ def test_a_run_that_was_asked_to_end_goes_on_at_the_same_command(tmp_path: Path)
 
 
 def test_a_folder_that_holds_no_run_is_put_aside(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "half").write_text("")
+    (tmp_path / "mine" / "start").mkdir(parents=True)  # where a tiny model was being made
+    (tmp_path / "mine" / "demonstrations.jsonl").write_text("")
     assert called(["train.sh", "mine", "quickstart"], {"NODE_RANK": "1", "NODES": "2"}, tmp_path)[0] == "torchrun"
     assert (tmp_path / "mine").exists()  # the first rank may just be making it
     assert called(["train.sh", "mine", "quickstart"], {}, tmp_path)[1:3] == ["train", "quickstart"]
     (aside,) = tmp_path.iterdir()
     assert aside.name.startswith("mine.unfinished.")
-    assert (aside / "half").exists()
+    assert (aside / "start").exists()
+
+
+@pytest.mark.parametrize("name", ["team", "../team", ".", "a/b"])
+def test_a_folder_of_others_is_left_alone(tmp_path: Path, name: str) -> None:
+    for folder in (tmp_path / "runs" / "team", tmp_path / "team"):
+        (folder / "alice").mkdir(parents=True)
+        (folder / "alice" / "config.toml").write_text("")
+    with _training(tmp_path, name, "quickstart") as process:
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "is no run; choose another NAME" in said or "must be that of a folder in RUNS" in said
+    assert sorted(each.name for each in (tmp_path / "runs").iterdir()) == ["team"]
+    assert (tmp_path / "team" / "alice").exists()
 
 
 def test_a_run_that_is_there_is_told_where_servers_are_now(tmp_path: Path) -> None:

@@ -28,19 +28,30 @@ if TYPE_CHECKING:
 __all__ = ["DEVICES", "Costs", "Device", "Size", "find_device"]
 
 _TRAFFIC: Final = 8  # bytes a weight of one micro-batch under FSDP
+_FROZEN: Final = 4  # bytes a weight that is not trained, below adapters
 _PROOF_STEPS: Final = 10  # of decoding, that the proof after an update takes
 _MASTER: Final = 16  # bytes a weight that training keeps: weight, gradient and two moments in float32
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """A model, counted on its configuration."""
+    """A model, counted on its configuration.
+
+    Raises:
+        ConfigError: A value is no whole number above 0.
+    """
 
     parameters: int
     weight_bytes: int  # as servers hold it
     kv_bytes: int  # keys and values of a token
     hidden: int
     layers: int
+    trained: int = 0  # of the parameters; 0: all
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if type(value) is not int or value < (name != "trained"):
+                raise ConfigError(f"{name} of a model is {value!r}, but must be a whole number above 0")
 
     @classmethod
     def of(cls, model: str, *, itemsize: int) -> Self:
@@ -89,6 +100,7 @@ class Size:
             kv_bytes=token_bytes(text, torch.bfloat16 if itemsize == 2 else torch.float32),
             hidden=text.hidden_size,
             layers=text.num_hidden_layers,
+            trained=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         )
 
     def trained_bytes(self, trainers: int, *, micro_batch_tokens: int, keeps_activations: bool, copies: bool) -> float:
@@ -102,7 +114,9 @@ class Size:
             copies: Whether a whole copy is held to sample from.
         """
         activations = micro_batch_tokens * self.hidden * self.layers * (34 if keeps_activations else 2)
-        return _MASTER * self.parameters / trainers + activations + (self.weight_bytes if copies else 0)
+        trained = self.trained or self.parameters
+        kept = _MASTER * trained + _FROZEN * (self.parameters - trained)
+        return kept / trainers + activations + (self.weight_bytes if copies else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +170,7 @@ class Costs:
     """Seconds, of one device each; see the module.
 
     Raises:
-        ConfigError: A value is negative.
+        ConfigError: A value is no number, or negative.
     """
 
     device: str
@@ -177,8 +191,13 @@ class Costs:
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            if isinstance(value, float) and not value >= 0:
-                raise ConfigError(f"{name} is {value!r}, but must be 0 or more")
+            if name not in ("device", "overlaps") and not (type(value) in (int, float) and 0 <= value < math.inf):
+                raise ConfigError(f"{name} is {value!r}, but must be a number, and 0 or more")
+        if min(self.pushed_bytes_per_s, self.traffic_share) <= 0:
+            raise ConfigError(
+                f"pushed_bytes_per_s and traffic_share are {self.pushed_bytes_per_s!r} and {self.traffic_share!r}, but "
+                "must be above 0"
+            )
 
     @classmethod
     def of(cls, device: Device, size: Size, *, tensor_parallel: int = 1) -> Self:

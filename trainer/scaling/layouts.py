@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.scaling.costs import Costs, Size
 from agentrl.trainer.scaling.simulate import Flow, Rollout, simulate
-from agentrl.trainer.scaling.workload import Play, Workload
+from agentrl.trainer.scaling.workload import Workload
 
 __all__ = ["PARTS", "Cluster", "Layout", "Part", "Prediction", "ScalingModel", "Step"]
 
@@ -25,6 +25,7 @@ Part = Literal["sampling", "environments", "processors", "training", "weights"]
 PARTS: Final[tuple[Part, ...]] = ("sampling", "environments", "processors", "training", "weights")
 """What a step's time is asked for: sampling, waiting for environments, their processors, training, passing weights."""
 
+_SPLITS: Final = 32  # ways to share out so many devices that are looked at, at most about twice as many
 _NEAR: Final = 1.03  # a step that is no longer than the best times this is as good
 _CACHE_SHARE: Final = 0.9  # of a device's memory, for weights and cache of a server
 _TRAINED_SHARE: Final = 0.9  # of a device's memory, for training
@@ -74,6 +75,11 @@ class Layout:
     tensor_parallel: int  # devices of one server
     environments: int  # episodes at once, over all
     asynchronous: bool = False
+
+    @property
+    def devices(self) -> int:
+        """Devices that are used."""
+        return self.trainers + self.servers * self.tensor_parallel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,16 +131,20 @@ class ScalingModel:
         """Return what a step takes."""
         plays, trained = self.workload.draw(self.step.episodes), self.costs[1]
         if layout.servers:
-            flow = Flow(
-                servers=layout.servers,
-                environments=layout.environments,
-                processors=self.cluster.processors,
-                slots=self._slots(layout.tensor_parallel),
-            )
-            served = self.costs[layout.tensor_parallel]
-            rollout = simulate(plays, served, flow, group_size=self.step.group_size)
+            # First passes are the torch engine's, and what was measured is that engine or vLLM.
+            served = dataclasses.replace(self.costs[layout.tensor_parallel], begin_s=0.0)
+            slots = self._slots(layout.tensor_parallel)
         else:
-            rollout = self._by_ranks(plays, layout)
+            served, slots = dataclasses.replace(trained, step_s=trained.step_s + trained.own_step_s), math.inf
+        flow = Flow(
+            servers=layout.servers or layout.trainers,
+            environments=layout.environments,
+            processors=self.cluster.processors,
+            slots=slots,
+            exact=self.step.exact and not layout.servers,
+            apart=not layout.servers,
+        )
+        rollout = simulate(plays, served, flow, group_size=self.step.group_size)
         update_s = self.step.passes * trained.training(
             sum(play.tokens for play in plays),
             trainers=layout.trainers,
@@ -147,31 +157,23 @@ class ScalingModel:
             trainers=layout.trainers,
             size=self.size,
             link=self.cluster.link(layout.trainers),
-            out=self.cluster.link(layout.trainers + layout.servers * layout.tensor_parallel),
+            out=self.cluster.link(layout.devices),
         )
         return Prediction(layout=layout, rollout=rollout, update_s=update_s, push_s=push_s)
 
     def best(self) -> list[Prediction]:
-        """Return the best layout for each way to share out the devices, the shortest step first.
+        """Return layouts for many ways to share out devices: the best, and then the others, the shortest step first.
 
-        For the first of them the number of environments is the smallest of all, a half, a quarter, … of a step's
-        episodes that costs no more than three in a hundred; the others play all at once.
+        The first is that with the fewest devices, and then environments, which costs no more than three in a hundred.
 
         Raises:
             ConfigError: The model fits into no share of the devices.
         """
         found = [
             self.predict(
-                Layout(
-                    trainers=self.cluster.devices - servers * width,
-                    servers=servers,
-                    tensor_parallel=width,
-                    environments=self.step.episodes,
-                )
+                Layout(trainers=trainers, servers=servers, tensor_parallel=width, environments=self.step.episodes)
             )
-            for width in sorted(self.costs)
-            for servers in range(self.cluster.devices // width + 1)
-            if self._fits(trainers=self.cluster.devices - servers * width, servers=servers, width=width)
+            for trainers, servers, width in self._shares()
         ]
         if self.step.may_run_ahead:
             found += [each.ahead() for each in found if each.layout.servers]
@@ -180,11 +182,24 @@ class ScalingModel:
             raise ConfigError(
                 f"a model of {self.size.parameters:,} parameters does not fit: to train it takes "
                 f"{self._trained_bytes(devices, copies=False) / 1e9:,.0f} GB of each of {devices} devices, a server "
-                f"{self.size.weight_bytes / 1e9:,.0f} GB and its cache, and a device has {memory / 1e9:,.0f}; give "
-                "more --gpus, --gradient-checkpointing, or less --micro-batch-tokens"
+                f"{self.size.weight_bytes / 1e9:,.0f} GB and its cache, and a device has {memory / 1e9:,.1f}, of which "
+                "nine tenths are counted on; give more --gpus, --gradient-checkpointing, or less --micro-batch-tokens"
             )
-        first, *others = sorted(found, key=lambda each: each.step_s)
-        return [self._with_fewer_environments(first), *others]
+        found.sort(key=lambda each: each.step_s)
+        near = [each for each in found if each.step_s <= _NEAR * found[0].step_s]
+        best = min(near, key=lambda each: each.layout.devices)
+        return [self._with_fewer_environments(best), *(each for each in found if each is not best)]
+
+    def _shares(self) -> Iterator[tuple[int, int, int]]:
+        """Yield trainers, servers and devices of a server: of all devices, of half of them, of a quarter, …"""
+        total = self.cluster.devices
+        while total:
+            for width in sorted(self.costs):
+                most = total // width
+                for servers in range(0, most + 1, max(1, most // _SPLITS)):
+                    if self._fits(trainers=total - servers * width, servers=servers, width=width):
+                        yield total - servers * width, servers, width
+            total //= 2
 
     def gains(self, prediction: Prediction) -> dict[Part, float]:
         """Return by which share a step would be shorter were a part twice as fast, the others as they are."""
@@ -218,30 +233,6 @@ class ScalingModel:
                 break
             best = fewer
         return best
-
-    def _by_ranks(self, plays: Sequence[Play], layout: Layout) -> Rollout:
-        """Each rank plays whole groups of its own: the slowest decides."""
-        ranks, size = layout.trainers, self.step.group_size
-        groups = [plays[first : first + size] for first in range(0, len(plays), size)]
-        flow = Flow(
-            servers=1,
-            environments=max(1, layout.environments // ranks),
-            processors=max(1.0, self.cluster.processors / ranks),
-            slots=math.inf,
-            exact=self.step.exact,
-        )
-        costs = dataclasses.replace(self.costs[1], step_s=self.costs[1].step_s + self.costs[1].own_step_s)
-        parts = [
-            simulate([play for group in groups[rank::ranks] for play in group], costs, flow, group_size=size)
-            for rank in range(min(ranks, len(groups)))
-        ]
-        slowest = max(parts, key=lambda part: part.seconds)
-        return dataclasses.replace(
-            slowest,
-            sampling=sum(part.sampling * part.seconds for part in parts) / (ranks * slowest.seconds),
-            computing=sum(part.computing for part in parts),
-            sampled=sum(part.sampled for part in parts),
-        )
 
     def _fits(self, *, trainers: int, servers: int, width: int) -> bool:
         if trainers < 1 or (servers == 0 and (width > 1 or not self.together)):

@@ -41,7 +41,7 @@ from agentrl.trainer.types import Episode
 from agentrl.trainer.update import Updater
 from agentrl.trainer.wrapping import make_env
 
-__all__ = ["Measured", "measure"]
+__all__ = ["Measured", "measure", "subject"]
 
 T = TypeVar("T")
 
@@ -61,6 +61,7 @@ _REPEATS: Final = 3
 class Measured:
     """What a probe found; `write` keeps it for later, and for other machines."""
 
+    of: str  # model and environments, as one line
     workload: Workload
     costs: Costs
     size: Size
@@ -71,7 +72,12 @@ class Measured:
         Raises:
             ConfigError: The file cannot be written.
         """
-        told = {"costs": self.costs.as_dict(), "size": dataclasses.asdict(self.size), "plays": self.workload.as_dict()}
+        told = {
+            "of": self.of,
+            "costs": self.costs.as_dict(),
+            "size": dataclasses.asdict(self.size),
+            "plays": self.workload.as_dict(),
+        }
         try:
             Path(path).write_text(json.dumps(told) + "\n", encoding="utf-8")
         except OSError as error:
@@ -87,10 +93,10 @@ class Measured:
         try:
             told = json.loads(Path(path).read_text(encoding="utf-8"))
             size, costs = Size(**told["size"]), Costs.from_dict(told["costs"])
-            return cls(workload=Workload.from_dict(told["plays"]), costs=costs, size=size)
+            return cls(of=str(told["of"]), workload=Workload.from_dict(told["plays"]), costs=costs, size=size)
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}; write one with --save {path}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(f"{path} is no probe ({error}); write one with --save {path}") from error
 
 
@@ -141,7 +147,15 @@ def measure(config: TrainConfig) -> Measured:
                 overlaps=cuda,
             )
             size = Size.counted(model, itemsize=itemsize)
-    return Measured(workload=workload, costs=costs, size=size)
+    return Measured(of=subject(config), workload=workload, costs=costs, size=size)
+
+
+def subject(config: TrainConfig) -> str:
+    """Return what a probe of a run is of, in a line: model, adapters and environments."""
+    adapters = f" with adapters of rank {config.lora.rank}" if config.lora.rank else ""
+    arguments = f" {dict(config.env_kwargs)}" if config.env_kwargs else ""
+    level = "" if config.level is None else f" at level {config.level}"
+    return f"{Path(config.model).name}{adapters} on {', '.join(weights_of(config.env))}{arguments}{level}"
 
 
 # -- environments ------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class Flow:
     processors: float  # for environments; infinite: they never queue
     slots: float  # turns that a server samples at once; infinite: all
     exact: bool = False  # the schedule: turns join once all that wait have their answers
+    apart: bool = False  # each server is a rank's own engine: it has whole groups, and a process, of its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +115,9 @@ class _Server:
         """Let turns that wait join, where the schedule and the room allow it."""
         if self.exact and (not self._is_due() or self.stalled()):
             return
-        if self.waiting and len(self.active) < self.slots:
-            self.reading += self.costs.begin_s
+        joining = min(len(self.waiting), self.slots - len(self.active))
+        if joining > 0:  # the fewer of the batch they are, the less it is held up
+            self.reading += self.costs.begin_s * joining / (joining + len(self.active))
         while self.waiting and len(self.active) < self.slots:
             episode, asked = self.waiting.popleft()
             self.reading += asked.read * self.costs.prompt_s
@@ -138,17 +140,26 @@ class _Simulation:
         self.context: dict[int, float] = {}
         self.events: list[tuple[float, int, int, int, int]] = []  # time, order, server or -1, episode or epoch, turn
         self.order = itertools.count()
-        self.upcoming = iter(range(len(plays)))
+        everything = range(len(plays))
+        num = flow.servers
+        self.upcoming = (
+            [iter([each for each in everything if each // group_size % num == own]) for own in range(num)]
+            if flow.apart
+            else [iter(everything)]
+        )
+        self.clerks_free = [0.0] * len(self.upcoming)
         queues = flow.processors < min(flow.environments, len(plays))
         self.processors = [0.0] * max(1, round(flow.processors)) if queues else []
-        self.clerk_free = self.clerk_busy = self.computing = self.last = 0.0
+        self.stretch = len(self.processors) / flow.processors if queues else 1.0  # of parts of a processor
+        self.clerk_busy = self.computing = self.last = 0.0
         self.sampled = 0
 
     def run(self) -> Rollout:
         # All sessions are open before the first turn, as in a run: the schedule counts them.
-        first = list(itertools.islice(self.upcoming, self.flow.environments))
-        for episode in first:
-            self._open(episode, 0.0)
+        each_at_once = max(1, self.flow.environments // len(self.upcoming))
+        for own, upcoming in enumerate(self.upcoming):
+            for episode in list(itertools.islice(upcoming, each_at_once)):
+                self._open(episode, own, 0.0)
         while self.events:
             time, _, server, which, turn = heapq.heappop(self.events)
             if server >= 0:
@@ -164,12 +175,12 @@ class _Simulation:
             seconds=self.last,
             sampling=busy / total,
             computing=self.computing,
-            clerk=self.clerk_busy / total,
+            clerk=self.clerk_busy / len(self.clerks_free) / total,
             sampled=self.sampled,
         )
 
-    def _open(self, episode: int, time: float) -> None:
-        server = min(self.servers, key=lambda each: each.members)
+    def _open(self, episode: int, own: int, time: float) -> None:
+        server = self.servers[own] if self.flow.apart else min(self.servers, key=lambda each: each.members)
         server.advance(time)
         server.members += 1
         self.home[episode], self.context[episode] = server, 0.0
@@ -181,9 +192,9 @@ class _Simulation:
         server = self.home.pop(episode)
         server.advance(time)
         server.members -= 1
-        upcoming = next(self.upcoming, None)
-        if upcoming is not None:
-            self._open(upcoming, time)
+        own = server.index if self.flow.apart else 0
+        if (upcoming := next(self.upcoming[own], None)) is not None:
+            self._open(upcoming, own, time)
         self._plan(server)
 
     def _ask(self, episode: int, turn: int, time: float) -> None:
@@ -210,7 +221,8 @@ class _Simulation:
             done = self.plays[episode].turns[turn]
             self.sampled += done.sampled
             self.context[episode] += done.sampled
-            begin = self.clerk_free = max(time, self.clerk_free) + self.costs.clerk_s
+            own = server.index if self.flow.apart else 0
+            begin = self.clerks_free[own] = max(time, self.clerks_free[own]) + self.costs.clerk_s
             self.clerk_busy += self.costs.clerk_s
             self._answer(episode, turn, done.env_s, done.env_cpu_s, begin)
         self._plan(server)
@@ -221,7 +233,7 @@ class _Simulation:
         end = time + seconds
         if cpu_s and self.processors:
             free = heapq.heappop(self.processors)
-            end = max(time + seconds - cpu_s, free) + cpu_s
+            end = max(time + seconds - cpu_s, free) + cpu_s * self.stretch
             heapq.heappush(self.processors, end)
         heapq.heappush(self.events, (end, next(self.order), -1, episode, turn + 1))
 

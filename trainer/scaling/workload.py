@@ -15,6 +15,14 @@ from agentrl.trainer.errors import ConfigError
 
 __all__ = ["Play", "Turn", "Workload"]
 
+_MOST = {
+    "turns": 10_000,
+    "prompt_tokens": 10_000_000,
+    "sampled_tokens": 10_000_000,
+    "reply_tokens": 10_000_000,
+    "spread": 10,
+}
+_MOST_S = 1_000_000
 _QUANTILES = 64  # episodes that stand for a distribution
 
 
@@ -26,6 +34,16 @@ class Turn:
     sampled: int  # tokens, at least 1
     env_s: float  # seconds until the environment has answered, its processor time included
     env_cpu_s: float  # of these, seconds of one processor
+
+    def __post_init__(self) -> None:
+        if type(self.read) is not int or type(self.sampled) is not int or self.read < 0 or self.sampled < 1:
+            raise ConfigError(
+                f"a turn reads {self.read!r} tokens and samples {self.sampled!r}: whole numbers, 0 and 1 or more"
+            )
+        if not 0 <= self.env_cpu_s <= self.env_s < math.inf:
+            raise ConfigError(
+                f"a turn takes {self.env_s!r} s, {self.env_cpu_s!r} of them computing: numbers, 0 or more"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,18 +108,18 @@ class Workload:
         """
         values = dict(locals())
         for name in ("turns", "prompt_tokens", "sampled_tokens"):
-            if not 1 <= values[name] < math.inf:
-                raise ConfigError(f"{name} is {values[name]!r}, but must be 1 or more")
+            if not 1 <= values[name] <= _MOST[name]:
+                raise ConfigError(f"{name} is {values[name]!r}, but must be 1 or more, and {_MOST[name]:,} at most")
         for name in ("reply_tokens", "env_s", "env_cpu_s", "reset_s", "reset_cpu_s", "spread"):
-            if not 0 <= values[name] < math.inf:
-                raise ConfigError(f"{name} is {values[name]!r}, but must be 0 or more")
+            if not 0 <= values[name] <= (bound := _MOST.get(name, _MOST_S)):
+                raise ConfigError(f"{name} is {values[name]!r}, but must be 0 or more, and {bound:,} at most")
         for part, whole in (("env_cpu_s", "env_s"), ("reset_cpu_s", "reset_s")):
             if values[part] > values[whole]:
                 raise ConfigError(f"{part} is {values[part]!r}, but is a part of {whole}, which is {values[whole]!r}")
         count = round(turns)
         fixed = prompt_tokens + reply_tokens * (count - 1)
         most = math.inf if max_tokens is None else (max_tokens - fixed) / count
-        if sampled_tokens > most:
+        if not sampled_tokens <= most:
             raise ConfigError(
                 f"max_tokens is {max_tokens}, but {count} turns of {sampled_tokens:g} sampled tokens and {fixed} that "
                 f"are read are {count * sampled_tokens + fixed:g}; raise it or leave it out"
@@ -127,8 +145,12 @@ class Workload:
         return cls(plays=tuple(plays))
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path, *, max_tokens: int | None = None) -> Self:
         """Read the arguments of `described` from a TOML file.
+
+        Args:
+            path: Of the file.
+            max_tokens: Of an episode, where the file does not say.
 
         Raises:
             ConfigError: It is not there, is no TOML, or a key is not known or missing.
@@ -148,7 +170,11 @@ class Workload:
         missing = [key for key in ("turns", "prompt_tokens", "sampled_tokens") if key not in values]
         if missing:
             raise ConfigError(f"{path} lacks {', '.join(missing)}; write for example: {missing[0]} = 100")
-        return cls.described(**values)
+        try:
+            return cls.described(**{"max_tokens": max_tokens, **values})
+        except ConfigError as error:
+            where = "" if "max_tokens" in values else "; max_tokens is rollout.max_episode_tokens unless it says so"
+            raise ConfigError(f"{path}: {error}{where}") from error
 
     @property
     def tokens(self) -> float:

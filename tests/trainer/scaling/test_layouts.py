@@ -81,8 +81,8 @@ def test_running_ahead_hides_the_shorter_part(size: Size, make_costs: MakeCosts)
     assert free.best()[0].layout.asynchronous
 
 
-def test_fewer_environments_where_they_do_as_well(size: Size, make_costs: MakeCosts) -> None:
-    # One processor is the limit, so that a sixteenth of the episodes at once is as good as all of them.
+def test_no_more_is_used_than_does_as_well(size: Size, make_costs: MakeCosts) -> None:
+    # One processor is the limit, so that one device and one episode at once are as good as more of them.
     model = ScalingModel(
         workload=work(env_s=1.0, env_cpu_s=1.0),
         costs={1: make_costs(step_s=1e-5)},
@@ -90,7 +90,10 @@ def test_fewer_environments_where_they_do_as_well(size: Size, make_costs: MakeCo
         step=STEP,
         cluster=replace(CLUSTER, processors=1),
     )
-    assert model.best()[0].layout.environments == 8
+    best, *others = model.best()
+    assert (best.layout.devices, best.layout.environments) == (1, 1)
+    assert {each.layout.devices for each in others} == {2, 4, 8}
+    assert all(best.step_s <= 1.03 * each.step_s for each in others)
 
 
 def test_several_ranks_share_groups(size: Size, make_costs: MakeCosts) -> None:
@@ -120,3 +123,26 @@ def test_what_does_not_fit_is_not_offered() -> None:
 def test_costs_of_one_device_are_needed(size: Size, make_costs: MakeCosts) -> None:
     with pytest.raises(ConfigError, match="give those of 1"):
         ScalingModel(workload=work(), costs={2: make_costs()}, size=size, step=STEP, cluster=CLUSTER)
+
+
+def test_ranks_share_the_processors(size: Size, make_costs: MakeCosts) -> None:
+    model = ScalingModel(
+        workload=work(env_s=0.1, env_cpu_s=0.1),
+        costs={1: make_costs(step_s=1e-6)},
+        size=size,
+        step=STEP,
+        cluster=replace(CLUSTER, processors=1.5),
+    )
+    for trainers in (1, 8):
+        found = model.predict(Layout(trainers=trainers, servers=0, tensor_parallel=1, environments=128))
+        assert found.rollout.seconds == pytest.approx(128 * 3 * 0.1 / 1.5, rel=0.02)
+        assert found.processors == pytest.approx(1.5, rel=0.02)
+
+
+def test_first_passes_are_the_torch_engines(size: Size, make_costs: MakeCosts) -> None:
+    costs = make_costs(step_s=0.01, begin_s=1.0)
+    model = ScalingModel(workload=work(env_s=0, env_cpu_s=0), costs={1: costs}, size=size, step=STEP, cluster=CLUSTER)
+    served = model.predict(Layout(trainers=4, servers=4, tensor_parallel=1, environments=128))
+    own = model.predict(Layout(trainers=4, servers=0, tensor_parallel=1, environments=128))
+    assert served.rollout.seconds == pytest.approx(own.rollout.seconds, rel=0.9)
+    assert 1 < own.rollout.seconds - served.rollout.seconds < 300 * 1.0 / 4

@@ -196,16 +196,7 @@ def _step(config: TrainConfig, device: Device | None) -> Step:
     if device:  # what is measured does all this
         passes *= 4 / 3 if config.loss.beta > 0 else 1.0  # reads the reference
         passes *= 4 / 3 if config.gradient_checkpointing else 1.0  # computes again
-    return Step(
-        groups=config.groups_per_step,
-        group_size=config.group_size,
-        micro_batch_tokens=config.micro_batch_tokens,
-        max_episode_tokens=config.rollout.max_episode_tokens,
-        keeps_activations=not config.gradient_checkpointing,
-        exact=config.schedule == "exact",
-        passes=passes,
-        may_run_ahead=config.loss.correction != "none",
-    )
+    return Step.of(config, passes=passes)
 
 
 def _measured(config: TrainConfig, save: Path | None, *, several: bool) -> Measured:

@@ -95,19 +95,11 @@ def _figures(config: TrainConfig, arguments: argparse.Namespace) -> dict[str, fl
 
 
 def _foretold(config: TrainConfig, measured: Measured) -> tuple[float, float]:
-    step = Step(
-        groups=config.groups_per_step,
-        group_size=config.group_size,
-        micro_batch_tokens=config.micro_batch_tokens,
-        max_episode_tokens=config.rollout.max_episode_tokens,
-        keeps_activations=not config.gradient_checkpointing,
-        exact=config.schedule == "exact",
-    )
     model = ScalingModel(
         workload=measured.workload,
         costs={1: measured.costs},
         size=measured.size,
-        step=step,
+        step=Step.of(config),
         cluster=Cluster(devices=1, per_host=1, processors=float("inf"), inside=_LINK, network=_LINK),
     )
     layout = Layout(trainers=1, servers=0, tensor_parallel=1, environments=config.rollout.concurrency)

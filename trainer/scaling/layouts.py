@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
+from agentrl.trainer.config import TrainConfig
 from agentrl.trainer.errors import ConfigError
 from agentrl.trainer.scaling.costs import Costs, Size
 from agentrl.trainer.scaling.simulate import Flow, Rollout, simulate
@@ -44,6 +45,20 @@ class Step:
     exact: bool  # the schedule of the torch engine
     passes: float = 1.0  # of training; more where a reference is read too: a third for each
     may_run_ahead: bool = False  # asynchronous
+
+    @classmethod
+    def of(cls, config: TrainConfig, *, passes: float = 1.0) -> Self:
+        """Return what a run's configuration wants."""
+        return cls(
+            groups=config.groups_per_step,
+            group_size=config.group_size,
+            micro_batch_tokens=config.micro_batch_tokens,
+            max_episode_tokens=config.rollout.max_episode_tokens,
+            keeps_activations=not config.gradient_checkpointing,
+            exact=config.schedule == "exact",
+            passes=passes,
+            may_run_ahead=config.loss.correction != "none",
+        )
 
     @property
     def episodes(self) -> int:

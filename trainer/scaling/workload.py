@@ -16,7 +16,7 @@ from agentrl.trainer.errors import ConfigError
 __all__ = ["Play", "Turn", "Workload"]
 
 _MOST = {
-    "turns": 10_000,
+    "turns": 1_000,
     "prompt_tokens": 10_000_000,
     "sampled_tokens": 10_000_000,
     "reply_tokens": 10_000_000,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import pickle
 import platform
@@ -49,7 +48,6 @@ class EnvWorker:
     async def hello(self) -> str:
         """Return the host and the process."""
         self._loop = asyncio.get_running_loop()
-        gc.freeze()  # what Ray has loaded by now stays, and need not be looked through again and again
         return f"{platform.node()}, process {os.getpid()}"
 
     async def put(self, batch: bytes) -> None:
